@@ -1,0 +1,39 @@
+//! Values for tests of other modules and crates.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Activation, Isolation, OnDemand, RestartPolicy, Service, template::Template};
+
+/// A service with every default, that runs `/bin/true`.
+///
+/// # Panics
+/// When `name` is not a service name.
+#[must_use]
+pub fn service(name: &str) -> Service {
+    Service {
+        name: name.parse().expect("a service name"),
+        command: vec![Template::literal("/bin/true")],
+        workdir: "/".into(),
+        socket: Template::literal(format!("/tmp/{name}.sock")),
+        activation: Activation::Bind,
+        autostart: true,
+        health: None,
+        health_timeout: Duration::from_secs(5),
+        startup_timeout: Duration::from_secs(10),
+        idle_timeout: None,
+        request_timeout: Duration::from_secs(30),
+        restart: RestartPolicy::OnFailure,
+        isolation: Isolation::Process,
+        memory_limit_mb: None,
+        cpu_shares: 100,
+        storage_persist: true,
+        storage_quota_mb: None,
+        on_demand: OnDemand::Known,
+        max_instances: 1000,
+        max_waiting: 1024,
+        max_connections: None,
+        log_retention: None,
+        log_max_size: None,
+        env: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,162 @@
+//! What supervisor and data plane share of one instance: a handful of atomics.
+//!
+//! The supervisor is the only one that opens and closes a slot; the data plane takes leases and counts.
+//!
+//! ```text
+//!   supervisor:  open(upstream) ──────────────► close_if_idle() / close()
+//!   data plane:              lease() ─► Lease ─► drop
+//! ```
+
+mod occupancy;
+mod traffic;
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+
+pub use occupancy::{Occupancy, Refusal};
+pub use traffic::{DURATION_BUCKETS_MS, StatusClass, Traffic};
+
+use crate::{config::Service, name::InstanceName, time::Millis};
+
+/// One start of an instance: grows by one with every process, never repeats while the daemon lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+/// Where a running instance accepts connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The start it belongs to: a pooled connection of another run must not be used.
+    pub run: RunId,
+    /// Where to connect.
+    pub address: Address,
+}
+
+/// An address to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A Unix stream socket.
+    Unix(PathBuf),
+    /// A port on 127.0.0.1.
+    Tcp(u16),
+}
+
+/// The shared part of one instance. It lives as long as the instance is known.
+#[derive(Debug)]
+pub struct Slot {
+    name: InstanceName,
+    service: Arc<Service>,
+    occupancy: Occupancy,
+    upstream: ArcSwapOption<Upstream>,
+    /// What was counted on the way of its requests.
+    pub traffic: Traffic,
+}
+
+impl Slot {
+    /// A closed slot.
+    #[must_use]
+    pub fn new(name: InstanceName, service: Arc<Service>) -> Self {
+        Self {
+            name,
+            service,
+            occupancy: Occupancy::new(),
+            upstream: ArcSwapOption::empty(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Whose slot it is.
+    #[must_use]
+    pub fn name(&self) -> &InstanceName {
+        &self.name
+    }
+
+    /// Its service's configuration.
+    #[must_use]
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Whether requests are let through at this moment.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.occupancy.is_open()
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.occupancy.leases()
+    }
+
+    /// When the last lease ended, on the monotonic clock.
+    #[must_use]
+    pub fn last_active(&self) -> Millis {
+        self.traffic.last_active()
+    }
+
+    /// Lets requests through to `upstream`. For the supervisor alone.
+    pub fn open(&self, upstream: Upstream) {
+        self.upstream.store(Some(Arc::new(upstream)));
+        self.occupancy.open();
+    }
+
+    /// Stops letting requests through, unless one is in flight. For the supervisor alone.
+    /// Returns whether the slot is now closed.
+    #[must_use]
+    pub fn close_if_idle(&self) -> bool {
+        self.occupancy.close_if_idle()
+    }
+
+    /// Stops letting requests through, whatever is in flight. For the supervisor alone.
+    pub fn close(&self) {
+        self.occupancy.close();
+    }
+
+    /// Admits one request.
+    ///
+    /// # Errors
+    /// [`Refusal::Closed`]: wake it first. [`Refusal::Full`]: `max_connections` are in flight.
+    pub fn lease(self: &Arc<Self>) -> Result<Lease, Refusal> {
+        self.occupancy.enter(self.service.max_connections.unwrap_or(u32::MAX))?;
+        match self.upstream.load_full() {
+            Some(upstream) => Ok(Lease { slot: Arc::clone(self), upstream }),
+            None => {
+                self.occupancy.leave();
+                Err(Refusal::Closed)
+            }
+        }
+    }
+}
+
+/// One admitted request. While it is held, the instance does not go to sleep.
+#[derive(Debug)]
+pub struct Lease {
+    slot: Arc<Slot>,
+    upstream: Arc<Upstream>,
+}
+
+impl Lease {
+    /// Where to connect.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// The instance's shared part.
+    #[must_use]
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Ends the request and notes when, for the idle timer.
+    pub fn end(self, now: Millis) {
+        self.slot.traffic.touch(now);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.slot.occupancy.leave();
+    }
+}
