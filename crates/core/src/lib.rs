@@ -11,3 +11,4 @@ pub mod route;
 pub mod slot;
 pub mod time;
 pub mod view;
+pub mod wake;

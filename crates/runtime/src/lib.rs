@@ -1,1 +1,3 @@
-//! To be written.
+//! The only crate that touches the operating system: processes, cgroups, sockets, pipes, the clock.
+
+pub mod clock;

@@ -1,0 +1,17 @@
+//! What a request that had to wait for an instance is told.
+
+use std::time::Duration;
+
+/// Why a waiting request was not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WakeRefusal {
+    /// The instance is not known (any more): 404.
+    Unknown,
+    /// It can't be had now: 503 with `Retry-After`.
+    Unavailable {
+        /// In words for people; names no path and no secret.
+        reason: String,
+        /// When a new try makes sense.
+        retry_after: Duration,
+    },
+}

@@ -1,0 +1,212 @@
+//! What others may ask of the supervisor, and what it asks of them.
+
+use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tenement_core::{
+    name::{InstanceName, ServiceName},
+    route::RouteTable,
+    slot::RunId,
+    time::WallMillis,
+    view::{InstanceView, Status},
+    wake::WakeRefusal,
+};
+
+/// A future that owns what it needs.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// What is remembered of an instance over restarts of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose record it is.
+    pub name: InstanceName,
+    /// Its own environment, over the service's.
+    pub env: BTreeMap<String, String>,
+    /// What it should be.
+    pub desired: Desired,
+    /// When it became known.
+    pub created_at: WallMillis,
+}
+
+/// What an instance should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired {
+    /// Running, or asleep until a request comes.
+    Up,
+    /// Stopped by hand.
+    Stopped,
+}
+
+/// Keeps records so that they survive a power cut. Called off the loop, may block.
+pub trait Registry: Send + Sync + 'static {
+    /// Writes a record; durable when it returns.
+    ///
+    /// # Errors
+    /// In words for people.
+    fn save(&self, record: &Record) -> Result<(), String>;
+    /// Removes a record; durable when it returns.
+    ///
+    /// # Errors
+    /// In words for people.
+    fn forget(&self, name: &InstanceName) -> Result<(), String>;
+}
+
+/// Takes what an instance prints.
+pub trait Output: Send + Sync + 'static {
+    /// Pipes for stdout and stderr of a new process; reading begins at once. Called off the loop, may block.
+    ///
+    /// # Errors
+    /// The pipes could not be made.
+    fn attach(&self, name: &InstanceName, run: RunId) -> std::io::Result<[OwnedFd; 2]>;
+    /// Takes what is left in the pipes and closes them; for after the last process of the run is gone.
+    fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()>;
+    /// The last lines it printed, oldest first. May block.
+    fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String>;
+    /// Erases everything it ever printed. May block.
+    ///
+    /// # Errors
+    /// Something could not be erased.
+    fn purge(&self, name: &InstanceName) -> std::io::Result<()>;
+}
+
+/// How a stop by hand ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Stays known as `stopped`.
+    Keep,
+    /// Is forgotten; its data stays unless the service says otherwise.
+    Forget,
+    /// Is forgotten with its data and its logs.
+    Purge,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such service in the configuration.
+    #[error("Service '{0}' is not in the configuration")]
+    UnknownService(ServiceName),
+    /// No such instance.
+    #[error("Instance '{0}' not found")]
+    NotFound(InstanceName),
+    /// It is running or about to.
+    #[error("Instance '{name}' is already {status}")]
+    Conflict {
+        /// Which.
+        name: InstanceName,
+        /// What it is.
+        status: Status,
+    },
+    /// The configuration does not allow it (socket path too long or taken, `max_instances` reached).
+    #[error("{0}")]
+    Refused(String),
+    /// It was started and did not become ready. What was started is gone again.
+    #[error("Instance '{name}' did not start: {reason}")]
+    StartFailed {
+        /// Which.
+        name: InstanceName,
+        /// Exit status and the last lines of its log.
+        reason: String,
+        /// Its command does not exist.
+        command_not_found: bool,
+    },
+    /// The daemon is ending.
+    #[error("tenement is shutting down")]
+    ShuttingDown,
+    /// The record could not be written; nothing was changed.
+    #[error("the state could not be saved: {0}")]
+    Storage(String),
+}
+
+/// Asks of the supervisor. Cheap to clone; dropping it stops nothing.
+#[derive(Clone)]
+pub struct Supervisor {
+    routes: Arc<ArcSwap<RouteTable>>,
+}
+
+/// Totals over all instances since the daemon started, for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Successful starts (spawn, wake, restart) by service.
+    pub starts: BTreeMap<ServiceName, u64>,
+    /// Starts that failed, by service.
+    pub failed_starts: BTreeMap<ServiceName, u64>,
+    /// Restarts after a crash or failed checks, by service.
+    pub restarts: BTreeMap<ServiceName, u64>,
+}
+
+#[allow(unused_variables, clippy::unused_async)]
+impl Supervisor {
+    /// The table the data plane reads.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<ArcSwap<RouteTable>> {
+        &self.routes
+    }
+
+    /// Every known instance, by service then id.
+    pub async fn list(&self) -> Vec<InstanceView> {
+        unreachable!()
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`].
+    pub async fn get(&self, name: &InstanceName) -> Result<InstanceView, CommandError> {
+        unreachable!()
+    }
+
+    /// Makes an instance known and starts it; with `wait`, returns when it is ready. `env: None` keeps the
+    /// environment of an instance that is known already.
+    ///
+    /// # Errors
+    /// See [`CommandError`]; the call may be dropped, the start goes on.
+    pub async fn spawn(
+        &self,
+        name: InstanceName,
+        env: Option<BTreeMap<String, String>>,
+        wait: bool,
+    ) -> Result<InstanceView, CommandError> {
+        unreachable!()
+    }
+
+    /// Ends an instance; returns when its whole process tree is gone and the change is durable.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`], [`CommandError::Storage`].
+    pub async fn stop(&self, name: InstanceName, mode: StopMode) -> Result<(), CommandError> {
+        unreachable!()
+    }
+
+    /// Ends and starts an instance again, without back-off; returns at once.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`], [`CommandError::ShuttingDown`].
+    pub async fn restart(&self, name: InstanceName) -> Result<InstanceView, CommandError> {
+        unreachable!()
+    }
+
+    /// Returns when requests may be let through to an instance. `failed` names a run that the caller found
+    /// broken: it is then not told to try that run again as long as that run's end is in doubt.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    pub async fn wake(&self, name: InstanceName, failed: Option<RunId>) -> Result<(), WakeRefusal> {
+        unreachable!()
+    }
+
+    /// Counters for metrics.
+    pub async fn totals(&self) -> Totals {
+        unreachable!()
+    }
+
+    /// Ends every instance in parallel with SIGTERM and grace; returns when all are gone.
+    pub async fn shutdown(&self) {
+        unreachable!()
+    }
+
+    /// Cuts the grace period of a shutdown under way to nothing.
+    pub fn hurry(&self) {
+        unreachable!()
+    }
+}
