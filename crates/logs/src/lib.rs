@@ -1,1 +1,30 @@
-//! To be written.
+//! From a pipe to a searchable store.
+//!
+//! ```text
+//! stdout, stderr ─ FIFO ─► ingest ── splice ──► segment (raw bytes)
+//!                                                  │ then, coalesced
+//!                                                  ├──► marks: time, order, line count
+//!                                                  ▼
+//!                      query ◄── merge ◄── blocks between marks, newest first
+//!                        └── level, filter: worked out when read, never stored
+//! ```
+//!
+//! A byte is safe in its segment before anyone looks at it; everything else here is derived from segments and
+//! can be made again. Names, stream and time of a line come from where its bytes lie, never from what they say,
+//! so an application cannot forge them.
+
+mod inert;
+
+pub mod level;
+mod line;
+mod query;
+mod retention;
+
+mod store;
+
+pub use inert::inert;
+pub use level::{Level, LevelSet};
+pub use line::{LogLine, Part, Stream};
+pub use query::{LogPage, LogQuery, QueryError};
+pub use retention::{Limits, StreamLimits};
+pub use store::{InstanceStats, LogStore, Stats};
