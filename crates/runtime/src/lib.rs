@@ -1,3 +1,6 @@
 //! The only crate that touches the operating system: processes, cgroups, sockets, pipes, the clock.
 
 pub mod clock;
+mod event;
+pub mod limits;
+pub mod process;

@@ -1,0 +1,29 @@
+//! Starting, watching and ending the process tree of an instance.
+//!
+//! ```text
+//!   Launch ── Host::spawn ──► Process ── exited() ───► Exit            (event: pidfd)
+//!   Handle ── Host::adopt ──►    │ ├──── terminate()   SIGTERM to all
+//!                                │ └──── kill_tree()   all gone, reaped, group removed
+//!                                └────── owns(pid), members(), usage()
+//! ```
+//!
+//! A process is signalled only through a pidfd that was shown to mean a process of the tree, never by number. The
+//! instances outlive the process that started them.
+
+mod child;
+mod exit;
+mod handle;
+mod host;
+mod launch;
+mod pidfd;
+mod procfs;
+mod reaper;
+mod running;
+mod tree;
+
+pub use exit::{Exit, Status};
+pub use handle::{AdoptError, Handle};
+pub use host::{Capabilities, Host};
+pub use launch::{DEFAULT_PATH, Launch, SpawnError};
+pub use running::{Process, Usage};
+pub use tree::Strategy;

@@ -1,0 +1,39 @@
+//! cgroup v2: the kernel ends the group at once, forks under way included (`cgroup.kill`).
+
+use std::{fs::File, io, time::Duration};
+
+use tokio::io::Interest;
+
+use super::{Group, Tree, wait_for};
+use crate::event;
+
+pub(super) async fn kill(tree: &Tree, group: &Group) -> io::Result<()> {
+    // Opened first: the group is empty a moment before its last process can be reaped.
+    let handles = tree.open_members();
+    match group.write("cgroup.kill", "1") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    }
+    wait_for(&handles).await?;
+    empty(group).await
+}
+
+/// Waits for `populated 0` in `cgroup.events`, whose change is an event.
+async fn empty(group: &Group) -> io::Result<()> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+    let events = match File::open(group.dir.join("cgroup.events")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => event::watch(file?.into(), Interest::PRIORITY)?,
+    };
+    let mut buffer = [0_u8; 256];
+    loop {
+        let read = rustix::io::pread(events.get_ref(), &mut buffer, 0)?;
+        let text = String::from_utf8_lossy(&buffer[..read]);
+        if text.lines().any(|line| line == "populated 0") {
+            return Ok(());
+        }
+        if let Ok(ready) = tokio::time::timeout(LOOK_AGAIN, events.ready(Interest::PRIORITY)).await {
+            ready?.clear_ready();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Real processes, sockets and files.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+mod support;
+
+mod tree;
