@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    name::InstanceName,
-    time::WallMillis,
-};
+use crate::{name::InstanceName, time::WallMillis};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {

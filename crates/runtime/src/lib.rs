@@ -3,4 +3,8 @@
 pub mod clock;
 mod event;
 pub mod limits;
+pub mod output;
+pub mod ports;
 pub mod process;
+pub mod readiness;
+pub mod socket;

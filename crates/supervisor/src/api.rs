@@ -1,15 +1,12 @@
 //! What others may ask of the supervisor, and what it asks of them.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin};
 
-use arc_swap::ArcSwap;
 use tenement_core::{
     name::{InstanceName, ServiceName},
-    route::RouteTable,
     slot::RunId,
     time::WallMillis,
-    view::{InstanceView, Status},
-    wake::WakeRefusal,
+    view::Status,
 };
 
 /// A future that owns what it needs.
@@ -44,6 +41,13 @@ pub trait Registry: Send + Sync + 'static {
     /// # Errors
     /// In words for people.
     fn save(&self, record: &Record) -> Result<(), String>;
+    /// Writes many records at once; durable when it returns.
+    ///
+    /// # Errors
+    /// In words for people.
+    fn save_all(&self, records: &[Record]) -> Result<(), String> {
+        records.iter().try_for_each(|record| self.save(record))
+    }
     /// Removes a record; durable when it returns.
     ///
     /// # Errors
@@ -118,95 +122,15 @@ pub enum CommandError {
     Storage(String),
 }
 
-/// Asks of the supervisor. Cheap to clone; dropping it stops nothing.
-#[derive(Clone)]
-pub struct Supervisor {
-    routes: Arc<ArcSwap<RouteTable>>,
-}
-
 /// Totals over all instances since the daemon started, for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// Successful starts (spawn, wake, restart) by service.
     pub starts: BTreeMap<ServiceName, u64>,
-    /// Starts that failed, by service.
+    /// Starts that did not lead to a running instance, by service.
     pub failed_starts: BTreeMap<ServiceName, u64>,
-    /// Restarts after a crash or failed checks, by service.
+    /// Restarts by hand, after a crash or failed checks, by service.
     pub restarts: BTreeMap<ServiceName, u64>,
-}
-
-#[allow(unused_variables, clippy::unused_async)]
-impl Supervisor {
-    /// The table the data plane reads.
-    #[must_use]
-    pub fn routes(&self) -> &Arc<ArcSwap<RouteTable>> {
-        &self.routes
-    }
-
-    /// Every known instance, by service then id.
-    pub async fn list(&self) -> Vec<InstanceView> {
-        unreachable!()
-    }
-
-    /// One instance.
-    ///
-    /// # Errors
-    /// [`CommandError::NotFound`].
-    pub async fn get(&self, name: &InstanceName) -> Result<InstanceView, CommandError> {
-        unreachable!()
-    }
-
-    /// Makes an instance known and starts it; with `wait`, returns when it is ready. `env: None` keeps the
-    /// environment of an instance that is known already.
-    ///
-    /// # Errors
-    /// See [`CommandError`]; the call may be dropped, the start goes on.
-    pub async fn spawn(
-        &self,
-        name: InstanceName,
-        env: Option<BTreeMap<String, String>>,
-        wait: bool,
-    ) -> Result<InstanceView, CommandError> {
-        unreachable!()
-    }
-
-    /// Ends an instance; returns when its whole process tree is gone and the change is durable.
-    ///
-    /// # Errors
-    /// [`CommandError::NotFound`], [`CommandError::Storage`].
-    pub async fn stop(&self, name: InstanceName, mode: StopMode) -> Result<(), CommandError> {
-        unreachable!()
-    }
-
-    /// Ends and starts an instance again, without back-off; returns at once.
-    ///
-    /// # Errors
-    /// [`CommandError::NotFound`], [`CommandError::ShuttingDown`].
-    pub async fn restart(&self, name: InstanceName) -> Result<InstanceView, CommandError> {
-        unreachable!()
-    }
-
-    /// Returns when requests may be let through to an instance. `failed` names a run that the caller found
-    /// broken: it is then not told to try that run again as long as that run's end is in doubt.
-    ///
-    /// # Errors
-    /// Why it can't be had.
-    pub async fn wake(&self, name: InstanceName, failed: Option<RunId>) -> Result<(), WakeRefusal> {
-        unreachable!()
-    }
-
-    /// Counters for metrics.
-    pub async fn totals(&self) -> Totals {
-        unreachable!()
-    }
-
-    /// Ends every instance in parallel with SIGTERM and grace; returns when all are gone.
-    pub async fn shutdown(&self) {
-        unreachable!()
-    }
-
-    /// Cuts the grace period of a shutdown under way to nothing.
-    pub fn hurry(&self) {
-        unreachable!()
-    }
+    /// Panics that were caught.
+    pub panics: u64,
 }

@@ -1,5 +1,22 @@
 //! Desired state to processes. One loop owns every instance's state.
+//!
+//! ```text
+//!   Supervisor (handle) ──messages──► engine: one loop ──► core::lifecycle::step ──► effects
+//!                                        ▲                                             │
+//!                                        └── launched, ready, exited, gone, checked ◄──┤ launch, kill, check
+//!                                            timers ◄──────────────────────────────────┤ (tasks of their own)
+//!                                            slots, routes ◄───────────────────────────┘
+//! ```
+//!
+//! Nothing waits inside the loop: what takes time is a task that comes back as a message. A sleeping instance
+//! is an entry in a map, not a task.
 
 mod api;
+mod check;
+mod engine;
+mod handle;
+mod launch;
 
 pub use api::*;
+pub use engine::{Deps, start};
+pub use handle::Supervisor;

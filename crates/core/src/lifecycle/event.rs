@@ -77,6 +77,8 @@ pub enum Event {
     Restart,
     /// A stop.
     Stop(Stop),
+    /// Whatever grace a run has left is cut.
+    Hurry,
     /// A start permit was granted.
     Permit,
     /// The process exists.

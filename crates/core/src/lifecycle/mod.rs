@@ -196,6 +196,12 @@ impl Lifecycle {
         }
     }
 
+    /// Whether a process is on its way and not ready yet.
+    #[must_use]
+    pub fn is_launching(&self) -> bool {
+        matches!(self.phase, Phase::Launching { .. })
+    }
+
     /// Whether it is at rest or forgotten: no process and none on its way.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {

@@ -32,6 +32,7 @@ impl Lifecycle {
             Event::Wake { failed } => self.wake(failed, &mut step),
             Event::Restart => self.restart(&mut step),
             Event::Stop(stop) => self.stop(stop, &mut step),
+            Event::Hurry => self.rang(Timer::Grace, Millis(0), &mut step),
             Event::Permit => self.permit(&mut step),
             Event::Launched(run) if run == self.run => self.launched(&mut step),
             Event::LaunchFailed { run, words, permanent } if run == self.run => {

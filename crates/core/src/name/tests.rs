@@ -3,7 +3,9 @@ use super::*;
 // faults: C6 L4
 #[test]
 fn service_names_that_could_escape_a_path_or_a_host_are_refused() {
-    for bad in ["", ".", "..", "../x", "a/b", "a:b", "-x", "x-", "A", "ａ", "a\0", "a\n", "a.b", &"a".repeat(64)] {
+    for bad in
+        ["", ".", "..", "../x", "a/b", "a:b", "-x", "x-", "A", "ａ", "a\0", "a\n", "a.b", &"a".repeat(64)]
+    {
         let error = bad.parse::<ServiceName>().unwrap_err().to_string();
         assert!(error.contains(SERVICE_PATTERN), "{error}");
     }

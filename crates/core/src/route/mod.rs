@@ -124,7 +124,10 @@ impl ServiceRoutes {
 fn is_own(host: &str) -> bool {
     host == "localhost"
         || host.parse::<IpAddr>().is_ok()
-        || host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).is_some_and(|h| h.parse::<IpAddr>().is_ok())
+        || host
+            .strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .is_some_and(|h| h.parse::<IpAddr>().is_ok())
 }
 
 #[cfg(test)]

@@ -12,9 +12,13 @@ fn table() -> RouteTable {
 #[test]
 fn names_below_the_domain() {
     let table = table();
-    assert!(matches!(table.resolve("alice.notes.example.com"), Route::Instance(s) if s.name().id.as_str() == "alice"));
+    assert!(
+        matches!(table.resolve("alice.notes.example.com"), Route::Instance(s) if s.name().id.as_str() == "alice")
+    );
     assert!(matches!(table.resolve("notes.example.com"), Route::Service(_)));
-    assert!(matches!(table.resolve("bob.notes.example.com"), Route::UnknownInstance { name, .. } if name.to_string() == "notes:bob"));
+    assert!(
+        matches!(table.resolve("bob.notes.example.com"), Route::UnknownInstance { name, .. } if name.to_string() == "notes:bob")
+    );
     assert!(matches!(table.resolve("other.example.com"), Route::UnknownService));
     assert!(matches!(table.resolve("x.alice.notes.example.com"), Route::UnknownService));
 }
@@ -35,7 +39,8 @@ fn only_the_daemons_own_names_reach_the_control_plane() {
 #[test]
 fn labels_that_are_no_ids_are_unknown() {
     let table = table();
-    for bad in ["_x.notes.example.com", "-.notes.example.com", ".notes.example.com", "a%2e.notes.example.com"] {
+    for bad in ["_x.notes.example.com", "-.notes.example.com", ".notes.example.com", "a%2e.notes.example.com"]
+    {
         assert!(matches!(table.resolve(bad), Route::UnknownService), "{bad}");
     }
 }

@@ -159,8 +159,9 @@ unsafe fn clone3(args: &CloneArgs, entry: extern "C" fn(*mut c_void) -> c_int, a
             inlateout("rax") libc::SYS_clone3 => result,
             in("rdi") ptr::from_ref(args),
             in("rsi") size_of::<CloneArgs>(),
-            lateout("rcx") _,
-            lateout("r11") _,
+            // Not `lateout`: the child reads `arg` and `entry` after the system call has overwritten these two.
+            out("rcx") _,
+            out("r11") _,
         );
     }
     result

@@ -27,7 +27,7 @@ async fn a_family_of_daemons_that_ignore_sigterm_dies() {
     for strategy in STRATEGIES {
         let Some(place) = Place::new(strategy) else { continue };
         let (reader, writer) = pipe();
-        let mut launch = place.launch(&["python3", "-c", FAMILY]);
+        let mut launch = place.launch(&["/usr/bin/python3", "-c", FAMILY]);
         launch.stdout = writer;
         let process = place.host.spawn(launch).unwrap();
         let pids: Vec<u32> = read_lines(&reader, 3)
@@ -120,7 +120,7 @@ async fn usage_counts_the_whole_tree() {
     for strategy in STRATEGIES {
         let Some(place) = Place::new(strategy) else { continue };
         let (reader, writer) = pipe();
-        let mut launch = place.launch(&["python3", "-c", "import os,time\nb=bytearray(b'x')*(20<<20)\nfor i in range(2000000): pass\nos.write(1,b'ok\\n')\ntime.sleep(1000)"]);
+        let mut launch = place.launch(&["/usr/bin/python3", "-c", "import os,time\nb=bytearray(b'x')*(20<<20)\nfor i in range(2000000): pass\nos.write(1,b'ok\\n')\ntime.sleep(1000)"]);
         launch.stdout = writer;
         let process = place.host.spawn(launch).unwrap();
         read_lines(&reader, 1).await;

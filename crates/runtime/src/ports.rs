@@ -1,0 +1,76 @@
+//! TCP ports for instances: 30000 to 40000, really free, none handed out twice.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+const FIRST: u16 = 30_000;
+const LAST: u16 = 40_000;
+
+/// Hands out ports. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct PortPool {
+    taken: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+/// A port that is handed out; dropping it gives it back.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    pool: PortPool,
+}
+
+impl Port {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.pool.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+impl PortPool {
+    /// A port nobody listens on; the search begins at a place given by `dice`.
+    ///
+    /// # Errors
+    /// None is free.
+    pub fn reserve(&self, dice: u64) -> io::Result<Port> {
+        let count = u64::from(LAST - FIRST) + 1;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        for step in 0..count {
+            let number = FIRST + u16::try_from((dice % count + step) % count).unwrap_or_default();
+            // Bound and closed again without a connection, so nothing lingers that would refuse the app.
+            if !taken.contains(&number) && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                taken.insert(number);
+                return Ok(Port { number, pool: self.clone() });
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no port from 30000 to 40000 is free"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_or_handed_out_is_not_handed_out() {
+        let pool = PortPool::default();
+        let first = pool.reserve(7).unwrap();
+        let second = pool.reserve(7).unwrap();
+        assert_ne!(first.number(), second.number());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, first.number())).unwrap();
+        let number = first.number();
+        drop(first);
+        assert_ne!(pool.reserve(u64::from(number - FIRST)).unwrap().number(), number);
+        drop(listener);
+    }
+}

@@ -1,0 +1,103 @@
+//! What is known when the daemon starts, and what of it is started.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use tenement_core::{
+    config::Service,
+    lifecycle::{Cause, Event, Lifecycle, Policy},
+    name::InstanceName,
+    slot::Slot,
+};
+use tenement_runtime::clock;
+
+use super::{Engine, entry::Entry};
+use crate::api::{Desired, Record};
+
+impl Engine {
+    /// Brings together what the configuration declares and what is remembered.
+    ///
+    /// Declared instances start if their service says `autostart`; those made by hand start if they can't be
+    /// woken up by falling asleep first, that is without an `idle_timeout`.
+    pub(super) fn boot(&mut self, records: Vec<Record>) {
+        let config = Arc::clone(&self.config);
+        let declared: BTreeSet<_> = config.instances.iter().cloned().collect();
+        let mut known: BTreeMap<_, _> = records.into_iter().map(|r| (r.name.clone(), r)).collect();
+        let mut new = Vec::new();
+        for name in &declared {
+            if !known.contains_key(name) {
+                let record = new_record(name.clone());
+                new.push(record.clone());
+                known.insert(name.clone(), record);
+            }
+        }
+        for (name, record) in known {
+            let Some(service) = config.services.get(&name.service) else {
+                tracing::warn!(instance = %name, "known, but its service is not in the configuration");
+                continue;
+            };
+            let up = record.desired == Desired::Up && service.autostart;
+            let starts = up && (declared.contains(&name) || service.idle_timeout.is_none());
+            let mut entry = self.new_entry(record, service);
+            entry.known = true;
+            self.entries.insert(name.clone(), entry);
+            if starts {
+                self.agenda.push_back((name, Event::Start(Cause::Boot)));
+            }
+        }
+        for service in config.services.keys() {
+            self.publish(service);
+        }
+        self.save_in_background(new);
+    }
+
+    pub(super) fn new_entry(&mut self, record: Record, service: &Arc<Service>) -> Entry {
+        let before = self.runs_from();
+        let life = match record.desired {
+            Desired::Up => Lifecycle::new(before),
+            Desired::Stopped => Lifecycle::stopped(before),
+        };
+        Entry {
+            slot: Arc::new(Slot::new(record.name.clone(), Arc::clone(service))),
+            policy: Policy::of(&self.config.settings, service),
+            life,
+            socket: self.socket_of(&record.name, service),
+            record,
+            known: false,
+            process: None,
+            reservation: None,
+            upstream: None,
+            waiters: Vec::new(),
+            starters: Vec::new(),
+            start_error: None,
+            busy: None,
+            queue: VecDeque::new(),
+            last_check: None,
+            command_not_found: false,
+        }
+    }
+
+    pub(super) fn socket_of(&self, name: &InstanceName, service: &Service) -> PathBuf {
+        crate::launch::socket_path(&self.config.settings.data_dir, name, service)
+    }
+
+    /// For records nobody was promised: the configuration or the next request brings them back.
+    pub(super) fn save_in_background(&mut self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        let registry = Arc::clone(&self.registry);
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = registry.save_all(&records) {
+                tracing::error!(%error, "records of new instances could not be saved");
+            }
+        });
+    }
+}
+
+pub(super) fn new_record(name: InstanceName) -> Record {
+    Record { name, env: BTreeMap::new(), desired: Desired::Up, created_at: clock::wall() }
+}

@@ -1,0 +1,272 @@
+//! Commands by hand, and requests that wait.
+//!
+//! Commands to one instance are carried out one after another, each up to where its change is durable; a
+//! command that comes meanwhile waits in the entry's queue.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tenement_core::{
+    config::{OnDemand, Service},
+    lifecycle::{Cause, Event, Stop},
+    name::InstanceName,
+    slot::RunId,
+    view::{InstanceView, Status},
+    wake::WakeRefusal,
+};
+use tenement_runtime::clock;
+use tokio::sync::oneshot;
+
+use super::{
+    Engine,
+    boot::new_record,
+    entry::{Busy, Entry, Waiter},
+    message::{Command, Message, News},
+};
+use crate::api::{CommandError, Desired, Record, StopMode};
+
+/// The longest path a Unix socket can have, without its closing NUL: `unix(7)`.
+const SOCKET_PATH_MAX: usize = 107;
+
+type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+impl Engine {
+    pub(super) fn command(&mut self, name: &InstanceName, command: Command) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_some()) {
+            entry.queue.push_back(command);
+            return;
+        }
+        match command {
+            Command::Spawn { env, wait, reply } => match self.check_spawn(name) {
+                Ok(service) => self.spawn(name, &service, env, wait, reply),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Command::Stop { mode, reply } => self.stop(name, mode, reply),
+            Command::Restart { reply } => self.restart(name, reply),
+        }
+    }
+
+    fn check_spawn(&self, name: &InstanceName) -> Result<Arc<Service>, CommandError> {
+        if self.shutting_down {
+            return Err(CommandError::ShuttingDown);
+        }
+        let service = self.config.services.get(&name.service);
+        let service = service.ok_or_else(|| CommandError::UnknownService(name.service.clone()))?;
+        match self.entries.get(name) {
+            Some(entry) if !entry.can_be_spawned() => {
+                Err(CommandError::Conflict { name: name.clone(), status: entry.life.status() })
+            }
+            Some(_) => Ok(Arc::clone(service)),
+            None => {
+                self.check_room(name, service).map(|()| Arc::clone(service)).map_err(CommandError::Refused)
+            }
+        }
+    }
+
+    /// Whether a new instance fits: in number, and with its socket.
+    fn check_room(&self, name: &InstanceName, service: &Service) -> Result<(), String> {
+        let count = self.entries.keys().filter(|other| other.service == name.service).count();
+        if count >= service.max_instances {
+            return Err(format!(
+                "service '{}' has {count} instances, as many as max_instances allows",
+                name.service
+            ));
+        }
+        let socket = self.socket_of(name, service);
+        let length = socket.as_os_str().len();
+        if length > SOCKET_PATH_MAX {
+            return Err(format!(
+                "the socket path of '{name}' has {length} bytes, {SOCKET_PATH_MAX} are possible: shorten 'socket' or 'data_dir'"
+            ));
+        }
+        match self.entries.values().find(|entry| entry.socket == socket) {
+            Some(other) => Err(format!(
+                "'{name}' and '{}' would have the same socket: put {{id}} into 'socket' of service '{}'",
+                other.record.name, name.service
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        name: &InstanceName,
+        service: &Arc<Service>,
+        env: Option<BTreeMap<String, String>>,
+        wait: bool,
+        reply: Reply<InstanceView>,
+    ) {
+        if !self.entries.contains_key(name) {
+            let entry = self.new_entry(new_record(name.clone()), service);
+            self.entries.insert(name.clone(), entry);
+        }
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let mut record = entry.record.clone();
+        record.desired = Desired::Up;
+        record.env = env.unwrap_or(record.env);
+        entry.busy = Some(Busy::Starting { wait, reply });
+        self.save(name, record);
+    }
+
+    fn restart(&mut self, name: &InstanceName, reply: Reply<InstanceView>) {
+        let error = match self.entries.get_mut(name).filter(|entry| entry.known) {
+            _ if self.shutting_down => CommandError::ShuttingDown,
+            Some(entry) => {
+                let record = Record { desired: Desired::Up, ..entry.record.clone() };
+                entry.busy = Some(Busy::Restarting { reply });
+                return self.save(name, record);
+            }
+            None => CommandError::NotFound(name.clone()),
+        };
+        let _ = reply.send(Err(error));
+    }
+
+    fn stop(&mut self, name: &InstanceName, mode: StopMode, reply: Reply<()>) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.known) else {
+            let _ = reply.send(Err(CommandError::NotFound(name.clone())));
+            return;
+        };
+        entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
+        let stop = if mode == StopMode::Keep { Stop::Keep } else { Stop::Forget };
+        self.agenda.push_back((name.clone(), Event::Stop(stop)));
+    }
+
+    /// Writes a record, unless it says what is written already; [`News::Saved`] follows.
+    pub(super) fn save(&mut self, name: &InstanceName, record: Record) {
+        let messages = self.messages.clone();
+        let registry = Arc::clone(&self.registry);
+        let Some(entry) = self.entries.get(name) else { return };
+        if entry.known && entry.record == record {
+            return self.saved(name, Ok(record));
+        }
+        let name = name.clone();
+        self.tasks.spawn_blocking(move || {
+            let saved = registry.save(&record).map(|()| record);
+            let _ = messages.send(Message::News(name, News::Saved(saved)));
+        });
+    }
+
+    pub(super) fn saved(&mut self, name: &InstanceName, saved: Result<Record, String>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(busy) = entry.busy.take() else { return };
+        let error = match saved {
+            Ok(record) => {
+                entry.record = record;
+                let new = !std::mem::replace(&mut entry.known, true);
+                if new {
+                    self.publish(&name.service);
+                }
+                self.go_on(name, busy);
+                return self.next_command(name);
+            }
+            Err(error) => CommandError::Storage(error),
+        };
+        match busy {
+            Busy::Starting { reply, .. } | Busy::Restarting { reply } => drop(reply.send(Err(error))),
+            Busy::Stopping { reply, .. } => drop(reply.send(Err(error))),
+        }
+        if !entry.known {
+            let queue = self.entries.remove(name).map(|entry| entry.queue).unwrap_or_default();
+            queue.into_iter().for_each(|command| self.command(name, command));
+            return;
+        }
+        self.next_command(name);
+    }
+
+    /// The rest of a command whose record is written.
+    fn go_on(&mut self, name: &InstanceName, busy: Busy) {
+        let event = match &busy {
+            Busy::Starting { .. } => Event::Start(Cause::Hand),
+            Busy::Restarting { .. } => Event::Restart,
+            Busy::Stopping { .. } => Event::Hurry, // at rest already: changes nothing
+        };
+        if let (Busy::Starting { .. }, Some(entry)) = (&busy, self.entries.get_mut(name)) {
+            entry.command_not_found = false;
+        }
+        self.step(name, event);
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match busy {
+            Busy::Starting { reply, .. } if entry.life.is_at_rest() => {
+                drop(reply.send(Err(CommandError::ShuttingDown)));
+            }
+            Busy::Starting { wait: true, reply } if entry.life.up_since().is_none() => {
+                entry.starters.push(reply);
+            }
+            Busy::Starting { reply, .. } => drop(reply.send(Ok(entry.view(clock::now())))),
+            Busy::Restarting { reply } => {
+                let view = InstanceView { status: Status::Restarting, ..entry.view(clock::now()) };
+                let _ = reply.send(Ok(view));
+            }
+            Busy::Stopping { reply, .. } => drop(reply.send(Ok(()))),
+        }
+    }
+
+    pub(super) fn next_command(&mut self, name: &InstanceName) {
+        while let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_none()) {
+            let Some(command) = entry.queue.pop_front() else { return };
+            self.command(name, command);
+        }
+    }
+
+    pub(super) fn wake(
+        &mut self,
+        name: &InstanceName,
+        failed: Option<RunId>,
+        reply: oneshot::Sender<Result<(), WakeRefusal>>,
+    ) {
+        if let Err(refusal) = self.check_wake(name) {
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.waiters.push(Waiter { failed, reply });
+        self.step(name, Event::Wake { failed });
+    }
+
+    fn check_wake(&mut self, name: &InstanceName) -> Result<(), WakeRefusal> {
+        let unavailable = |reason: &str, seconds| WakeRefusal::Unavailable {
+            reason: reason.to_owned(),
+            retry_after: std::time::Duration::from_secs(seconds),
+        };
+        if self.shutting_down {
+            return Err(super::shutting_down());
+        }
+        let service = self.config.services.get(&name.service).cloned().ok_or(WakeRefusal::Unknown)?;
+        if !self.entries.contains_key(name) {
+            if service.on_demand != OnDemand::Any {
+                return Err(WakeRefusal::Unknown);
+            }
+            if let Err(reason) = self.check_room(name, &service) {
+                tracing::warn!(instance = %name, reason, "not started on demand");
+                return Err(unavailable("no more instances of this service can be started", 60));
+            }
+            let mut entry = self.new_entry(new_record(name.clone()), &service);
+            entry.known = true;
+            let record = entry.record.clone();
+            self.entries.insert(name.clone(), entry);
+            self.publish(&name.service);
+            self.save_in_background(vec![record]);
+        }
+        let Some(entry) = self.entries.get_mut(name) else { return Err(WakeRefusal::Unknown) };
+        if service.on_demand == OnDemand::Never && entry.life.is_at_rest() {
+            return Err(unavailable("the instance is not started on demand", 60));
+        }
+        if entry.waiters.len() >= service.max_waiting {
+            entry.waiters.retain(|waiter| !waiter.reply.is_closed());
+        }
+        if entry.waiters.len() >= service.max_waiting {
+            return Err(unavailable("too many requests wait for the instance", 1));
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The answer to those that asked for a start that failed.
+    pub(super) fn start_failed(&self, reason: String) -> CommandError {
+        CommandError::StartFailed {
+            name: self.record.name.clone(),
+            reason,
+            command_not_found: self.command_not_found,
+        }
+    }
+}

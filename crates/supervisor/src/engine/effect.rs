@@ -1,0 +1,192 @@
+//! Carrying out what the lifecycle says.
+
+use std::sync::Arc;
+
+use tenement_core::{
+    lifecycle::{Effect, Event},
+    name::InstanceName,
+    slot::RunId,
+    wake::WakeRefusal,
+};
+use tenement_runtime::clock;
+
+use super::{
+    Engine,
+    entry::Busy,
+    message::{Message, News},
+};
+use crate::{
+    api::{CommandError, Desired, Record, StopMode},
+    launch::{Order, erase},
+};
+
+/// Lines of its log that the answer to a failed start shows.
+const LAST_LINES: usize = 10;
+
+impl Engine {
+    pub(super) fn carry_out(&mut self, name: &InstanceName, effect: Effect) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match effect {
+            Effect::RequestPermit => self.permits.request(name.clone()),
+            Effect::ReleasePermit => self.permits.release(name),
+            Effect::Launch(run) => self.launch(name, run),
+            Effect::Terminate(_) => {
+                if let Some(process) = &entry.process {
+                    process.terminate();
+                }
+            }
+            Effect::Kill(run) => self.kill(name, run),
+            Effect::Open(_) => {
+                if let Some(upstream) = entry.upstream.clone() {
+                    entry.slot.traffic.touch(clock::now());
+                    entry.slot.open(upstream);
+                }
+                *self.totals.starts.entry(name.service.clone()).or_default() += 1;
+            }
+            Effect::CloseIfIdle => {
+                let closed = entry.slot.close_if_idle();
+                // Before any other event, so that nothing happens between the door and the decision.
+                self.agenda.push_front((name.clone(), Event::DoorClosed(closed)));
+            }
+            Effect::Close => entry.slot.close(),
+            Effect::Admit { run, doubters } => {
+                entry.admit(run, doubters);
+                let view = Ok(entry.view(clock::now()));
+                entry.answer_starters(&view);
+            }
+            Effect::Refuse(refusal) => self.refuse(name, &refusal),
+            Effect::Set { timer, generation, at } => self.set_timer(name, timer, generation, at),
+            Effect::Check(run) => self.check(name, run),
+            Effect::Forgotten => {}
+        }
+    }
+
+    fn launch(&mut self, name: &InstanceName, run: RunId) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.upstream = None;
+        let order = Order {
+            run,
+            service: Arc::clone(entry.slot.service()),
+            record: entry.record.clone(),
+            socket: entry.socket.clone(),
+        };
+        let launcher = Arc::clone(&self.launcher);
+        let messages = self.messages.clone();
+        self.tasks.spawn(async move { launcher.launch(order, &messages).await });
+    }
+
+    /// Ends the tree, takes what is left of its output, and only then says that it is gone.
+    fn kill(&mut self, name: &InstanceName, run: RunId) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(process) = entry.process.clone() else { return };
+        let output = Arc::clone(&self.output);
+        let messages = self.messages.clone();
+        let name = name.clone();
+        self.tasks.spawn(async move {
+            process.kill_tree().await;
+            output.detach(&name, run).await;
+            let _ = messages.send(Message::News(name, News::Event(Event::Gone(run))));
+        });
+    }
+
+    fn refuse(&mut self, name: &InstanceName, refusal: &WakeRefusal) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.refuse(refusal);
+        if !entry.starters.is_empty() {
+            entry.start_error = Some(match refusal {
+                WakeRefusal::Unknown => "it was deleted meanwhile".to_owned(),
+                WakeRefusal::Unavailable { reason, .. } => reason.clone(),
+            });
+        }
+    }
+
+    /// Tells those that asked for a start that it failed, once nothing of it is left.
+    fn answer_failed_start(&mut self, name: &InstanceName) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.process.is_none()) else { return };
+        let Some(reason) = entry.start_error.take() else { return };
+        let error = entry.start_failed(reason);
+        let starters = std::mem::take(&mut entry.starters);
+        let output = Arc::clone(&self.output);
+        let name = name.clone();
+        self.tasks.spawn_blocking(move || {
+            let error = with_last_lines(error, &output.last_lines(&name, LAST_LINES));
+            for starter in starters {
+                let _ = starter.send(Err(error.clone()));
+            }
+        });
+    }
+
+    fn check(&mut self, name: &InstanceName, run: RunId) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let (Some(upstream), Some(path)) = (entry.upstream.clone(), entry.slot.service().health.clone())
+        else {
+            return;
+        };
+        let timeout = entry.slot.service().health_timeout;
+        let host = self.launcher.host_name(name);
+        let messages = self.messages.clone();
+        let name = name.clone();
+        self.tasks.spawn(async move {
+            let failure = crate::check::check(&upstream.address, &host, &path, timeout).await.err();
+            let failure = failure.map(|error| error.to_string());
+            let _ = messages.send(Message::News(name, News::Event(Event::Checked { run, failure })));
+        });
+    }
+
+    /// What follows from where an instance has arrived.
+    pub(super) fn after_step(&mut self, name: &InstanceName) {
+        self.answer_failed_start(name);
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        if !entry.life.is_at_rest() {
+            return;
+        }
+        let forgotten = entry.life.is_forgotten();
+        let (mode, record) = match &mut entry.busy {
+            Some(Busy::Stopping { mode, writing, .. }) if !*writing => {
+                *writing = true;
+                (*mode, Record { desired: Desired::Stopped, ..entry.record.clone() })
+            }
+            _ => return,
+        };
+        if mode == StopMode::Keep && !forgotten {
+            return self.save(name, record);
+        }
+        let data = self.launcher.data_dir(name);
+        let keep_data = entry.slot.service().storage_persist && mode != StopMode::Purge;
+        let (registry, output) = (Arc::clone(&self.registry), Arc::clone(&self.output));
+        let (messages, name, socket) = (self.messages.clone(), name.clone(), entry.socket.clone());
+        self.tasks.spawn_blocking(move || {
+            let erased = registry.forget(&name).and_then(|()| {
+                erase(&socket, (!keep_data).then_some(data.as_path()))?;
+                if mode == StopMode::Purge {
+                    output.purge(&name).map_err(|error| format!("its logs could not be erased: {error}"))?;
+                }
+                Ok(())
+            });
+            let _ = messages.send(Message::News(name, News::Erased(erased)));
+        });
+    }
+
+    pub(super) fn erased(&mut self, name: &InstanceName, erased: Result<(), String>) {
+        let Some(mut entry) = self.entries.remove(name) else { return };
+        entry.slot.close();
+        entry.refuse(&WakeRefusal::Unknown);
+        self.publish(&name.service);
+        if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
+            let _ = reply.send(erased.map_err(CommandError::Storage));
+        }
+        for command in entry.queue {
+            self.command(name, command);
+        }
+    }
+}
+
+fn with_last_lines(error: CommandError, lines: &[String]) -> CommandError {
+    match error {
+        CommandError::StartFailed { name, reason, command_not_found } if !lines.is_empty() => {
+            let reason = format!("{reason}; its last lines:\n{}", lines.join("\n"));
+            CommandError::StartFailed { name, reason, command_not_found }
+        }
+        error => error,
+    }
+}

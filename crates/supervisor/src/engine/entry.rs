@@ -1,0 +1,109 @@
+//! What the loop keeps of one instance.
+
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+
+use tenement_core::{
+    lifecycle::{Lifecycle, Policy},
+    slot::{Address, RunId, Slot, Upstream},
+    time::{Millis, WallMillis},
+    view::{InstanceView, Status},
+    wake::WakeRefusal,
+};
+use tenement_runtime::process::Process;
+use tokio::sync::oneshot;
+
+use super::message::Command;
+use crate::{
+    api::{CommandError, Record, StopMode},
+    launch::Reservation,
+};
+
+/// A request that waits to be let in.
+pub(super) struct Waiter {
+    /// The run it found broken.
+    pub(super) failed: Option<RunId>,
+    pub(super) reply: oneshot::Sender<Result<(), WakeRefusal>>,
+}
+
+/// The command being carried out, up to where its change is durable.
+pub(super) enum Busy {
+    /// The record is being written; then the start follows.
+    Starting { wait: bool, reply: oneshot::Sender<Result<InstanceView, CommandError>> },
+    /// The record is being written; then the restart follows.
+    Restarting { reply: oneshot::Sender<Result<InstanceView, CommandError>> },
+    /// The processes are being ended, then the record written or erased.
+    Stopping { mode: StopMode, reply: oneshot::Sender<Result<(), CommandError>>, writing: bool },
+}
+
+pub(super) struct Entry {
+    pub(super) slot: Arc<Slot>,
+    pub(super) policy: Policy,
+    pub(super) life: Lifecycle,
+    pub(super) record: Record,
+    pub(super) socket: PathBuf,
+    /// Whether the registry has its record. Until then no route leads to it.
+    pub(super) known: bool,
+    pub(super) process: Option<Process>,
+    pub(super) reservation: Option<Arc<Reservation>>,
+    pub(super) upstream: Option<Upstream>,
+    pub(super) waiters: Vec<Waiter>,
+    /// Who asked for a start by hand and waits for its end.
+    pub(super) starters: Vec<oneshot::Sender<Result<InstanceView, CommandError>>>,
+    /// Why that start failed; they are told when nothing of it is left.
+    pub(super) start_error: Option<String>,
+    pub(super) busy: Option<Busy>,
+    pub(super) queue: VecDeque<Command>,
+    pub(super) last_check: Option<WallMillis>,
+    pub(super) command_not_found: bool,
+}
+
+impl Entry {
+    pub(super) fn view(&self, now: Millis) -> InstanceView {
+        let up_since = self.life.up_since();
+        let port = self.upstream.as_ref().and_then(|upstream| match upstream.address {
+            Address::Tcp(port) => Some(port),
+            Address::Unix(_) => None,
+        });
+        InstanceView {
+            name: self.record.name.clone(),
+            status: self.life.status(),
+            health: self.life.health(),
+            reason: self.life.reason().map(str::to_owned),
+            socket: self.socket.clone(),
+            port: port.filter(|_| up_since.is_some()),
+            pid: self.process.as_ref().map(Process::pid),
+            uptime_ms: up_since
+                .map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX)),
+            restart_count: self.life.restarts(),
+            created_at: self.record.created_at,
+            last_health_check: self.last_check,
+            checks: self.life.check_counts(),
+        }
+    }
+
+    /// Whether a start by hand has something to start.
+    pub(super) fn can_be_spawned(&self) -> bool {
+        matches!(self.life.status(), Status::Sleeping | Status::Stopped | Status::Failed | Status::Stopping)
+    }
+
+    pub(super) fn answer_starters(&mut self, answer: &Result<InstanceView, CommandError>) {
+        for starter in self.starters.drain(..) {
+            let _ = starter.send(answer.clone());
+        }
+    }
+
+    /// Lets in who waits, but for those that found `run` broken, unless `doubters`.
+    pub(super) fn admit(&mut self, run: RunId, doubters: bool) {
+        let (stay, go) = self.waiters.drain(..).partition(|waiter| !doubters && waiter.failed == Some(run));
+        self.waiters = stay;
+        for waiter in go {
+            let _: Result<_, _> = waiter.reply.send(Ok(()));
+        }
+    }
+
+    pub(super) fn refuse(&mut self, refusal: &WakeRefusal) {
+        for waiter in self.waiters.drain(..) {
+            let _ = waiter.reply.send(Err(refusal.clone()));
+        }
+    }
+}

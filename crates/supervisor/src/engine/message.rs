@@ -1,0 +1,71 @@
+//! What comes to the loop.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tenement_core::{
+    lifecycle::Event,
+    name::InstanceName,
+    slot::{RunId, Upstream},
+    view::InstanceView,
+    wake::WakeRefusal,
+};
+use tenement_runtime::process::Process;
+use tokio::sync::oneshot;
+
+use crate::{
+    api::{CommandError, Record, StopMode, Totals},
+    launch::Reservation,
+};
+
+/// Something for the loop.
+pub(crate) enum Message {
+    List(oneshot::Sender<Vec<InstanceView>>),
+    Get(InstanceName, oneshot::Sender<Option<InstanceView>>),
+    Processes(oneshot::Sender<Vec<(InstanceName, Process)>>),
+    Totals(oneshot::Sender<Totals>),
+    Command {
+        name: InstanceName,
+        command: Command,
+    },
+    Wake {
+        name: InstanceName,
+        failed: Option<RunId>,
+        reply: oneshot::Sender<Result<(), WakeRefusal>>,
+    },
+    Shutdown(oneshot::Sender<()>),
+    Hurry,
+    /// What a task found out.
+    News(InstanceName, News),
+}
+
+/// Of one instance, one at a time: the next begins when the one before is done and durable.
+pub(crate) enum Command {
+    Spawn {
+        env: Option<BTreeMap<String, String>>,
+        wait: bool,
+        reply: oneshot::Sender<Result<InstanceView, CommandError>>,
+    },
+    Stop {
+        mode: StopMode,
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    Restart {
+        reply: oneshot::Sender<Result<InstanceView, CommandError>>,
+    },
+}
+
+/// What a task found out about an instance.
+pub(crate) enum News {
+    /// Goes to the lifecycle as it is.
+    Event(Event),
+    /// A process exists.
+    Launched(RunId, Process, Arc<Reservation>),
+    /// No process came to exist.
+    LaunchFailed { run: RunId, words: String, permanent: bool, command_not_found: bool },
+    /// It accepts.
+    Ready(RunId, Upstream),
+    /// A record was written, or could not be.
+    Saved(Result<Record, String>),
+    /// An instance that was forgotten is erased, or could not be.
+    Erased(Result<(), String>),
+}

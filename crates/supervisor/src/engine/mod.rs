@@ -1,0 +1,273 @@
+//! The loop that owns every instance's state.
+//!
+//! ```text
+//!   message ─► command │ wake │ news ─► Lifecycle::step ─► effects ─┬─► tasks (launch, kill, check, write)
+//!   timer  ──────────────────────────────────►┘    ▲                ├─► slots, route table, timers
+//!                                                  └── agenda ◄─────┴─► permits
+//! ```
+//!
+//! No lock is held and nothing is awaited while a message is handled.
+
+mod boot;
+mod command;
+mod effect;
+mod entry;
+mod message;
+mod news;
+mod permits;
+mod timers;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tenement_core::{
+    config::Config,
+    lifecycle::{Event, Moment, Timer},
+    name::{InstanceName, ServiceName},
+    route::RouteTable,
+    slot::RunId,
+    time::Millis,
+    wake::WakeRefusal,
+};
+use tenement_runtime::clock;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+pub(crate) use self::message::{Command, Message, News};
+use self::{entry::Entry, permits::Permits, timers::Timers};
+use crate::{
+    api::{Output, Record, Registry, Totals},
+    handle::Supervisor,
+    launch::Launcher,
+};
+
+/// What the loop works with.
+pub struct Deps {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where processes come from.
+    pub host: Arc<tenement_runtime::process::Host>,
+    /// Where records are kept.
+    pub registry: Arc<dyn Registry>,
+    /// Where output goes.
+    pub output: Arc<dyn Output>,
+    /// What every instance's environment begins with: `PATH`, `LANG`, `TZ`.
+    pub base_env: Vec<(String, String)>,
+}
+
+/// Starts the loop on the current runtime, with what is remembered from before.
+#[must_use]
+pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
+    let (messages, inbox) = mpsc::unbounded_channel();
+    let routes = Arc::new(ArcSwap::from_pointee(RouteTable::new(&deps.config.settings.domain)));
+    let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone() };
+    let launcher = Launcher::new(&deps);
+    let mut engine = Engine {
+        permits: Permits::new(deps.config.settings.max_starting),
+        config: deps.config,
+        registry: deps.registry,
+        output: deps.output,
+        launcher: Arc::new(launcher),
+        routes,
+        messages,
+        entries: BTreeMap::new(),
+        timers: Timers::default(),
+        agenda: VecDeque::new(),
+        tasks: JoinSet::new(),
+        totals: Totals::default(),
+        created: 0,
+        shutdown: Vec::new(),
+        shutting_down: false,
+    };
+    engine.boot(records);
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one long-lived task of this crate; it owns all others"
+    )]
+    tokio::spawn(engine.run(inbox));
+    supervisor
+}
+
+pub(crate) fn shutting_down() -> WakeRefusal {
+    WakeRefusal::Unavailable {
+        reason: "tenement is shutting down".into(),
+        retry_after: Duration::from_secs(5),
+    }
+}
+
+struct Engine {
+    config: Arc<Config>,
+    registry: Arc<dyn Registry>,
+    output: Arc<dyn Output>,
+    launcher: Arc<Launcher>,
+    routes: Arc<ArcSwap<RouteTable>>,
+    messages: mpsc::UnboundedSender<Message>,
+    entries: BTreeMap<InstanceName, Entry>,
+    permits: Permits,
+    timers: Timers,
+    /// Events that follow from what is being handled.
+    agenda: VecDeque<(InstanceName, Event)>,
+    tasks: JoinSet<()>,
+    totals: Totals,
+    /// Entries made so far: each numbers its runs from a place of its own.
+    created: u64,
+    shutdown: Vec<oneshot::Sender<()>>,
+    shutting_down: bool,
+}
+
+impl Engine {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        loop {
+            self.guarded(Self::settle);
+            let next = self.timers.next();
+            let alarm = async {
+                match next {
+                    Some(at) => tokio::time::sleep(at.since(clock::now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    Some(message) => self.guarded(|engine| engine.handle(message)),
+                    None => return,
+                },
+                () = alarm => {}
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a task of the supervisor panicked");
+                        self.totals.panics += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A panic while one message is handled ends neither the loop nor the other instances.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            tracing::error!("the supervisor panicked over one message and goes on");
+            self.totals.panics += 1;
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::List(reply) => {
+                let now = clock::now();
+                let known = self.entries.values().filter(|entry| entry.known);
+                let _ = reply.send(known.map(|entry| entry.view(now)).collect());
+            }
+            Message::Get(name, reply) => {
+                let entry = self.entries.get(&name).filter(|entry| entry.known);
+                let _ = reply.send(entry.map(|entry| entry.view(clock::now())));
+            }
+            Message::Processes(reply) => {
+                let running = self.entries.iter();
+                let running =
+                    running.filter_map(|(name, entry)| Some((name.clone(), entry.process.clone()?)));
+                let _ = reply.send(running.collect());
+            }
+            Message::Totals(reply) => {
+                let _ = reply.send(self.totals.clone());
+            }
+            Message::Command { name, command } => self.command(&name, command),
+            Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
+            Message::News(name, news) => self.news(&name, news),
+            Message::Shutdown(reply) => self.begin_shutdown(reply),
+            Message::Hurry => self.tell_all(&Event::Hurry),
+        }
+    }
+
+    /// Rings what is due, hands out permits, and works off what follows, until nothing follows any more.
+    fn settle(&mut self) {
+        let now = clock::now();
+        loop {
+            if let Some((name, event)) = self.agenda.pop_front() {
+                self.step(&name, event);
+            } else if let Some(alarm) = self.timers.due(now) {
+                let Some(entry) = self.entries.get(&alarm.name) else { continue };
+                let last_active = entry.slot.last_active();
+                let rang = Event::Rang { timer: alarm.timer, generation: alarm.generation, last_active };
+                self.step(&alarm.name, rang);
+            } else if let Some(name) = self.permits.grant() {
+                self.step(&name, Event::Permit);
+            } else {
+                break;
+            }
+        }
+        self.finish_shutdown();
+    }
+
+    /// One step of one instance, with everything that follows at once.
+    fn step(&mut self, name: &InstanceName, event: Event) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let moment = Moment { now: clock::now(), dice: fastrand::u64(..) };
+        let (before, restarts) = (entry.life.status(), entry.life.restarts());
+        let was_launching = entry.life.is_launching();
+        let effects = entry.life.step(event, moment, &entry.policy);
+        let (status, reason) = (entry.life.status(), entry.life.reason());
+        if status != before {
+            tracing::info!(instance = %name, from = %before, to = %status, reason, "instance");
+        }
+        let service = || name.service.clone();
+        if entry.life.restarts() > restarts {
+            *self.totals.restarts.entry(service()).or_default() += 1;
+        }
+        if was_launching && !entry.life.is_launching() && entry.life.up_since().is_none() {
+            *self.totals.failed_starts.entry(service()).or_default() += 1;
+        }
+        for effect in effects {
+            self.carry_out(name, effect);
+        }
+        self.after_step(name);
+    }
+
+    fn tell_all(&mut self, event: &Event) {
+        let names: Vec<_> = self.entries.keys().cloned().collect();
+        self.agenda.extend(names.into_iter().map(|name| (name, event.clone())));
+    }
+
+    fn begin_shutdown(&mut self, reply: oneshot::Sender<()>) {
+        self.shutdown.push(reply);
+        if !self.shutting_down {
+            self.shutting_down = true;
+            self.tell_all(&Event::Stop(tenement_core::lifecycle::Stop::Shutdown));
+        }
+    }
+
+    fn finish_shutdown(&mut self) {
+        let done = || self.entries.values().all(|entry| entry.life.is_at_rest() && entry.busy.is_none());
+        if !self.shutdown.is_empty() && done() {
+            for reply in self.shutdown.drain(..) {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// Makes the table the data plane reads say what is known of one service.
+    fn publish(&self, service: &ServiceName) {
+        let Some(config) = self.config.services.get(service) else { return };
+        let mut table = RouteTable::clone(&self.routes.load());
+        let of_service = self.entries.values().filter(|e| e.known && e.record.name.service == *service);
+        table.set_service(Arc::clone(config), of_service.map(|entry| Arc::clone(&entry.slot)));
+        self.routes.store(Arc::new(table));
+    }
+
+    /// The number before the first run of a new entry: no run's number comes twice.
+    fn runs_from(&mut self) -> RunId {
+        self.created += 1;
+        RunId(self.created << 32)
+    }
+
+    fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
+        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone() });
+    }
+}

@@ -1,0 +1,39 @@
+//! What tasks found out.
+
+use tenement_core::{lifecycle::Event, name::InstanceName};
+use tenement_runtime::clock;
+
+use super::{Engine, message::News};
+
+impl Engine {
+    pub(super) fn news(&mut self, name: &InstanceName, news: News) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match news {
+            News::Event(event) => {
+                if let Event::Checked { .. } = event {
+                    entry.last_check = Some(clock::wall());
+                }
+                if let Event::Gone(_) = event {
+                    entry.process = None;
+                    entry.reservation = None;
+                }
+                self.step(name, event);
+            }
+            News::Launched(run, process, reservation) => {
+                entry.process = Some(process);
+                entry.reservation = Some(reservation);
+                self.step(name, Event::Launched(run));
+            }
+            News::LaunchFailed { run, words, permanent, command_not_found } => {
+                entry.command_not_found = command_not_found;
+                self.step(name, Event::LaunchFailed { run, words, permanent });
+            }
+            News::Ready(run, upstream) => {
+                entry.upstream = Some(upstream);
+                self.step(name, Event::Ready(run));
+            }
+            News::Saved(saved) => self.saved(name, saved),
+            News::Erased(erased) => self.erased(name, erased),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How others talk to the loop.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tenement_core::{
+    name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView, wake::WakeRefusal,
+};
+use tenement_runtime::process::Usage;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    api::{CommandError, StopMode, Totals},
+    engine::{Command, Message},
+};
+
+/// Asks of the supervisor. Cheap to clone; dropping it stops nothing.
+///
+/// A call that is dropped before it returns is not taken back: what was asked for goes on.
+#[derive(Clone)]
+pub struct Supervisor {
+    pub(crate) routes: Arc<ArcSwap<RouteTable>>,
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Supervisor {
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(message(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    async fn command<T>(
+        &self,
+        name: &InstanceName,
+        command: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> Command,
+    ) -> Result<T, CommandError> {
+        let message = |reply| Message::Command { name: name.clone(), command: command(reply) };
+        self.ask(message).await.unwrap_or(Err(CommandError::ShuttingDown))
+    }
+
+    /// The table the data plane reads.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<ArcSwap<RouteTable>> {
+        &self.routes
+    }
+
+    /// Every known instance, by service then id.
+    pub async fn list(&self) -> Vec<InstanceView> {
+        self.ask(Message::List).await.unwrap_or_default()
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`].
+    pub async fn get(&self, name: &InstanceName) -> Result<InstanceView, CommandError> {
+        let view = self.ask(|reply| Message::Get(name.clone(), reply)).await;
+        view.flatten().ok_or_else(|| CommandError::NotFound(name.clone()))
+    }
+
+    /// What the process trees of the running instances use. Takes some time with many of them.
+    pub async fn usage(&self) -> BTreeMap<InstanceName, Usage> {
+        let Some(processes) = self.ask(Message::Processes).await else { return BTreeMap::new() };
+        let measure = move || processes.into_iter().map(|(name, process)| (name, process.usage())).collect();
+        tokio::task::spawn_blocking(measure).await.unwrap_or_default()
+    }
+
+    /// Makes an instance known and starts it; with `wait`, returns when it is ready. `env: None` keeps the
+    /// environment of an instance that is known already.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn spawn(
+        &self,
+        name: InstanceName,
+        env: Option<BTreeMap<String, String>>,
+        wait: bool,
+    ) -> Result<InstanceView, CommandError> {
+        self.command(&name, |reply| Command::Spawn { env, wait, reply }).await
+    }
+
+    /// Ends an instance; returns when its whole process tree is gone and the change is durable.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`], [`CommandError::Storage`].
+    pub async fn stop(&self, name: InstanceName, mode: StopMode) -> Result<(), CommandError> {
+        self.command(&name, |reply| Command::Stop { mode, reply }).await
+    }
+
+    /// Ends and starts an instance again, without back-off; returns at once.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`], [`CommandError::Storage`], [`CommandError::ShuttingDown`].
+    pub async fn restart(&self, name: InstanceName) -> Result<InstanceView, CommandError> {
+        self.command(&name, |reply| Command::Restart { reply }).await
+    }
+
+    /// Returns when requests may be let through to an instance. `failed` names a run that the caller found
+    /// broken: it is then not told to try that run again as long as that run's end is in doubt.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    pub async fn wake(&self, name: InstanceName, failed: Option<RunId>) -> Result<(), WakeRefusal> {
+        let answer = self.ask(|reply| Message::Wake { name, failed, reply }).await;
+        answer.unwrap_or_else(|| Err(crate::engine::shutting_down()))
+    }
+
+    /// Counters for metrics.
+    pub async fn totals(&self) -> Totals {
+        self.ask(Message::Totals).await.unwrap_or_default()
+    }
+
+    /// Ends every instance in parallel with SIGTERM and grace; returns when all are gone.
+    pub async fn shutdown(&self) {
+        self.ask(Message::Shutdown).await;
+    }
+
+    /// Cuts the grace period of a shutdown under way to nothing.
+    pub fn hurry(&self) {
+        let _ = self.messages.send(Message::Hurry);
+    }
+}

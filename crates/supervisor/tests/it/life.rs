@@ -1,0 +1,153 @@
+use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+use tenement_core::{
+    config::template::Template,
+    name::InstanceName,
+    view::{Health, Status},
+    wake::WakeRefusal,
+};
+use tenement_supervisor::{CommandError, StopMode};
+use tokio::task::JoinSet;
+
+use crate::support::{Fixture, exists, kill};
+
+fn name(id: &str) -> InstanceName {
+    InstanceName::new("app", id).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spawned_instance_runs_until_it_is_stopped_and_is_then_forgotten() {
+    let fixture = Fixture::new(&[], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+    });
+    let view = fixture.supervisor.spawn(name("a"), None, true).await.unwrap();
+    assert_eq!(view.status, Status::Running);
+    let pid = view.pid.unwrap();
+    let data = fixture.folder.path().join("app/a");
+    assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let again = fixture.supervisor.spawn(name("a"), None, true).await;
+    assert!(matches!(again, Err(CommandError::Conflict { status: Status::Running, .. })));
+    fixture.supervisor.stop(name("a"), StopMode::Forget).await.unwrap();
+    assert!(!exists(pid));
+    assert!(fixture.supervisor.get(&name("a")).await.is_err());
+    assert!(fixture.registry.0.lock().unwrap().is_empty());
+    assert_eq!(fixture.supervisor.wake(name("a"), None).await, Err(WakeRefusal::Unknown));
+    assert!(data.exists(), "data stays unless the service says otherwise");
+}
+
+// faults: I16
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_requests_to_a_sleeping_instance_cause_one_start() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.autostart = false;
+    });
+    assert_eq!(fixture.view(&name("a")).await.status, Status::Sleeping);
+    let mut waiting = JoinSet::new();
+    for _ in 0..100 {
+        let supervisor = fixture.supervisor.clone();
+        waiting.spawn(async move { supervisor.wake(name("a"), None).await });
+    }
+    while let Some(answer) = waiting.join_next().await {
+        assert_eq!(answer.unwrap(), Ok(()));
+    }
+    assert_eq!(fixture.supervisor.totals().await.starts.values().sum::<u64>(), 1);
+    fixture.supervisor.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_instance_sleeps_unless_a_request_is_open() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.idle_timeout = Some(Duration::from_millis(100));
+    });
+    fixture.supervisor.wake(name("a"), None).await.unwrap();
+    let routes = fixture.supervisor.routes().load_full();
+    let slot = routes.slot(&name("a")).unwrap();
+    let pid = fixture.view(&name("a")).await.pid.unwrap();
+    fixture.until_status(&name("a"), Status::Sleeping).await;
+    assert!(!exists(pid));
+    assert!(slot.lease().is_err());
+    fixture.supervisor.wake(name("a"), None).await.unwrap();
+    fixture.supervisor.shutdown().await;
+}
+
+// faults: I2
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_instance_comes_back_and_requests_wait_for_it() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+    });
+    fixture.until_status(&name("a"), Status::Running).await;
+    let before = fixture.view(&name("a")).await;
+    let routes = fixture.supervisor.routes().load_full();
+    let run = routes.slot(&name("a")).unwrap().lease().unwrap().upstream().run;
+    kill(before.pid.unwrap());
+    fixture.supervisor.wake(name("a"), Some(run)).await.unwrap();
+    let after = fixture.view(&name("a")).await;
+    assert_eq!((after.status, after.restart_count), (Status::Running, 1));
+    assert_ne!(after.pid, before.pid);
+    assert!(after.reason.unwrap().contains("SIGKILL"));
+    fixture.supervisor.shutdown().await;
+}
+
+// faults: C7
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_command_is_named_and_does_not_loop() {
+    let fixture = Fixture::new(&[], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.command = vec![Template::literal("/no/such/program")];
+    });
+    let error = fixture.supervisor.spawn(name("a"), None, true).await.unwrap_err();
+    let CommandError::StartFailed { reason, command_not_found, .. } = error else { panic!("{error}") };
+    assert!(command_not_found && reason.contains("/no/such/program"), "{reason}");
+    assert_eq!(fixture.view(&name("a")).await.status, Status::Failed);
+}
+
+// faults: I1
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_listens_is_killed_and_its_last_lines_are_shown() {
+    let fixture = Fixture::new(&[], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.command = ["sleep", "1000"].map(Template::literal).to_vec();
+        service.startup_timeout = Duration::from_millis(200);
+    });
+    let error = fixture.supervisor.spawn(name("a"), None, true).await.unwrap_err().to_string();
+    assert!(error.contains("not ready within 0.2 s") && error.contains("its last words"), "{error}");
+    let view = fixture.view(&name("a")).await;
+    assert_eq!((view.status, view.pid), (Status::Failed, None));
+}
+
+// faults: I18
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_checks_restart_it() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.health = Some("/".into());
+    });
+    fixture
+        .until(&name("a"), "healthy", |view| view.health == Health::Healthy && view.checks.passed > 0)
+        .await;
+    let sick = fixture.folder.path().join("app/a/sick");
+    std::fs::write(&sick, "").unwrap();
+    fixture
+        .until(&name("a"), "restarted", |view| view.restart_count > 0 || view.status == Status::Restarting)
+        .await;
+    std::fs::remove_file(&sick).unwrap();
+    fixture.until(&name("a"), "well again", |view| view.health == Health::Healthy).await;
+    fixture.supervisor.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_instance_stays_stopped_for_requests() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+    });
+    fixture.until_status(&name("a"), Status::Running).await;
+    fixture.supervisor.stop(name("a"), StopMode::Keep).await.unwrap();
+    assert_eq!(fixture.view(&name("a")).await.status, Status::Stopped);
+    assert!(matches!(fixture.supervisor.wake(name("a"), None).await, Err(WakeRefusal::Unavailable { .. })));
+    fixture.supervisor.restart(name("a")).await.unwrap();
+    fixture.until_status(&name("a"), Status::Running).await;
+    fixture.supervisor.shutdown().await;
+}

@@ -1,0 +1,5 @@
+//! The supervisor with real processes.
+#![allow(missing_docs, clippy::disallowed_methods, reason = "tests")]
+
+mod life;
+mod support;
