@@ -1,7 +1,7 @@
 //! `tenement.toml`: from text to checked values, every error at once.
 
 mod model;
-pub mod testing;
 pub mod template;
+pub mod testing;
 
 pub use model::*;

@@ -32,7 +32,7 @@ impl Hierarchy {
         let inside = own.strip_prefix(&visible).map_err(|_| io::ErrorKind::NotFound)?;
         let (root, name) = (point.join(inside).join(folder), own.join(folder));
         match fs::create_dir(&root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(Self { root, name, controller }),
         }
     }

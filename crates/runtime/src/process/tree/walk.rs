@@ -77,12 +77,28 @@ impl Walk {
         if stat.session == self.pid && start_time(self.pid).is_none_or(|leader| leader == self.start_time) {
             return true;
         }
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        let environment = environment_of(pid, stat);
         environment.split(|&b| b == 0).any(|entry| {
             entry.strip_prefix(MARKER.as_bytes()).and_then(|e| e.strip_prefix(b"="))
                 == Some(self.marker.as_bytes())
         })
     }
+}
+
+/// The environment of a process. In the middle of an `execve` it reads as empty; an orphan that became our child is
+/// then looked at again, because nothing else says that it is one of ours.
+fn environment_of(pid: u32, stat: &Stat) -> Vec<u8> {
+    const LOOKS: usize = 20;
+    const PAUSE: std::time::Duration = std::time::Duration::from_micros(100);
+    for _ in 0..LOOKS {
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { break };
+        let is_orphan = stat.parent == std::process::id();
+        if !environment.is_empty() || !is_orphan || Stat::read(pid).is_ok_and(|now| now.is_dead()) {
+            return environment;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Vec::new()
 }
 
 /// Stops all that are found, so that they can't fork, then kills them; again, until nothing is found.

@@ -1,0 +1,184 @@
+//! `/api/instances`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::BytesRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tenement_core::{
+    name::InstanceName,
+    time::WallMillis,
+    view::{Health, InstanceView, Status},
+};
+use tenement_supervisor::StopMode;
+
+use super::{Api, ApiError, error::named, page::Page};
+
+/// RFC 3339 with `Z`.
+pub(super) fn timestamp(at: WallMillis) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_string()
+}
+
+fn summary(view: &InstanceView) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("instance".into(), view.name.to_string().into());
+    map.insert("service".into(), view.name.service.as_str().into());
+    map.insert("id".into(), view.name.id.as_str().into());
+    map.insert("socket".into(), view.socket.to_string_lossy().into());
+    if let Some(port) = view.port {
+        map.insert("port".into(), port.into());
+    }
+    map.insert("status".into(), view.status.as_str().into());
+    map.insert("uptime_ms".into(), view.uptime_ms.into());
+    map.insert("health".into(), view.health.as_str().into());
+    map.insert("restart_count".into(), view.restart_count.into());
+    if let Some(reason) = &view.reason {
+        map.insert("reason".into(), reason.as_str().into());
+    }
+    map
+}
+
+fn details(view: &InstanceView) -> Map<String, Value> {
+    let mut map = summary(view);
+    map.insert("created_at".into(), timestamp(view.created_at).into());
+    map.insert("last_health_check".into(), view.last_health_check.map(timestamp).into());
+    map
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    service: Option<String>,
+    status: Option<String>,
+    health: Option<String>,
+    limit: Option<String>,
+    offset: Option<String>,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+    let unknown = |key: &str, word: &str| ApiError::bad_request(format!("'{key}' can't be '{word}'"));
+    let status =
+        query.status.as_deref().map(|word| Status::from_word(word).ok_or_else(|| unknown("status", word)));
+    let health =
+        query.health.as_deref().map(|word| Health::from_word(word).ok_or_else(|| unknown("health", word)));
+    let (status, health) = (status.transpose()?, health.transpose()?);
+    let wanted = |view: &InstanceView| {
+        query.service.as_deref().is_none_or(|service| view.name.service.as_str() == service)
+            && status.is_none_or(|status| view.status == status)
+            && health.is_none_or(|health| view.health == health)
+    };
+    let views = api.supervisor.list().await;
+    let all = views.iter().filter(|view| wanted(view)).map(summary).collect();
+    let (instances, pagination) = page.cut(all);
+    Ok(Json(json!({ "instances": instances, "pagination": pagination })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SpawnQuery {
+    wait: Option<bool>,
+}
+
+pub(super) async fn spawn(
+    State(api): State<Api>,
+    Query(query): Query<SpawnQuery>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let body = body.map_err(|_| ApiError::too_large("The body is too large"))?;
+    let (name, env) = spawn_request(&body)?;
+    let view = api.supervisor.spawn(name, env, query.wait.unwrap_or(true)).await?;
+    let answer = json!({
+        "instance": view.name.to_string(),
+        "socket": view.socket.to_string_lossy(),
+        "status": view.status.as_str(),
+        "uptime_ms": view.uptime_ms,
+    });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+type SpawnRequest = (InstanceName, Option<BTreeMap<String, String>>);
+
+fn spawn_request(body: &[u8]) -> Result<SpawnRequest, ApiError> {
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?;
+    let text = |key: &str| {
+        body.get(key)
+            .and_then(Value::as_str)
+            .ok_or_else(|| ApiError::bad_request(format!("'{key}' is missing or not a string")))
+    };
+    let name = InstanceName::new(text("service")?, text("id")?)?;
+    let env = match body.get("env") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(env)) => Some(env.iter().map(variable).collect::<Result<_, _>>()?),
+        Some(_) => return Err(ApiError::bad_request("'env' must be an object")),
+    };
+    Ok((name, env))
+}
+
+/// One variable; numbers and booleans become strings.
+fn variable((key, value): (&String, &Value)) -> Result<(String, String), ApiError> {
+    let value = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => {
+            return Err(ApiError::bad_request(format!(
+                "'env.{key}' must be a string, a number or a boolean"
+            )));
+        }
+    };
+    if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+        return Err(ApiError::bad_request(format!(
+            "'env.{}' can't be an environment variable",
+            key.escape_debug()
+        )));
+    }
+    Ok((key.clone(), value))
+}
+
+pub(super) async fn get(
+    State(api): State<Api>,
+    Path((service, id)): Path<(String, String)>,
+) -> Result<Json<Map<String, Value>>, ApiError> {
+    let view = api.supervisor.get(&named(&service, &id)?).await?;
+    Ok(Json(details(&view)))
+}
+
+pub(super) async fn restart(
+    State(api): State<Api>,
+    Path((service, id)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let view = api.supervisor.restart(named(&service, &id)?).await?;
+    Ok(Json(json!({ "instance": view.name.to_string(), "status": Status::Restarting.as_str() })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeleteQuery {
+    keep: Option<bool>,
+    purge: Option<bool>,
+}
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Path((service, id)): Path<(String, String)>,
+    Query(query): Query<DeleteQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mode = match (query.keep.unwrap_or(false), query.purge.unwrap_or(false)) {
+        (true, true) => return Err(ApiError::bad_request("'keep' and 'purge' exclude each other")),
+        (true, false) => StopMode::Keep,
+        (false, true) => StopMode::Purge,
+        (false, false) => StopMode::Forget,
+    };
+    let name = named(&service, &id)?;
+    api.supervisor.stop(name.clone(), mode).await?;
+    Ok(Json(json!({ "instance": name.to_string(), "status": Status::Stopped.as_str() })))
+}

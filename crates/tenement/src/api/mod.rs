@@ -1,0 +1,71 @@
+//! The HTTP API. One file per noun; `auth` is the one place that decides who may.
+
+mod auth;
+mod error;
+mod health;
+mod instances;
+mod logs;
+mod page;
+mod serve;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use tenement_logs::LogStore;
+use tenement_supervisor::Supervisor;
+
+pub use self::serve::{Trust, serve};
+pub(crate) use self::{auth::is_allowed, error::ApiError};
+use crate::store::Store;
+
+/// The largest request body.
+const BODY_MAX: usize = 1 << 20;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// The instances.
+    pub supervisor: Supervisor,
+    /// Their logs.
+    pub logs: LogStore,
+    /// The tokens.
+    pub store: Arc<Store>,
+    /// Set while the daemon ends.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl Api {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Every route.
+pub fn router(api: Api) -> Router {
+    let guarded = Router::new()
+        .route("/api/instances", get(instances::list).post(instances::spawn))
+        .route("/api/instances/{service}/{id}", get(instances::get).delete(instances::delete))
+        .route("/api/instances/{service}/{id}/restart", post(instances::restart))
+        .route("/api/logs", get(logs::all))
+        .route("/api/logs/{service}/{id}", get(logs::of_instance))
+        .route_layer(middleware::from_fn_with_state(api.clone(), auth::require));
+    Router::new()
+        .merge(guarded)
+        .route("/health", get(health::health))
+        .route("/metrics", get(crate::metrics::metrics))
+        .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(api)
+}
+
+#[cfg(test)]
+mod tests;

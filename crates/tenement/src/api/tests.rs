@@ -1,0 +1,216 @@
+//! The API over a real supervisor with real processes.
+
+use std::{collections::BTreeMap, fs::File, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use serde_json::{Value, json};
+use tenement_core::{
+    config::{Config, MetricsDetail, Settings, template::Template, testing},
+    name::InstanceName,
+    slot::RunId,
+    time::WallMillis,
+};
+use tenement_logs::Limits;
+use tenement_runtime::process::Host;
+use tenement_supervisor::{BoxFuture, Deps, Output};
+use tower::ServiceExt;
+
+use super::*;
+
+/// Answers nothing, but listens.
+const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
+    s.listen()\nwhile True: s.accept()";
+
+struct Nowhere;
+
+impl Output for Nowhere {
+    fn attach(&self, _: &InstanceName, _: RunId) -> std::io::Result<[OwnedFd; 2]> {
+        let null = || File::options().write(true).open("/dev/null");
+        Ok([null()?.into(), null()?.into()])
+    }
+    fn detach(&self, _: &InstanceName, _: RunId) -> BoxFuture<()> {
+        Box::pin(async {})
+    }
+    fn last_lines(&self, _: &InstanceName, _: usize) -> Vec<String> {
+        Vec::new()
+    }
+    fn purge(&self, _: &InstanceName) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Fixture {
+    router: Router,
+    api: Api,
+    token: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = testing::service("api");
+        service.command = ["python3", "-c", APP].map(Template::literal).to_vec();
+        service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
+        let settings = Settings {
+            data_dir: folder.path().to_owned(),
+            listen: Vec::new(),
+            domain: "localhost".into(),
+            health_check_interval: Duration::from_secs(10),
+            max_restarts: 3,
+            restart_window: Duration::from_secs(300),
+            backoff_base: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(5),
+            max_starting: 4,
+            log_retention: Duration::from_secs(3600),
+            log_max_size: 1 << 30,
+            metrics_detail: MetricsDetail::Token,
+            trusted_proxies: Vec::new(),
+        };
+        let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
+        let config = Config { path: None, settings, services, instances: Vec::new() };
+        let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
+        let deps = Deps {
+            config: Arc::new(config),
+            host: Arc::new(Host::detect(folder.path()).unwrap()),
+            registry: Arc::clone(&store) as Arc<_>,
+            output: Arc::new(Nowhere),
+            base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
+        };
+        let api = Api {
+            supervisor: tenement_supervisor::start(deps, Vec::new()),
+            logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
+            draining: Arc::default(),
+            store,
+        };
+        let token = api.store.new_token("test", WallMillis(0), None).unwrap().text;
+        Self { router: router(api.clone()), api, token, _folder: folder }
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, String) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Authorization", format!("bearer {}", self.token))
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let (status, _, body) = self.send(request).await;
+        (status.as_u16(), serde_json::from_str(&body).unwrap_or_else(|_| panic!("not JSON: {body}")))
+    }
+
+    async fn end(self) {
+        self.api.supervisor.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_through_the_examples_of_the_reference() {
+    let fixture = Fixture::new();
+    let body = r#"{ "service": "api", "id": "user123", "env": { "CUSTOM_VAR": "value", "N": 1 } }"#;
+    let (status, spawned) = fixture.call("POST", "/api/instances", body).await;
+    assert_eq!(
+        (status, &spawned["instance"], &spawned["status"]),
+        (201, &json!("api:user123"), &json!("running"))
+    );
+    let (status, again) = fixture.call("POST", "/api/instances", body).await;
+    assert_eq!((status, &again["error"], &again["status"]), (409, &json!("conflict"), &json!(409)));
+    let (_, list) = fixture.call("GET", "/api/instances?limit=20&offset=0", "").await;
+    assert_eq!(list["pagination"], json!({ "limit": 20, "offset": 0, "total": 1, "has_more": false }));
+    assert_eq!(list["instances"][0]["restart_count"], 0);
+    let (_, one) = fixture.call("GET", "/api/instances/api/user123", "").await;
+    assert!(one["created_at"].as_str().unwrap().ends_with('Z') && one["last_health_check"].is_null());
+    let (status, restarted) = fixture.call("POST", "/api/instances/api/user123/restart", "").await;
+    assert_eq!((status, restarted), (200, json!({ "instance": "api:user123", "status": "restarting" })));
+    let (status, stopped) = fixture.call("DELETE", "/api/instances/api/user123", "").await;
+    assert_eq!((status, stopped), (200, json!({ "instance": "api:user123", "status": "stopped" })));
+    let (status, gone) = fixture.call("GET", "/api/instances/api/user123", "").await;
+    let message = "Instance 'api:user123' not found";
+    assert_eq!(
+        (status, gone),
+        (404, json!({ "error": "instance_not_found", "message": message, "status": 404 }))
+    );
+    fixture.end().await;
+}
+
+// faults: A1
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_valid_token_there_is_a_401_and_nothing_else() {
+    let fixture = Fixture::new();
+    for value in ["", "Bearer", "Bearer ", "Bearer tenement_wrong", "Basic YTpi", "Bearer é"] {
+        let request =
+            Request::get("/api/instances").header("Authorization", value.as_bytes()).body(Body::empty());
+        let (status, headers, body) = fixture.send(request.unwrap()).await;
+        assert_eq!((status.as_u16(), headers["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["error"], "unauthorized");
+    }
+    let twice = Request::get("/api/instances")
+        .header("Authorization", format!("Bearer {}", fixture.token))
+        .header("Authorization", format!("Bearer {}", fixture.token));
+    assert_eq!(fixture.send(twice.body(Body::empty()).unwrap()).await.0, 401);
+    let in_query = format!("/api/instances?token={}", fixture.token);
+    assert_eq!(fixture.send(Request::get(in_query).body(Body::empty()).unwrap()).await.0, 401);
+    fixture.end().await;
+}
+
+// faults: A6 A7 A9 L4
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_in_the_envelope() {
+    let fixture = Fixture::new();
+    let cases = [
+        ("POST", "/api/instances", "{", 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"id":"a"}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"service":"api","id":"../x"}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"service":"api","id":"a","env":[]}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"service":"none","id":"a"}"#, 404, "not_found"),
+        ("GET", "/api/instances/api/none", "", 404, "instance_not_found"),
+        ("GET", "/api/instances?limit=-1", "", 400, "bad_request"),
+        ("GET", "/api/instances?status=tired", "", 400, "bad_request"),
+        ("GET", "/api/nothing", "", 404, "not_found"),
+        ("PATCH", "/api/instances", "", 405, "method_not_allowed"),
+        ("GET", "/api/logs?level=loud", "", 400, "bad_request"),
+        ("GET", "/api/logs/api/none", "", 404, "instance_not_found"),
+    ];
+    for (method, path, body, status, code) in cases {
+        let (found, answer) = fixture.call(method, path, body).await;
+        assert_eq!((found, &answer["error"]), (status, &json!(code)), "{method} {path} {body}");
+        assert_eq!(answer["status"], status);
+    }
+    fixture.end().await;
+}
+
+// faults: A17
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_name_tenants_only_to_those_with_a_token() {
+    let fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"secret-tenant"}"#).await;
+    let (status, _, public) = fixture.send(Request::get("/metrics").body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 200);
+    assert!(public.contains("tenement_instances_total 1\n") && !public.contains("secret-tenant"), "{public}");
+    let authorized = Request::get("/metrics").header("Authorization", format!("Bearer {}", fixture.token));
+    let (_, _, detailed) = fixture.send(authorized.body(Body::empty()).unwrap()).await;
+    assert!(detailed.contains(r#"instance="api:secret-tenant""#));
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_needs_no_token_and_says_when_it_drains() {
+    let fixture = Fixture::new();
+    let ask = || Request::get("/health").body(Body::empty()).unwrap();
+    let (status, _, body) = fixture.send(ask()).await;
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!((status.as_u16(), body), (200, format!(r#"{{"status":"ok","version":"{version}"}}"#)));
+    fixture.api.draining.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.send(ask()).await.0, 503);
+    fixture.end().await;
+}

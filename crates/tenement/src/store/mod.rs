@@ -1,0 +1,76 @@
+//! What the user was told is done: instances, their environment, tokens. SQLite with WAL and
+//! `synchronous=FULL`, so that it survives a power cut.
+
+mod records;
+mod schema;
+mod tokens;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::Connection;
+
+pub use tokens::NewToken;
+
+/// Why the store is not usable, or a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be opened, or is damaged.
+    #[error("the state database '{}' can't be used: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Its schema is newer than this program.
+    #[error("the state database '{}' was written by a newer tenement (schema {found}, this one knows {known}): upgrade ten", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema this program knows.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the state database: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// A row says what can't be.
+    #[error("a record in the state database is damaged: {0}")]
+    Damaged(String),
+    /// The kernel gave no random bytes.
+    #[error("no randomness: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The state database. One connection, one writer.
+#[derive(Debug)]
+pub struct Store {
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the database, makes it where it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// It can't be opened, is damaged, or was written by a newer program. It is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Open { path: path.to_owned(), source };
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+        schema::migrate(&connection, path)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

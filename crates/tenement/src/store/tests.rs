@@ -1,0 +1,64 @@
+use tenement_core::time::WallMillis;
+use tenement_supervisor::{Desired, Record, Registry};
+
+use super::*;
+
+fn record(name: &str) -> Record {
+    Record {
+        name: name.parse().unwrap(),
+        env: [("A".to_owned(), "1".to_owned())].into(),
+        desired: Desired::Up,
+        created_at: WallMillis(7),
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn records_are_there_after_opening_again() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    store.save_all(&[record("b:1"), record("a:1")]).unwrap();
+    store.save(&Record { desired: Desired::Stopped, created_at: WallMillis(9), ..record("a:1") }).unwrap();
+    drop(store);
+    let records = Store::open(&path).unwrap().records().unwrap();
+    let stopped = Record { desired: Desired::Stopped, ..record("a:1") };
+    assert_eq!(records, [stopped, record("b:1")], "created_at never changes");
+    let store = Store::open(&path).unwrap();
+    store.forget(&record("a:1").name).unwrap();
+    assert_eq!(store.records().unwrap(), [record("b:1")]);
+}
+
+// faults: A2
+#[test]
+fn a_token_is_valid_until_it_expires_and_is_kept_as_a_hash_only() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    assert!(!store.has_tokens().unwrap());
+    let token = store.new_token("ci", WallMillis(10), Some(WallMillis(20))).unwrap().text;
+    assert!(store.is_token(&token, WallMillis(19)).unwrap());
+    assert!(!store.is_token(&token, WallMillis(20)).unwrap());
+    assert!(!store.is_token("tenement_", WallMillis(0)).unwrap());
+    drop(store);
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));
+}
+
+// faults: D5
+#[test]
+fn a_newer_or_damaged_database_is_refused_and_left_as_it_is() {
+    let folder = folder();
+    let newer = folder.path().join("newer.db");
+    drop(Store::open(&newer).unwrap());
+    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(Store::open(&newer).unwrap_err().to_string().contains("newer tenement"));
+    let damaged = folder.path().join("damaged.db");
+    let garbage = [7; 8192];
+    std::io::Write::write_all(&mut std::fs::File::create(&damaged).unwrap(), &garbage).unwrap();
+    assert!(Store::open(&damaged).unwrap_err().to_string().contains("damaged.db"));
+    assert_eq!(std::fs::read(&damaged).unwrap(), garbage);
+}
