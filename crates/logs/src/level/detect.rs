@@ -9,47 +9,46 @@ use crate::line::Stream;
 const HEAD: usize = 64;
 const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
 
-/// Classifies the lines of one stream in their order: a line of a Python traceback is known by those before it.
-#[derive(Clone, Debug, Default)]
-pub struct Classifier {
-    traceback: bool,
+/// Follows the Python tracebacks through the lines of one stream: what belongs to one is known by what came
+/// before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tracebacks {
+    inside: bool,
 }
 
-impl Classifier {
-    /// `traceback`: the line before belonged to a traceback that goes on.
+impl Tracebacks {
+    /// `inside`: the line before belonged to a traceback that goes on.
     #[must_use]
-    pub fn new(traceback: bool) -> Self {
-        Self { traceback }
+    pub fn new(inside: bool) -> Self {
+        Self { inside }
     }
 
     /// Whether the next line may belong to a traceback.
     #[must_use]
-    pub fn in_traceback(&self) -> bool {
-        self.traceback
+    pub fn inside(self) -> bool {
+        self.inside
     }
 
-    /// Follows tracebacks without working out levels. Whether the line belongs to one.
+    /// Whether this next line belongs to a traceback.
     pub fn follow(&mut self, line: &[u8]) -> bool {
         if is_traceback(line) {
-            self.traceback = true;
+            self.inside = true;
             return true;
         }
-        let belongs = self.traceback;
+        let belongs = self.inside;
         // The first line that is not indented names the exception and is the last.
-        self.traceback = belongs && matches!(line.first(), Some(b' ' | b'\t'));
+        self.inside = belongs && matches!(line.first(), Some(b' ' | b'\t'));
         belongs
     }
+}
 
-    /// The level of the next line of `stream`.
-    pub fn level(&mut self, stream: Stream, line: &[u8]) -> Level {
-        if self.follow(line) {
-            return Level::Error;
-        }
-        stated(line).unwrap_or(match stream {
-            Stream::Stdout => Level::Info,
-            Stream::Stderr => Level::Error,
-        })
-    }
+/// The level of a line outside of a traceback (inside it is [`Level::Error`]).
+#[must_use]
+pub fn level_of(stream: Stream, line: &[u8]) -> Level {
+    stated(line).unwrap_or(match stream {
+        Stream::Stdout => Level::Info,
+        Stream::Stderr => Level::Error,
+    })
 }
 
 fn is_traceback(line: &[u8]) -> bool {
@@ -57,7 +56,7 @@ fn is_traceback(line: &[u8]) -> bool {
 }
 
 /// Whether `text` may hold the first line of a traceback.
-pub(crate) fn may_hold_traceback(text: &[u8]) -> bool {
+pub fn may_hold_traceback(text: &[u8]) -> bool {
     memmem::find(text, TRACEBACK).is_some()
 }
 
@@ -161,7 +160,9 @@ fn syslog(line: &[u8]) -> Option<Level> {
 /// `E0102 15:04:05.678901 …`: letter, month and day, time.
 fn glog(line: &[u8]) -> Option<Level> {
     let head = line.get(..8)?;
-    if !head[1..5].iter().all(u8::is_ascii_digit) || head[5] != b' ' || !head[6..8].iter().all(u8::is_ascii_digit)
+    if !head[1..5].iter().all(u8::is_ascii_digit)
+        || head[5] != b' '
+        || !head[6..8].iter().all(u8::is_ascii_digit)
     {
         return None;
     }
@@ -212,8 +213,9 @@ fn stands_as_level(word: &[u8], before: u8, after: u8, first: bool) -> bool {
     let closed = matches!(after, b']' | b')' | b'>' | b'|');
     let bracketed = matches!(before, b'[' | b'(' | b'<' | b'|') && (closed || after == b' ' || after == 0x1b);
     // A colour sequence ends in `m`, which a letter run swallows; so a colour counts as a space here.
-    let apart = matches!(before, b' ' | b'\t' | b'm' | b'-') && matches!(after, b' ' | b'\t' | b':' | 0x1b | b'-');
-    bracketed || (capitals && apart) || (first && (after == b':' || (apart && capitals)))
+    let apart =
+        matches!(before, b' ' | b'\t' | b'm' | b'-') && matches!(after, b' ' | b'\t' | b':' | 0x1b | b'-');
+    bracketed || (capitals && apart) || (first && after == b':')
 }
 
 /// The length of an SGR sequence, or of its escape character alone.

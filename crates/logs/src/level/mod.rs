@@ -2,7 +2,8 @@
 
 mod detect;
 
-pub use detect::Classifier;
+pub use detect::may_hold_traceback;
+pub use detect::{Tracebacks, level_of};
 
 /// How bad a line is; ordered from harmless to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

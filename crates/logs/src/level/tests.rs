@@ -1,4 +1,4 @@
-use super::{Classifier, Level, LevelSet};
+use super::{Level, LevelSet, level_of};
 use crate::line::Stream;
 
 #[test]
@@ -9,6 +9,6 @@ fn a_minimum_is_a_set() {
 
 #[test]
 fn silent_lines_have_the_level_of_their_stream() {
-    assert_eq!(Classifier::default().level(Stream::Stdout, b"hello"), Level::Info);
-    assert_eq!(Classifier::default().level(Stream::Stderr, b"hello"), Level::Error);
+    assert_eq!(level_of(Stream::Stdout, b"hello"), Level::Info);
+    assert_eq!(level_of(Stream::Stderr, b"hello"), Level::Error);
 }
