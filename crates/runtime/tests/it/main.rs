@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod ready;
+mod spawn;
 mod support;
-
 mod tree;

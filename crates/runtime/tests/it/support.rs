@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::Read,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -14,14 +14,14 @@ use tenement_runtime::process::{Host, Launch, Process, Strategy};
 static RUNS: AtomicU64 = AtomicU64::new(1);
 
 /// A folder, a host on it, and pipes for what is printed there.
-pub struct Place {
-    pub dir: tempfile::TempDir,
-    pub host: Host,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) host: Host,
 }
 
 impl Place {
     /// `None`, with the reason printed, where this machine or user has no such strategy.
-    pub fn new(strategy: Strategy) -> Option<Self> {
+    pub(crate) fn new(strategy: Strategy) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         match Host::with_strategy(dir.path(), strategy) {
             Ok(host) => Some(Self { dir, host }),
@@ -32,22 +32,22 @@ impl Place {
         }
     }
 
-    pub fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::detect(dir.path()).unwrap();
         Self { dir, host }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// What a shell script is started with; its output goes to `out` in the folder.
-    pub fn shell(&self, script: &str) -> Launch {
+    pub(crate) fn shell(&self, script: &str) -> Launch {
         self.launch(&["/bin/sh", "-c", script])
     }
 
-    pub fn launch(&self, argv: &[&str]) -> Launch {
+    pub(crate) fn launch(&self, argv: &[&str]) -> Launch {
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let out = File::create(self.path("out")).unwrap();
         Launch {
@@ -62,12 +62,12 @@ impl Place {
         }
     }
 
-    pub fn spawn(&self, script: &str) -> Process {
+    pub(crate) fn spawn(&self, script: &str) -> Process {
         self.host.spawn(self.shell(script)).unwrap()
     }
 
     /// Runs a script to its end and returns what it printed.
-    pub async fn output(&self, launch: Launch) -> String {
+    pub(crate) async fn output(&self, launch: Launch) -> String {
         let process = self.host.spawn(launch).unwrap();
         let exit = process.exited().await;
         process.kill_tree().await;
@@ -85,16 +85,16 @@ impl Drop for Place {
     }
 }
 
-pub const STRATEGIES: [Strategy; 3] = [Strategy::Unified, Strategy::Freezer, Strategy::Walk];
+pub(crate) const STRATEGIES: [Strategy; 3] = [Strategy::Unified, Strategy::Freezer, Strategy::Walk];
 
 /// A pipe whose reading end reports the end of the last process that holds the other.
-pub fn pipe() -> (File, OwnedFd) {
+pub(crate) fn pipe() -> (File, OwnedFd) {
     let (reader, writer) = std::io::pipe().unwrap();
     (OwnedFd::from(reader).into(), writer.into())
 }
 
 /// Reads until `lines` line ends came. What a child prints is how it says that it has got somewhere.
-pub async fn read_lines(reader: &File, lines: usize) -> Vec<String> {
+pub(crate) async fn read_lines(reader: &File, lines: usize) -> Vec<String> {
     let mut reader = reader.try_clone().unwrap();
     tokio::task::spawn_blocking(move || {
         let mut text = Vec::new();
@@ -115,12 +115,12 @@ pub async fn read_lines(reader: &File, lines: usize) -> Vec<String> {
 }
 
 /// State letter of a process in `/proc`, if there is one.
-pub fn state(pid: u32) -> Option<char> {
+pub(crate) fn state(pid: u32) -> Option<char> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     text[text.rfind(')')? + 2..].chars().next()
 }
 
-pub fn zombies_of_ours() -> usize {
+pub(crate) fn zombies_of_ours() -> usize {
     let me = std::process::id().to_string();
     std::fs::read_dir("/proc")
         .unwrap()
@@ -133,10 +133,6 @@ pub fn zombies_of_ours() -> usize {
         .count()
 }
 
-pub fn open_descriptors() -> usize {
+pub(crate) fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-pub fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
