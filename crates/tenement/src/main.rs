@@ -1,12 +1,10 @@
 //! `ten`: one process per tenant, woken by requests.
 
-use clap::Parser;
+mod cli;
+mod config_file;
 
-/// Runs one process per tenant, wakes it when a request comes, lets it sleep when none does.
-#[derive(Parser)]
-#[command(name = "ten", version)]
-struct Cli {}
+use std::process::ExitCode;
 
-fn main() {
-    let Cli {} = Cli::parse();
+fn main() -> ExitCode {
+    cli::run()
 }

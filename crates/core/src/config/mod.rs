@@ -1,7 +1,20 @@
 //! `tenement.toml`: from text to checked values, every error at once.
 
+mod diagnostic;
+mod effective;
 mod model;
+mod parse;
+mod quantity;
+mod service;
+mod settings;
+mod table;
 pub mod template;
 pub mod testing;
 
+pub use diagnostic::{Diagnostic, Severity};
+pub use effective::{Effective, effective};
 pub use model::*;
+pub use parse::{Parsed, SOCKET_PATH_MAX, Source, parse, unsupported};
+
+#[cfg(test)]
+mod tests;

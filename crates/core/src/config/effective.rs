@@ -1,0 +1,167 @@
+//! The configuration as it is in force: every default filled in, secrets hidden. For the API and `ten config`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use super::{
+    Activation, Config, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, template::Template,
+};
+
+/// A configuration ready to be shown. Keys are those of the file, durations are seconds.
+#[derive(Debug, Serialize)]
+pub struct Effective {
+    settings: Settings,
+    services: BTreeMap<String, ServiceView>,
+    instances: BTreeMap<String, Vec<String>>,
+}
+
+/// Seconds, as a whole number where it is one.
+#[derive(Debug)]
+struct Seconds(Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.subsec_nanos() {
+            0 => serializer.serialize_u64(self.0.as_secs()),
+            _ => serializer.serialize_f64(self.0.as_secs_f64()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Settings {
+    data_dir: String,
+    listen: Vec<String>,
+    domain: String,
+    health_check_interval: Seconds,
+    max_restarts: u32,
+    restart_window: Seconds,
+    backoff_base_ms: u64,
+    backoff_max_ms: u64,
+    stop_timeout: Seconds,
+    max_starting: usize,
+    log_retention: Seconds,
+    log_max_size: u64,
+    metrics_detail: &'static str,
+    trusted_proxies: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServiceView {
+    command: String,
+    workdir: String,
+    socket: String,
+    activation: &'static str,
+    autostart: bool,
+    health: Option<String>,
+    health_timeout: Seconds,
+    startup_timeout: Seconds,
+    idle_timeout: Option<Seconds>,
+    request_timeout: Seconds,
+    restart: &'static str,
+    isolation: &'static str,
+    memory_limit_mb: Option<u64>,
+    cpu_shares: u64,
+    storage_persist: bool,
+    storage_quota_mb: Option<u64>,
+    on_demand: &'static str,
+    max_instances: usize,
+    max_waiting: usize,
+    max_connections: Option<u32>,
+    log_retention: Option<Seconds>,
+    log_max_size: Option<u64>,
+    env: BTreeMap<String, String>,
+}
+
+/// What is in force.
+#[must_use]
+pub fn effective(config: &Config) -> Effective {
+    let mut instances: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in &config.instances {
+        instances.entry(name.service.to_string()).or_default().push(name.id.to_string());
+    }
+    Effective {
+        settings: settings(&config.settings),
+        services: config.services.iter().map(|(name, one)| (name.to_string(), service(one))).collect(),
+        instances,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn settings(settings: &super::Settings) -> Settings {
+    Settings {
+        data_dir: settings.data_dir.to_string_lossy().into_owned(),
+        listen: settings.listen.iter().map(ToString::to_string).collect(),
+        domain: settings.domain.clone(),
+        health_check_interval: Seconds(settings.health_check_interval),
+        max_restarts: settings.max_restarts,
+        restart_window: Seconds(settings.restart_window),
+        backoff_base_ms: millis(settings.backoff_base),
+        backoff_max_ms: millis(settings.backoff_max),
+        stop_timeout: Seconds(settings.stop_timeout),
+        max_starting: settings.max_starting,
+        log_retention: Seconds(settings.log_retention),
+        log_max_size: settings.log_max_size,
+        metrics_detail: match settings.metrics_detail {
+            MetricsDetail::Token => "token",
+            MetricsDetail::Public => "public",
+        },
+        trusted_proxies: settings.trusted_proxies.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn service(service: &Service) -> ServiceView {
+    let words: Vec<String> = service.command.iter().map(ToString::to_string).collect();
+    ServiceView {
+        command: shell_words::join(&words),
+        workdir: service.workdir.to_string_lossy().into_owned(),
+        socket: service.socket.to_string(),
+        activation: match service.activation {
+            Activation::Bind => "bind",
+            Activation::ListenFds => "listen-fds",
+        },
+        autostart: service.autostart,
+        health: service.health.clone(),
+        health_timeout: Seconds(service.health_timeout),
+        startup_timeout: Seconds(service.startup_timeout),
+        idle_timeout: service.idle_timeout.map(Seconds),
+        request_timeout: Seconds(service.request_timeout),
+        restart: match service.restart {
+            RestartPolicy::Always => "always",
+            RestartPolicy::OnFailure => "on-failure",
+            RestartPolicy::Never => "never",
+        },
+        isolation: match service.isolation {
+            Isolation::Process => "process",
+            Isolation::Namespace => "namespace",
+            Isolation::Sandbox => "sandbox",
+        },
+        memory_limit_mb: service.memory_limit_mb,
+        cpu_shares: service.cpu_shares,
+        storage_persist: service.storage_persist,
+        storage_quota_mb: service.storage_quota_mb,
+        on_demand: match service.on_demand {
+            OnDemand::Known => "known",
+            OnDemand::Any => "any",
+            OnDemand::Never => "false",
+        },
+        max_instances: service.max_instances,
+        max_waiting: service.max_waiting,
+        max_connections: service.max_connections,
+        log_retention: service.log_retention.map(Seconds),
+        log_max_size: service.log_max_size,
+        env: service.env.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect(),
+    }
+}
+
+/// A value as it may be shown: one whose name looks like a secret is not.
+fn shown(key: &str, value: &Template) -> String {
+    const SECRET: [&str; 8] =
+        ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "DSN", "DATABASE_URL"];
+    let key = key.to_ascii_uppercase();
+    if SECRET.iter().any(|word| key.contains(word)) { "***".into() } else { value.to_string() }
+}

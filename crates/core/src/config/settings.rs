@@ -1,0 +1,105 @@
+//! `[settings]`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{MetricsDetail, Settings, parse::Source, table::Table};
+
+impl Settings {
+    pub(super) fn read(table: &mut Table<'_, '_, '_>, source: &Source) -> Self {
+        let seconds = Duration::from_secs;
+        let data_dir = table.text("data_dir").map(|found| source.dir.join(found.value));
+        let count = |found: Option<u64>, default: u64| usize::try_from(found.unwrap_or(default)).unwrap_or(1);
+        Self {
+            data_dir: data_dir.unwrap_or_else(|| source.default_data_dir.clone()),
+            listen: listen(table),
+            domain: domain(table),
+            health_check_interval: positive(table, "health_check_interval", seconds(10)),
+            max_restarts: table
+                .integer("max_restarts", 0..1_000_001)
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(3),
+            restart_window: positive(table, "restart_window", seconds(300)),
+            backoff_base: table.millis("backoff_base_ms").unwrap_or(seconds(1)),
+            backoff_max: table.millis("backoff_max_ms").unwrap_or(seconds(60)),
+            stop_timeout: table.duration("stop_timeout").unwrap_or(seconds(10)),
+            max_starting: count(
+                table.integer("max_starting", 1..100_001),
+                source.default_max_starting as u64,
+            ),
+            log_retention: positive(table, "log_retention", seconds(7 * 86_400)),
+            log_max_size: table.size("log_max_size").unwrap_or(1 << 30),
+            metrics_detail: table
+                .choice(
+                    "metrics_detail",
+                    &[("token", MetricsDetail::Token), ("public", MetricsDetail::Public)],
+                )
+                .unwrap_or(MetricsDetail::Token),
+            trusted_proxies: trusted_proxies(table),
+        }
+    }
+}
+
+/// A duration that must not be zero.
+pub(super) fn positive(table: &mut Table<'_, '_, '_>, key: &'static str, default: Duration) -> Duration {
+    let Some(found) = table.duration(key) else { return default };
+    if found.is_zero() {
+        let span = table.raw(key).map(toml::Spanned::span).unwrap_or_default();
+        table.findings.error(span, format!("{key} must be more than 0"));
+        return default;
+    }
+    found
+}
+
+fn listen(table: &mut Table<'_, '_, '_>) -> Vec<SocketAddr> {
+    let default = || vec![SocketAddr::from(([0, 0, 0, 0], 8000))];
+    let Some(found) = table.texts("listen") else { return default() };
+    let mut addresses = Vec::new();
+    for text in &found.value {
+        match text.parse() {
+            Ok(address) => addresses.push(address),
+            Err(_) => table.findings.error(
+                found.span.clone(),
+                format!("listen: '{text}' is not an address: write it as 0.0.0.0:8000"),
+            ),
+        }
+    }
+    if addresses.is_empty() { default() } else { addresses }
+}
+
+fn trusted_proxies(table: &mut Table<'_, '_, '_>) -> Vec<IpNet> {
+    let Some(found) = table.texts("trusted_proxies") else { return Vec::new() };
+    let mut networks = Vec::new();
+    for text in &found.value {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)) {
+            Ok(network) => networks.push(network),
+            Err(_) => table.findings.error(
+                found.span.clone(),
+                format!("trusted_proxies: '{text}' is not a network: write it as 10.0.0.0/8 or 10.0.0.1"),
+            ),
+        }
+    }
+    networks
+}
+
+/// Lower case and without a trailing dot, as host names are compared.
+fn domain(table: &mut Table<'_, '_, '_>) -> String {
+    let Some(found) = table.text("domain") else { return "localhost".into() };
+    let domain = found.value.strip_suffix('.').unwrap_or(&found.value).to_ascii_lowercase();
+    let label = |label: &str| {
+        let plain =
+            label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        plain && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if domain.len() > 253 || !domain.split('.').all(label) {
+        table.findings.error(
+            found.span,
+            format!(
+                "domain: '{}' is not a host name: write it without scheme, port and path, other scripts as xn--…",
+                found.value.escape_debug()
+            ),
+        );
+    }
+    domain
+}

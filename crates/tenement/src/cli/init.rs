@@ -1,0 +1,101 @@
+//! `ten init`: a first configuration, after a look at the folder.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use clap::Args;
+
+use super::{Failure, print};
+
+const FILE: &str = "tenement.toml";
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  ten init\n  ten init --name notes --command 'python3 notes.py'")]
+pub(super) struct Init {
+    /// The service's name [default: the folder's]
+    #[arg(long)]
+    name: Option<String>,
+    /// How the app is started [default: from what lies in the folder]
+    #[arg(long)]
+    command: Option<String>,
+}
+
+impl Init {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let here = std::env::current_dir()?;
+        let name = self.name.clone().unwrap_or_else(|| name_of(&here));
+        name.parse::<tenement_core::name::ServiceName>().map_err(Failure::config)?;
+        let command = self.command.clone().unwrap_or_else(|| guess(&here));
+        let mut file = match File::create_new(FILE) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Failure::config(format!(
+                    "{FILE} is there already and is never overwritten: edit it"
+                )));
+            }
+            Err(error) => return Err(Failure::config(format!("can't write {FILE}: {error}"))),
+        };
+        file.write_all(text(&name, &command).as_bytes())?;
+        print(&format!("Wrote {FILE}. Look at the command in it, then check it with: ten config --validate"))
+    }
+}
+
+/// The folder's name, made into a service's.
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = name.chars().map(plain).take(63).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "app".into() } else { name.to_owned() }
+}
+
+/// How apps of this kind are usually started.
+fn guess(folder: &Path) -> String {
+    let has = |file: &str| folder.join(file).exists();
+    let first = |files: &[&str]| files.iter().find(|file| has(file)).map(|file| (*file).to_owned());
+    if let Some(script) = first(&["app.py", "main.py", "server.py", "manage.py"]) {
+        return format!("python3 {script}");
+    }
+    if has("package.json") {
+        return format!(
+            "node {}",
+            first(&["server.js", "app.js", "index.js"]).unwrap_or_else(|| "server.js".into())
+        );
+    }
+    if has("Cargo.toml") {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        return format!("./target/release/{}", name.unwrap_or("app"));
+    }
+    if has("go.mod") { "./app".into() } else { "./server".into() }
+}
+
+fn text(name: &str, command: &str) -> String {
+    let quoted = toml_text(command);
+    format!(
+        "# What tenement runs. Check this file with: ten config --validate\n\n\
+         [settings]\n# Instances are reached at {{id}}.{name}.{{domain}}\n# domain = \"localhost\"\n\n\
+         [service.{name}]\n# The app listens on $SOCKET_PATH (a Unix socket) or on 127.0.0.1:$PORT.\n\
+         # Its own files belong into $DATA_DIR.\ncommand = {quoted}\n\
+         # A path that answers 2xx when the app is well:\n# health = \"/health\"\n\
+         # Without a request for so long it sleeps; the next request wakes it:\n# idle_timeout = \"5m\"\n\n\
+         [service.{name}.env]\n# LOG_LEVEL = \"info\"\n\n\
+         # Known from the start:\n[instances]\n{name} = [\"demo\"]\n"
+    )
+}
+
+/// A TOML basic string: <https://toml.io/en/v1.0.0#string>.
+fn toml_text(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}

@@ -1,0 +1,75 @@
+//! Which file is the configuration, and what is in it.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags};
+use tenement_core::config::{Parsed, Source, parse};
+
+/// Larger files are no configuration.
+const SIZE_MAX: u64 = 1 << 20;
+const NAME: &str = "tenement.toml";
+const SYSTEM: &str = "/etc/tenement/tenement.toml";
+
+/// Why there is no configuration to look at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error(
+        "no {NAME} here, in a parent directory or at {SYSTEM}: write one with 'ten init', or name it with --config"
+    )]
+    None,
+    #[error("can't read '{}': {source}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("'{}' is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    #[error("'{}' has more than 1 MiB: that is no configuration", .0.display())]
+    TooLarge(PathBuf),
+}
+
+/// The file to use: the one that is named, else `tenement.toml` here or above, else the system's.
+pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, FileError> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let here = env::current_dir().unwrap_or_default();
+    let above = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.exists());
+    let system = || Some(PathBuf::from(SYSTEM)).filter(|path| path.exists());
+    above.or_else(system).ok_or(FileError::None)
+}
+
+/// Reads and checks a file. It is opened once, without waiting for a writer should it be a FIFO.
+pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+    let mut file = File::from(file);
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(FileError::NotAFile(path.to_owned()));
+    }
+    if found.len() > SIZE_MAX {
+        return Err(FileError::TooLarge(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.by_ref().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    let source = Source {
+        dir: absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned),
+        path: Some(absolute),
+        default_data_dir: default_data_dir(),
+        default_max_starting: 2 * std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok((path.display().to_string(), parse(&bytes, &source)))
+}
+
+fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/tenement".into();
+    }
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/state");
+    env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement")
+}

@@ -1,0 +1,110 @@
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn ten(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ten"));
+    command.args(arguments).current_dir(folder).env_remove("TENEMENT_CONFIG");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    ten(folder, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn init_writes_a_valid_file_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("main.py"), "").unwrap();
+    let written = run(folder.path(), &["init", "--name", "notes"]);
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    let file = fs::read_to_string(folder.path().join("tenement.toml")).unwrap();
+    assert!(file.contains("command = \"python3 main.py\""), "{file}");
+    assert!(run(folder.path(), &["config", "--validate"]).status.success());
+    let again = run(folder.path(), &["init"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(folder.path().join("tenement.toml")).unwrap(), file);
+}
+
+#[test]
+fn config_shows_what_is_in_force_and_hides_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "[service.api]\ncommand = './api'\n[service.api.env]\nAPI_TOKEN = 'hush'\n";
+    fs::write(folder.path().join("tenement.toml"), file).unwrap();
+    let shown = text(&run(folder.path(), &["config", "--service", "api"]).stdout);
+    assert!(shown.contains("\"request_timeout\": 30") && !shown.contains("hush"), "{shown}");
+}
+
+// faults: C2 C3
+#[test]
+fn validate_shows_every_finding_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.toml"), "[service.api]\nhelth = '/'\n[settings]\nmax_restarts = 'x'\n")
+        .unwrap();
+    let found = run(folder.path(), &["config", "--validate", "bad.toml"]);
+    let shown = text(&found.stdout);
+    assert_eq!(found.status.code(), Some(2));
+    for expected in
+        ["bad.toml:1:10: error", "bad.toml:2:1: warning", "did you mean 'health'", "bad.toml:4:16: error"]
+    {
+        assert!(shown.contains(expected), "{expected}\n{shown}");
+    }
+    let json = run(folder.path(), &["--json", "config", "--validate", "bad.toml"]);
+    let body: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&body["valid"], body["errors"].as_array().unwrap().len()), (&false.into(), 2));
+}
+
+// faults: C1
+#[test]
+fn what_is_no_configuration_is_named_and_nothing_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("empty"), "").unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    File::create(path("large")).unwrap().set_len(1 << 30).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(run(folder.path(), &["config", "empty"]).status.success(), "an empty file has nothing wrong");
+    for (name, why) in [
+        ("missing", "No such file"),
+        ("folder", "not a regular file"),
+        ("large", "1 MiB"),
+        ("fifo", "not a regular file"),
+    ] {
+        let refused = run(folder.path(), &["config", name]);
+        let line = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{name}");
+        assert!(line.contains(name) && line.contains(why) && line.lines().count() == 1, "{line}");
+    }
+}
+
+// faults: L1
+#[test]
+fn usage_goes_to_standard_error_and_help_to_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = run(folder.path(), &["confg"]);
+    assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(2), 0));
+    assert!(text(&wrong.stderr).contains("config"), "{}", text(&wrong.stderr));
+    let help = run(folder.path(), &["config", "--help"]);
+    assert!(help.status.success() && text(&help.stdout).contains("Examples:"));
+}
+
+// faults: L3
+#[test]
+fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tenement.toml"), "").unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let closed = ten(folder.path(), &["config"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((closed.status.code(), text(&closed.stderr)), (Some(0), String::new()));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let failed = ten(folder.path(), &["config"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("can't write"));
+}
