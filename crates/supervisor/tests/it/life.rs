@@ -56,7 +56,7 @@ async fn a_hundred_requests_to_a_sleeping_instance_cause_one_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_instance_sleeps_unless_a_request_is_open() {
+async fn an_idle_instance_sleeps_and_is_woken_again() {
     let fixture = Fixture::new(&["a"], |service, settings| {
         service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
         service.idle_timeout = Some(Duration::from_millis(100));
@@ -69,6 +69,8 @@ async fn an_idle_instance_sleeps_unless_a_request_is_open() {
     assert!(!exists(pid));
     assert!(slot.lease().is_err());
     fixture.supervisor.wake(name("a"), None).await.unwrap();
+    assert!(slot.lease().is_ok());
+    assert_eq!(fixture.view(&name("a")).await.restart_count, 0, "a wake is no restart");
     fixture.supervisor.shutdown().await;
 }
 
@@ -149,5 +151,24 @@ async fn a_stopped_instance_stays_stopped_for_requests() {
     assert!(matches!(fixture.supervisor.wake(name("a"), None).await, Err(WakeRefusal::Unavailable { .. })));
     fixture.supervisor.restart(name("a")).await.unwrap();
     fixture.until_status(&name("a"), Status::Running).await;
+    fixture.supervisor.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_request_keeps_it_awake() {
+    let fixture = Fixture::new(&["a", "b"], |service, settings| {
+        service.socket = Template::parse(&format!("{}/{{id}}.sock", settings.data_dir.display())).unwrap();
+        service.idle_timeout = Some(Duration::from_millis(100));
+        service.autostart = false;
+    });
+    fixture.supervisor.wake(name("a"), None).await.unwrap();
+    let routes = fixture.supervisor.routes().load_full();
+    let lease = routes.slot(&name("a")).unwrap().lease().unwrap();
+    // The other one, started later, shows that the idle time has passed for both.
+    fixture.supervisor.wake(name("b"), None).await.unwrap();
+    fixture.until_status(&name("b"), Status::Sleeping).await;
+    assert_eq!(fixture.view(&name("a")).await.status, Status::Running);
+    drop(lease);
+    fixture.until_status(&name("a"), Status::Sleeping).await;
     fixture.supervisor.shutdown().await;
 }
