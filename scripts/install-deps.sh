@@ -6,6 +6,7 @@ missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need cc build-essential
 need python3 python3
+need ps procps
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing ${missing[*]}: needed to build and test tenement"
