@@ -1,4 +1,7 @@
-//! cgroup v2: the kernel ends the group at once, forks under way included (`cgroup.kill`).
+//! cgroup v2: the kernel ends the group at once (`cgroup.kill`).
+//!
+//! A process that was being forked at that moment has been seen to survive it, so the group is killed again as
+//! long as it is not empty.
 
 use std::{fs::File, io, time::Duration};
 
@@ -14,12 +17,12 @@ pub(super) async fn kill(tree: &Tree, group: &Group) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         result => result?,
     }
-    wait_for(&handles).await?;
-    empty(group).await
+    kill_until_empty(group).await?;
+    wait_for(&handles).await
 }
 
 /// Waits for `populated 0` in `cgroup.events`, whose change is an event.
-async fn empty(group: &Group) -> io::Result<()> {
+async fn kill_until_empty(group: &Group) -> io::Result<()> {
     const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let events = match File::open(group.dir.join("cgroup.events")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -32,8 +35,12 @@ async fn empty(group: &Group) -> io::Result<()> {
         if text.lines().any(|line| line == "populated 0") {
             return Ok(());
         }
-        if let Ok(ready) = tokio::time::timeout(LOOK_AGAIN, events.ready(Interest::PRIORITY)).await {
-            ready?.clear_ready();
+        match tokio::time::timeout(LOOK_AGAIN, events.ready(Interest::PRIORITY)).await {
+            Ok(ready) => ready?.clear_ready(),
+            Err(_) => match group.write("cgroup.kill", "1") {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                result => result?,
+            },
         }
     }
 }
