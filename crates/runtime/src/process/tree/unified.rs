@@ -10,6 +10,8 @@ use tokio::io::Interest;
 use super::{Group, Tree, wait_for};
 use crate::event;
 
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 pub(super) async fn kill(tree: &Tree, group: &Group) -> io::Result<()> {
     // Opened first: the group is empty a moment before its last process can be reaped.
     let handles = tree.open_members();
@@ -17,13 +19,16 @@ pub(super) async fn kill(tree: &Tree, group: &Group) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         result => result?,
     }
+    // The quick way; whoever survived keeps the group from being empty.
+    if let Ok(waited) = tokio::time::timeout(LOOK_AGAIN, wait_for(&handles)).await {
+        waited?;
+    }
     kill_until_empty(group).await?;
     wait_for(&handles).await
 }
 
 /// Waits for `populated 0` in `cgroup.events`, whose change is an event.
 async fn kill_until_empty(group: &Group) -> io::Result<()> {
-    const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let events = match File::open(group.dir.join("cgroup.events")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => event::watch(file?.into(), Interest::PRIORITY)?,
