@@ -14,11 +14,14 @@
 //! so an application cannot forge them.
 
 mod inert;
+mod ingest;
+mod instance;
 
 pub mod level;
 mod line;
 mod query;
 mod retention;
+mod segment;
 
 mod store;
 

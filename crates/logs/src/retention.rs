@@ -1,6 +1,10 @@
 //! How much is kept, and for how long.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tenement_runtime::clock;
+
+use crate::{instance::Instance, segment::MAX_LINE};
 
 /// Over all instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The size a segment is closed at: so that it holds at least a line, and the overall limit at least some
+    /// segments.
+    pub(crate) fn segment_size(self) -> u64 {
+        self.segment_size.min(self.max_size / 64).clamp(2 * MAX_LINE as u64, 1 << 30)
+    }
+}
+
 /// Of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
@@ -29,5 +41,23 @@ pub struct StreamLimits {
 impl Default for StreamLimits {
     fn default() -> Self {
         Self { retention: Duration::from_secs(7 * 24 * 3600), max_size: 1 << 30 }
+    }
+}
+
+/// Lets go what is too old or too much: first by the limits of each instance, then the oldest of all.
+pub(crate) fn expire(instances: &[Arc<Instance>], limits: Limits) {
+    let now = clock::wall();
+    for instance in instances {
+        if let Err(error) = instance.expire(now) {
+            tracing::warn!(instance = %instance.name, %error, "old log segments could not be removed");
+        }
+    }
+    while instances.iter().map(|instance| instance.bytes()).sum::<u64>() > limits.max_size {
+        let oldest = instances.iter().filter_map(|instance| Some((instance.oldest_closed()?, instance)));
+        let Some((_, instance)) = oldest.min_by_key(|&(wall, _)| wall) else { return };
+        if let Err(error) = instance.remove_oldest_closed() {
+            tracing::warn!(instance = %instance.name, %error, "a log segment could not be removed");
+            return;
+        }
     }
 }

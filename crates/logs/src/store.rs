@@ -1,17 +1,46 @@
 //! The log of all instances.
 
-use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::PathBuf};
-
-use tenement_core::{name::InstanceName, slot::RunId};
-
-use crate::{
-    query::{LogPage, LogQuery, QueryError},
-    retention::{Limits, StreamLimits},
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder},
+    io,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
 };
 
-/// The log of all instances. Cheap to clone; every method may block on the disk.
-#[derive(Clone, Debug)]
-pub struct LogStore {}
+use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
+
+use crate::{
+    ingest::{Command, Ingest, Mailbox, Pipes, channel},
+    instance::Instance,
+    query::{self, LogPage, LogQuery, QueryError},
+    retention::{self, Limits, StreamLimits},
+    segment::streams_in,
+};
+
+/// The log of all instances. Cheap to clone; every method may block on the disk. The last clone that is
+/// dropped ends the ingest thread.
+#[derive(Clone)]
+pub struct LogStore {
+    handle: Arc<Handle>,
+}
+
+/// Ends the ingest thread when the last [`LogStore`] goes.
+struct Handle {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the ingest thread and the callers share.
+pub(crate) struct Shared {
+    dir: PathBuf,
+    limits: Limits,
+    instances: Mutex<BTreeMap<InstanceName, Arc<Instance>>>,
+    pub(crate) pipes: Pipes,
+    pub(crate) mailbox: Mailbox,
+}
 
 /// What was taken in from one instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +65,13 @@ impl LogStore {
     /// # Errors
     /// The directory cannot be made or read, or the thread not started.
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
-        let _ = (dir, limits);
-        Ok(Self {})
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let (pipes, mailbox) = channel()?;
+        let instances = Mutex::new(find(&dir, limits)?);
+        let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox });
+        let ingest = Ingest::new(Arc::clone(&shared));
+        let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
+        Ok(Self { handle: Arc::new(Handle { shared, thread: Some(thread) }) })
     }
 
     /// Takes in what comes out of `pipes`, the non-blocking read ends of stdout and stderr.
@@ -51,15 +85,31 @@ impl LogStore {
         pipes: [OwnedFd; 2],
         limits: StreamLimits,
     ) -> io::Result<()> {
-        let _ = (name, run, pipes, limits);
-        Ok(())
+        let shared = &self.handle.shared;
+        let mut instances = shared.instances();
+        let instance = match instances.get(name) {
+            Some(instance) => Arc::clone(instance),
+            None => {
+                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.segment_size())?;
+                let opened = Arc::new(opened);
+                instances.insert(name.clone(), Arc::clone(&opened));
+                opened
+            }
+        };
+        instance.attach(run, limits)?;
+        drop(instances);
+        shared.pipes.add(&instance, run, pipes)
     }
 
     /// Takes in what is left in the pipes of a run whose processes are gone, closes them, and calls `done` on
-    /// the thread of the store, also when the run is not attached.
+    /// the thread of the store, also when the run is not attached. For an instance nobody knows, on the caller's thread.
     pub fn detach(&self, name: &InstanceName, run: RunId, done: impl FnOnce() + Send + 'static) {
-        let _ = (name, run);
-        done();
+        match self.handle.shared.get(name) {
+            Some(instance) => {
+                self.handle.shared.mailbox.send(Command::Detach { instance, run, done: Box::new(done) });
+            }
+            None => done(),
+        }
     }
 
     /// A page of lines.
@@ -67,15 +117,20 @@ impl LogStore {
     /// # Errors
     /// An invalid regular expression, or a disk that cannot be read.
     pub fn query(&self, query: &LogQuery) -> Result<LogPage, QueryError> {
-        let _ = query;
-        Ok(LogPage::default())
+        query::answer(query, || self.handle.shared.matching(query))
     }
 
     /// The last `n` lines of an instance, oldest first, as text; none when they cannot be read.
     #[must_use]
     pub fn last_lines(&self, name: &InstanceName, n: usize) -> Vec<String> {
-        let _ = (name, n);
-        Vec::new()
+        let query = LogQuery { instance: Some(name.clone()), limit: n, ..LogQuery::default() };
+        match self.query(&query) {
+            Ok(page) => page.lines.iter().map(|line| line.message().into_owned()).collect(),
+            Err(error) => {
+                tracing::warn!(instance = %name, %error, "the last lines could not be read");
+                Vec::new()
+            }
+        }
     }
 
     /// Erases everything an instance wrote.
@@ -83,19 +138,112 @@ impl LogStore {
     /// # Errors
     /// A file could not be removed; what is left is still found.
     pub fn purge(&self, name: &InstanceName) -> io::Result<()> {
-        let _ = name;
+        let shared = &self.handle.shared;
+        let mut instances = shared.instances();
+        let Some(instance) = instances.get(name) else { return Ok(()) };
+        instance.purge()?;
+        if instance.is_over() {
+            instance.forget();
+            instances.remove(name);
+        }
         Ok(())
     }
 
     /// Every instance something is kept of, also those that are gone.
     #[must_use]
     pub fn known(&self) -> Vec<InstanceName> {
-        Vec::new()
+        self.handle.shared.instances().keys().cloned().collect()
     }
 
     /// Counts of every known instance.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::new()
+        self.handle.shared.all().iter().map(|instance| (instance.name.clone(), instance.stats())).collect()
     }
+}
+
+impl std::fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogStore").field("dir", &self.handle.shared.dir).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.mailbox.send(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            // The last clone may die in a callback on the thread itself.
+            && thread.thread().id() != thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn instances(&self) -> MutexGuard<'_, BTreeMap<InstanceName, Arc<Instance>>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, name: &InstanceName) -> Option<Arc<Instance>> {
+        self.instances().get(name).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Instance>> {
+        self.instances().values().cloned().collect()
+    }
+
+    fn matching(&self, query: &LogQuery) -> Vec<Arc<Instance>> {
+        match &query.instance {
+            Some(name) => {
+                self.get(name).into_iter().filter(|instance| query.covers(&instance.name)).collect()
+            }
+            None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
+        }
+    }
+
+    /// Lets go what is too old or too much, and forgets instances nothing is left of.
+    pub(crate) fn expire(&self) {
+        retention::expire(&self.all(), self.limits);
+        self.instances().retain(|_, instance| {
+            let over = instance.is_over();
+            if over {
+                instance.forget();
+            }
+            !over
+        });
+    }
+
+    /// Closes files that were not used since `before`.
+    pub(crate) fn rest(&self, before: Millis) {
+        for instance in self.all() {
+            instance.rest(before);
+        }
+    }
+}
+
+/// The instances that have logs in `dir`. Anything else there is none of ours and left alone.
+fn find(dir: &Path, limits: Limits) -> io::Result<BTreeMap<InstanceName, Arc<Instance>>> {
+    let mut found = BTreeMap::new();
+    for service in directories(dir)? {
+        for id in directories(&dir.join(&service))? {
+            let Ok(name) = InstanceName::new(&service, &id) else { continue };
+            if name.id.as_str() == id && streams_in(&dir.join(&service).join(&id)) {
+                let instance = Instance::open(dir, name.clone(), limits.segment_size())?;
+                found.insert(name, Arc::new(instance));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn directories(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
 }

@@ -1,11 +1,18 @@
 //! Questions to the log, answered by reading backwards.
 
+mod filter;
+mod merge;
+
+use std::{io, sync::Arc};
+
 use tenement_core::{
     name::{InstanceName, ServiceName},
     time::WallMillis,
 };
 
-use crate::{level::LevelSet, line::LogLine};
+use crate::{instance::Instance, level::LevelSet, line::LogLine};
+use filter::Filter;
+use merge::InstanceTail;
 
 /// Which lines, and which page of them.
 #[derive(Clone, Debug)]
@@ -48,6 +55,14 @@ impl Default for LogQuery {
     }
 }
 
+impl LogQuery {
+    /// Whether lines of this instance are asked for.
+    pub(crate) fn covers(&self, name: &InstanceName) -> bool {
+        self.service.as_ref().is_none_or(|service| *service == name.service)
+            && self.instance.as_ref().is_none_or(|instance| instance == name)
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, Default)]
 pub struct LogPage {
@@ -68,4 +83,36 @@ pub enum QueryError {
     /// The segments could not be read.
     #[error("reading the log: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// How often a query starts anew when a segment is closed under its hands.
+const ATTEMPTS: usize = 5;
+
+/// Answers `query` from the `instances` it covers.
+pub(crate) fn answer(
+    query: &LogQuery,
+    instances: impl Fn() -> Vec<Arc<Instance>>,
+) -> Result<LogPage, QueryError> {
+    let filter = Filter::new(query)?;
+    let mut attempt = 1;
+    loop {
+        match page(query, &filter, &instances()) {
+            // The unfinished line at the end of a segment moved on to the next.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && attempt < ATTEMPTS => attempt += 1,
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+fn page(query: &LogQuery, filter: &Filter, instances: &[Arc<Instance>]) -> io::Result<LogPage> {
+    let mut tails = instances.iter().map(InstanceTail::new).collect::<io::Result<Vec<_>>>()?;
+    let (mut lines, passed) = merge::newest(&mut tails, filter, query.offset, query.limit)?;
+    let total = if filter.is_open() {
+        tails.iter().map(|tail| tail.lines).sum()
+    } else {
+        passed + merge::count(&mut tails, filter)?
+    };
+    lines.reverse();
+    let has_more = total > query.offset as u64 + lines.len() as u64;
+    Ok(LogPage { lines, total, has_more })
 }

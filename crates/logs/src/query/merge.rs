@@ -1,0 +1,143 @@
+//! One order over the streams of an instance, and over instances.
+
+use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
+
+use tenement_core::{name::InstanceName, time::WallMillis};
+
+use super::filter::Filter;
+use crate::{
+    instance::{Instance, Snapshot},
+    line::{LogLine, Stream},
+    segment::{Cursor, Text},
+};
+
+/// A stream, read from its end.
+struct StreamTail {
+    stream: Stream,
+    cursor: Cursor,
+    text: Text,
+    /// Lines of `text` that were not returned yet.
+    left: usize,
+}
+
+impl StreamTail {
+    /// Place and time of the newest line that was not returned yet.
+    fn head(&self) -> Option<(u64, WallMillis)> {
+        if self.left > 0 {
+            return Some((self.text.line(self.left - 1).seq, self.text.wall));
+        }
+        self.cursor.peek().map(|block| (block.seq + block.lines.saturating_sub(1), block.wall))
+    }
+
+    /// Reads the next block that may hold what is asked for, unless there are lines left.
+    fn fill(&mut self, filter: &Filter) -> io::Result<()> {
+        while self.left == 0 {
+            let Some(block) = self.cursor.peek() else { return Ok(()) };
+            if !filter.may_hold(block) {
+                self.cursor.advance()?;
+            } else if let Some(text) = self.cursor.read()? {
+                self.left = if filter.may_match(&text) { text.len() } else { 0 };
+                self.text = text;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts all matching lines that are left.
+    fn count(&mut self, filter: &Filter) -> io::Result<u64> {
+        let mut matching = 0;
+        loop {
+            let passing = (0..self.left).filter(|&at| filter.passes(self.stream, &self.text.line(at)));
+            matching += passing.count() as u64;
+            self.left = 0;
+            self.fill(filter)?;
+            if self.left == 0 {
+                return Ok(matching);
+            }
+        }
+    }
+}
+
+/// An instance, read from its end.
+pub(super) struct InstanceTail {
+    name: InstanceName,
+    streams: [StreamTail; 2],
+    /// Lines, before any filter.
+    pub(super) lines: u64,
+}
+
+impl InstanceTail {
+    pub(super) fn new(instance: &Arc<Instance>) -> io::Result<Self> {
+        let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
+        let tail = |stream, segments, open_seq| {
+            let cursor = Cursor::new(segments, open_seq)?;
+            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0 })
+        };
+        let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
+        Ok(Self { name: instance.name.clone(), streams, lines })
+    }
+
+    fn head(&self) -> Option<(u64, WallMillis, usize)> {
+        let heads = self.streams.iter().enumerate();
+        heads.filter_map(|(index, stream)| stream.head().map(|(seq, wall)| (seq, wall, index))).max()
+    }
+
+    /// The newest line that was not returned yet, when it passes.
+    fn next(&mut self, filter: &Filter) -> io::Result<Option<LogLine>> {
+        let Some((_, wall, index)) = self.head() else { return Ok(None) };
+        let stream = &mut self.streams[index];
+        if stream.left == 0 {
+            // What was skipped may leave the other stream with the newest line.
+            stream.fill(filter)?;
+            return Ok(None);
+        }
+        stream.left -= 1;
+        let line = stream.text.line(stream.left);
+        Ok(filter.passes(stream.stream, &line).then(|| LogLine {
+            timestamp: wall,
+            instance: self.name.clone(),
+            stream: stream.stream,
+            seq: line.seq,
+            level: line.level(stream.stream),
+            bytes: line.bytes.to_vec(),
+            part: line.part,
+        }))
+    }
+
+    fn count(&mut self, filter: &Filter) -> io::Result<u64> {
+        let [out, err] = &mut self.streams;
+        Ok(out.count(filter)? + err.count(filter)?)
+    }
+}
+
+/// Returns at most `limit` matching lines of all `tails` after skipping `offset`, newest first.
+///
+/// Between instances the clock decides; within one its own order, whatever the clock did.
+pub(super) fn newest(
+    tails: &mut [InstanceTail],
+    filter: &Filter,
+    offset: usize,
+    limit: usize,
+) -> io::Result<(Vec<LogLine>, u64)> {
+    let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
+    let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();
+    let mut lines = Vec::new();
+    let mut passed = 0;
+    while lines.len() < limit
+        && let Some((_, Reverse(index))) = heads.pop()
+    {
+        if let Some(line) = tails[index].next(filter)? {
+            passed += 1;
+            if passed > offset {
+                lines.push(line);
+            }
+        }
+        heads.extend(key(tails, index));
+    }
+    Ok((lines, passed as u64))
+}
+
+/// Counts the matching lines that are left.
+pub(super) fn count(tails: &mut [InstanceTail], filter: &Filter) -> io::Result<u64> {
+    tails.iter_mut().try_fold(0, |sum, tail| Ok(sum + tail.count(filter)?))
+}

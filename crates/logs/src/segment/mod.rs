@@ -1,0 +1,101 @@
+//! Append-only files of raw bytes, one chain per instance and stream.
+//!
+//! ```text
+//! {service}/{id}/stdout-00000000000000000000.log     raw bytes as the application wrote them
+//!                stdout-00000000000000000000.marks   Header, Mark, Mark, …
+//!                stdout-00000000000008388591.log     named by the offset of its first byte in the stream
+//! ```
+//!
+//! Only the last segment of a chain grows. It is closed at a line's end: the beginning of the next line, when
+//! it is already there, is copied to the new segment, whose name then says where the old one ends. So a crash
+//! in the middle of it neither loses nor doubles a byte.
+
+mod chain;
+mod cut;
+mod intake;
+mod mark;
+mod read;
+mod recover;
+mod tally;
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+pub(crate) use chain::{BLOCK, Chain};
+pub(crate) use cut::MAX_LINE;
+pub(crate) use intake::Intake;
+pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text};
+pub(crate) use recover::streams_in;
+
+use tenement_core::{slot::RunId, time::WallMillis};
+
+use crate::line::Stream;
+use mark::{Context, HEADER_LEN, Header, MARK_LEN};
+
+/// What is kept in memory of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// Offset of its first byte in the stream.
+    pub(crate) base: u64,
+    /// Its bytes.
+    pub(crate) len: u64,
+    /// What holds at its beginning.
+    begins: Context,
+    /// When it was begun.
+    pub(crate) begun: WallMillis,
+    /// The run that wrote last.
+    run: RunId,
+    /// Marks in its file.
+    marks: u32,
+    /// What the last mark says.
+    last: mark::Mark,
+}
+
+impl Segment {
+    fn new(base: u64, header: Header) -> Self {
+        let Header { context: begins, begun, run } = header;
+        let last = mark::Mark { wall: begun, context: begins, ..mark::Mark::default() };
+        Self { base, len: 0, begins, begun, run, marks: 0, last }
+    }
+
+    /// Lines that have ended.
+    pub(crate) fn lines(&self) -> u64 {
+        u64::from(self.last.lines)
+    }
+
+    /// Bytes of a line that has not ended.
+    fn open_bytes(&self) -> u64 {
+        self.len.saturating_sub(u64::from(self.last.done))
+    }
+
+    /// When its last line arrived.
+    pub(crate) fn last_wall(&self) -> WallMillis {
+        self.last.wall
+    }
+
+    fn header(&self) -> Header {
+        Header { context: self.begins, begun: self.begun, run: self.run }
+    }
+}
+
+fn data_path(dir: &Path, stream: Stream, base: u64) -> PathBuf {
+    dir.join(format!("{}-{base:020}.log", stream.as_str()))
+}
+
+fn marks_path(dir: &Path, stream: Stream, base: u64) -> PathBuf {
+    dir.join(format!("{}-{base:020}.marks", stream.as_str()))
+}
+
+fn mark_offset(index: u32) -> u64 {
+    HEADER_LEN as u64 + u64::from(index) * MARK_LEN as u64
+}
+
+/// Opens a file of ours for reading and writing, creating it when missing. Not with `O_APPEND`, which
+/// splice(2) refuses.
+fn open_file(path: &Path, truncate: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(truncate).mode(0o600).open(path)
+}

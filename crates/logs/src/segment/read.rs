@@ -1,0 +1,293 @@
+//! Reads a stream backwards, block by block, without reading what nobody asked for.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use tenement_core::time::WallMillis;
+
+use super::{
+    Segment,
+    cut::Cutter,
+    data_path,
+    mark::{Context, HEADER_LEN, MARK_LEN, Mark},
+    mark_offset, marks_path,
+};
+use crate::{
+    level::{Level, Tracebacks, level_of, may_hold_traceback},
+    line::{Part, Stream},
+};
+
+/// Marks read in one go.
+const MARKS: u32 = 128;
+/// Bytes read in one go, at least: marks of a slow writer describe a line each.
+const WINDOW: usize = 64 * 1024;
+
+/// A segment as it was at one moment.
+#[derive(Debug)]
+pub(crate) struct SegmentView {
+    data: PathBuf,
+    marks: PathBuf,
+    segment: Segment,
+    unwritten: Vec<Mark>,
+}
+
+impl SegmentView {
+    pub(super) fn new(dir: &Path, stream: Stream, segment: Segment, unwritten: Vec<Mark>) -> Self {
+        let (data, marks) = (data_path(dir, stream, segment.base), marks_path(dir, stream, segment.base));
+        Self { data, marks, segment, unwritten }
+    }
+}
+
+/// Lines that arrived in one go, not read yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Where its text lies in the segment.
+    start: u32,
+    end: u32,
+    /// Place of its first line.
+    pub(crate) seq: u64,
+    /// How many lines.
+    pub(crate) lines: u64,
+    /// When they arrived.
+    pub(crate) wall: WallMillis,
+    context: Context,
+    /// Its only line has no end yet.
+    open: bool,
+}
+
+/// The lines of a block.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    bytes: Vec<u8>,
+    lines: Vec<Found>,
+    /// Place of the first line.
+    seq: u64,
+    /// When they arrived.
+    pub(crate) wall: WallMillis,
+}
+
+#[derive(Debug)]
+struct Found {
+    range: Range<usize>,
+    part: Part,
+    traceback: bool,
+}
+
+/// A line in the text of its block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineRef<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) part: Part,
+    pub(crate) seq: u64,
+    traceback: bool,
+}
+
+impl LineRef<'_> {
+    pub(crate) fn level(&self, stream: Stream) -> Level {
+        if self.traceback { Level::Error } else { level_of(stream, self.bytes) }
+    }
+}
+
+impl Text {
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// All of it, line ends included.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The line at `index`; there must be one.
+    pub(crate) fn line(&self, index: usize) -> LineRef<'_> {
+        let found = &self.lines[index];
+        LineRef {
+            bytes: &self.bytes[found.range.clone()],
+            part: found.part,
+            seq: self.seq + index as u64,
+            traceback: found.traceback,
+        }
+    }
+
+    fn cut(bytes: Vec<u8>, block: &Block) -> Self {
+        let mut cutter = Cutter::new(&bytes, block.context.continues);
+        let mut lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
+        let rest = cutter.rest()..bytes.len();
+        if !rest.is_empty() {
+            let part = match (block.open, cutter.continues()) {
+                (true, _) => Part::Open,
+                (false, true) => Part::Last,
+                (false, false) => Part::Whole,
+            };
+            lines.push((rest, part));
+        }
+        let mut tracebacks = Tracebacks::new(block.context.traceback);
+        let watch = block.context.traceback || may_hold_traceback(&bytes);
+        let found = |(range, part): (Range<usize>, Part)| {
+            let traceback = watch && tracebacks.follow(&bytes[range.clone()]);
+            Found { range, part, traceback }
+        };
+        let lines = lines.into_iter().map(found).collect();
+        Self { bytes, lines, seq: block.seq, wall: block.wall }
+    }
+}
+
+/// Goes through the blocks of a stream from the newest to the oldest.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// Segments that were not reached yet, oldest first.
+    segments: VecDeque<SegmentView>,
+    current: Option<Reader>,
+    next: Option<Block>,
+}
+
+impl Cursor {
+    /// `open_seq`: the place an unfinished line will probably get.
+    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64) -> io::Result<Self> {
+        let mut cursor = Self { segments: segments.into(), current: None, next: None };
+        if let Some(last) =
+            cursor.segments.back().map(|view| view.segment).filter(|last| last.open_bytes() > 0)
+        {
+            cursor.enter()?;
+            cursor.next = Some(Block {
+                start: last.last.done,
+                end: u32::try_from(last.len).unwrap_or(u32::MAX),
+                seq: open_seq,
+                lines: 1,
+                wall: last.last.wall,
+                context: last.last.context,
+                open: true,
+            });
+        } else {
+            cursor.advance()?;
+        }
+        Ok(cursor)
+    }
+
+    /// The newest block that was not passed yet.
+    pub(crate) fn peek(&self) -> Option<&Block> {
+        self.next.as_ref()
+    }
+
+    /// Reads the block that [`Self::peek`] shows, and passes it.
+    pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
+        let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
+        let text = Text::cut(reader.text(block.start, block.end)?, &block);
+        self.advance()?;
+        Ok(Some(text))
+    }
+
+    /// Passes a block without reading it.
+    pub(crate) fn advance(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(reader) = &mut self.current
+                && let Some(block) = reader.previous()?
+            {
+                self.next = Some(block);
+                return Ok(());
+            }
+            if !self.enter()? {
+                self.next = None;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens the next older segment. One that retention has taken meanwhile, and all before it, are over.
+    fn enter(&mut self) -> io::Result<bool> {
+        self.current = None;
+        let Some(view) = self.segments.pop_back() else { return Ok(false) };
+        match Reader::open(view) {
+            Ok(reader) => self.current = Some(reader),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.segments.clear(),
+            Err(error) => return Err(error),
+        }
+        Ok(self.current.is_some())
+    }
+}
+
+/// One segment, read from its end.
+#[derive(Debug)]
+struct Reader {
+    data: File,
+    marks: File,
+    view: SegmentView,
+    /// Marks that were not returned yet.
+    left: u32,
+    /// Some of the marks in the file, from index `loaded` on.
+    chunk: Vec<Mark>,
+    loaded: u32,
+    window: Vec<u8>,
+    window_at: u32,
+}
+
+impl Reader {
+    fn open(view: SegmentView) -> io::Result<Self> {
+        let data = File::open(&view.data)?;
+        let marks = File::open(&view.marks)?;
+        let left = view.segment.marks + view.unwritten.len() as u32;
+        Ok(Self { data, marks, view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 })
+    }
+
+    fn previous(&mut self) -> io::Result<Option<Block>> {
+        let Some(index) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = index;
+        let mark = self.mark(index)?;
+        let begins = Mark { context: self.view.segment.begins, ..Mark::default() };
+        let before = if index > 0 { self.mark(index - 1)? } else { begins };
+        Ok(Some(Block {
+            start: before.done,
+            end: mark.done,
+            seq: mark.seq,
+            lines: u64::from(mark.lines.saturating_sub(before.lines)),
+            wall: mark.wall,
+            context: before.context,
+            open: false,
+        }))
+    }
+
+    fn mark(&mut self, index: u32) -> io::Result<Mark> {
+        if let Some(unwritten) = index.checked_sub(self.view.segment.marks) {
+            return self.view.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
+        }
+        if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
+            // One mark of overlap: a block needs the mark before it.
+            let first = (index + 1).saturating_sub(MARKS);
+            let mut records = vec![0; (index + 1 - first) as usize * MARK_LEN];
+            self.marks.read_exact_at(&mut records, mark_offset(first))?;
+            let marks: Option<Vec<Mark>> = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
+            self.chunk = marks.ok_or_else(damaged)?;
+            self.loaded = first;
+        }
+        Ok(self.chunk[(index - self.loaded) as usize])
+    }
+
+    fn text(&mut self, start: u32, end: u32) -> io::Result<Vec<u8>> {
+        let length = end.checked_sub(start).ok_or_else(damaged)? as usize;
+        if length >= WINDOW {
+            let mut bytes = vec![0; length];
+            self.data.read_exact_at(&mut bytes, u64::from(start))?;
+            return Ok(bytes);
+        }
+        let window = self.window_at..self.window_at + self.window.len() as u32;
+        if start < window.start || end > window.end {
+            self.window_at = end.saturating_sub(WINDOW as u32);
+            self.window.resize((end - self.window_at) as usize, 0);
+            self.data.read_exact_at(&mut self.window, u64::from(self.window_at))?;
+        }
+        let at = (start - self.window_at) as usize;
+        Ok(self.window[at..at + length].to_vec())
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a record in a marks file is damaged")
+}
+
+const _: () = assert!(HEADER_LEN == MARK_LEN, "marks are aligned to their size");

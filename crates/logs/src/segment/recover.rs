@@ -1,0 +1,142 @@
+//! Finds the segments a predecessor left, at whatever point it was killed.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+};
+
+use tenement_core::{slot::RunId, time::WallMillis};
+
+use super::{
+    Segment, data_path,
+    mark::{Context, HEADER_LEN, Header, MARK_LEN, Mark},
+    mark_offset, marks_path, open_file,
+    tally::tally,
+};
+use crate::line::Stream;
+
+/// The offsets that the segments of `stream` in `dir` begin at, in ascending order.
+fn bases(dir: &Path, stream: Stream) -> io::Result<Vec<u64>> {
+    let mut bases = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let base = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(stream.as_str())?.strip_prefix('-')?.strip_suffix(".log"));
+        bases.extend(base.and_then(|base| base.parse::<u64>().ok()));
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// Whether `dir` holds anything an instance wrote.
+pub(crate) fn streams_in(dir: &Path) -> bool {
+    Stream::ALL.iter().any(|&stream| bases(dir, stream).is_ok_and(|bases| !bases.is_empty()))
+}
+
+/// The segments of `stream`, oldest first, each described by marks up to its end. Advances `next_seq` over
+/// every line.
+pub(super) fn segments(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Result<VecDeque<Segment>> {
+    let mut bases = bases(dir, stream)?;
+    discard_unborn(dir, stream, &mut bases)?;
+    let mut found: VecDeque<Segment> = VecDeque::with_capacity(bases.len());
+    for (index, &base) in bases.iter().enumerate() {
+        let data = open_file(&data_path(dir, stream, base), false)?;
+        if let Some(end) = bases.get(index + 1).map(|next| next - base)
+            && data.metadata()?.len() > end
+        {
+            data.set_len(end)?;
+        }
+        let before = found.back().map_or_else(Context::default, |before| before.last.context);
+        found.push_back(segment(dir, stream, base, before, &data, next_seq)?);
+    }
+    Ok(found)
+}
+
+/// A new segment that does not hold yet all of the line that was to move into it is as if it never was.
+fn discard_unborn(dir: &Path, stream: Stream, bases: &mut Vec<u64>) -> io::Result<()> {
+    if let [.., before, last] = bases[..] {
+        let len = |base| fs::metadata(data_path(dir, stream, base)).map(|meta| meta.len());
+        if last + len(last)? < before + len(before)? {
+            fs::remove_file(data_path(dir, stream, last))?;
+            let _ = fs::remove_file(marks_path(dir, stream, last));
+            bases.pop();
+        }
+    }
+    Ok(())
+}
+
+fn segment(
+    dir: &Path,
+    stream: Stream,
+    base: u64,
+    before: Context,
+    data: &File,
+    next_seq: &mut u64,
+) -> io::Result<Segment> {
+    let meta = data.metadata()?;
+    let written = WallMillis(u64::try_from(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000).unwrap_or(0));
+    let path = marks_path(dir, stream, base);
+    let marks = open_file(&path, false)?;
+    let header = match header(&marks)? {
+        Some(header) => header,
+        None => {
+            let anew = Header { context: before, begun: written, run: RunId::default() };
+            marks.set_len(0)?;
+            marks.write_all_at(&anew.encode(), 0)?;
+            anew
+        }
+    };
+    let mut segment = Segment::new(base, header);
+    segment.len = meta.len();
+    if let Some((count, last)) = last_mark(&marks, segment.len)? {
+        segment.marks = count;
+        *next_seq = (*next_seq).max(last.seq + lines_of(&marks, count, &last)?);
+        segment.last = last;
+    }
+    let mut lost = Vec::new();
+    tally(&mut segment, data, next_seq, written, &mut Vec::new(), |mark| lost.extend(mark.encode()))?;
+    if !lost.is_empty() {
+        marks.write_all_at(&lost, mark_offset(segment.marks))?;
+        segment.marks += (lost.len() / MARK_LEN) as u32;
+    }
+    Ok(segment)
+}
+
+fn header(marks: &File) -> io::Result<Option<Header>> {
+    let mut record = [0; HEADER_LEN];
+    match marks.read_exact_at(&mut record, 0) {
+        Ok(()) => Ok(Header::decode(&record)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn mark_at(marks: &File, index: u32) -> io::Result<Option<Mark>> {
+    let mut record = [0; MARK_LEN];
+    marks.read_exact_at(&mut record, mark_offset(index))?;
+    Ok(Mark::decode(&record))
+}
+
+/// The last whole mark that describes bytes the segment has, and how many marks there are up to it.
+fn last_mark(marks: &File, len: u64) -> io::Result<Option<(u32, Mark)>> {
+    let records = marks.metadata()?.len().saturating_sub(HEADER_LEN as u64) / MARK_LEN as u64;
+    let mut count = u32::try_from(records).unwrap_or(u32::MAX);
+    while count > 0 {
+        if let Some(mark) = mark_at(marks, count - 1)?
+            && u64::from(mark.done) <= len
+        {
+            return Ok(Some((count, mark)));
+        }
+        count -= 1;
+    }
+    Ok(None)
+}
+
+fn lines_of(marks: &File, count: u32, last: &Mark) -> io::Result<u64> {
+    let before = if count > 1 { mark_at(marks, count - 2)?.map_or(0, |mark| mark.lines) } else { 0 };
+    Ok(u64::from(last.lines.saturating_sub(before)))
+}

@@ -1,0 +1,127 @@
+use std::{io::Write, os::unix::fs::PermissionsExt};
+
+use tenement_logs::{Level, LevelSet, Limits, LogQuery, LogStore, Part, Stream, StreamLimits};
+
+use crate::support::{Instance, logs, messages, open, query, until};
+
+#[test]
+fn lines_are_kept_in_order_and_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    app.print("one\ntwo\r\nthree");
+    app.stderr.write_all(b"oops\n").unwrap();
+    app.detach(&store);
+    let page = store.query(&query(50)).unwrap();
+    assert_eq!((page.total, page.has_more), (4, false));
+    let line = |text: &str| page.lines.iter().find(|line| line.message() == text).unwrap();
+    assert_eq!((line("one").level, line("oops").level), (Level::Info, Level::Error));
+    assert_eq!((line("one").stream, line("oops").stream), (Stream::Stdout, Stream::Stderr));
+    assert!(line("one").seq < line("two").seq && line("two").seq < line("three").seq);
+    drop(store);
+    let again = open(folder.path());
+    assert_eq!(messages(&again.query(&query(50)).unwrap()), messages(&page));
+    assert_eq!(again.known(), [app.name]);
+}
+
+#[test]
+fn pages_go_back_from_the_newest_and_totals_are_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    for n in 0..20_000 {
+        app.print(format!("line {n}\n"));
+    }
+    app.detach(&store);
+    let page = |offset, limit| store.query(&LogQuery { offset, ..query(limit) }).unwrap();
+    assert_eq!(messages(&page(0, 2)), ["line 19998", "line 19999"]);
+    assert_eq!(messages(&page(10_000, 2)), ["line 9998", "line 9999"]);
+    let last = page(19_999, 5);
+    assert_eq!((messages(&last), last.total, last.has_more), (vec!["line 0".to_owned()], 20_000, false));
+    assert!(page(30_000, 5).lines.is_empty());
+    assert_eq!(store.last_lines(&app.name, 1), ["line 19999"]);
+}
+
+#[test]
+fn filters_narrow_and_combine() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut alice = Instance::attach(&store, folder.path(), "api:alice", StreamLimits::default());
+    let mut bob = Instance::attach(&store, folder.path(), "web:bob", StreamLimits::default());
+    alice.print("ERROR disk 1\nWARN disk 2\nall is [well]\n");
+    bob.print("ERROR disk 3\n");
+    alice.detach(&store);
+    bob.detach(&store);
+    let found = |query: LogQuery| {
+        let mut found = messages(&store.query(&query).unwrap());
+        found.sort();
+        found
+    };
+    let base = || query(50);
+    assert_eq!(found(LogQuery { instance: Some(bob.name.clone()), ..base() }), ["ERROR disk 3"]);
+    assert_eq!(found(LogQuery { service: Some("api".parse().unwrap()), ..base() }).len(), 3);
+    let bad = LevelSet::at_least(Level::Warn);
+    assert_eq!(found(LogQuery { levels: bad, ..base() }).len(), 3);
+    assert_eq!(
+        found(LogQuery { grep: Some("disk [23]$".into()), ..base() }),
+        ["ERROR disk 3", "WARN disk 2"]
+    );
+    assert_eq!(found(LogQuery { search: Some("[well]".into()), ..base() }), ["all is [well]"]);
+    assert!(store.query(&LogQuery { grep: Some("(".into()), ..base() }).is_err());
+}
+
+// faults: G1 G2 G3
+#[test]
+fn hostile_lines_are_kept_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let binary = b"\xff\x00\xfe \x1b]0;title\x07 \xe2\x80\xa8 a\rb";
+    app.print(binary);
+    app.print("\n");
+    let long = vec![b'x'; 10 << 20];
+    app.print(&long);
+    app.print("\nend\n");
+    app.detach(&store);
+    let page = store.query(&query(1000)).unwrap();
+    assert_eq!(page.lines[0].bytes, binary);
+    let parts: Vec<_> = page.lines.iter().filter(|line| line.part != Part::Whole).collect();
+    assert!(parts.iter().all(|line| line.bytes.len() <= 64 << 10));
+    assert_eq!(parts.iter().map(|line| line.bytes.len()).sum::<usize>(), long.len());
+    assert_eq!(parts.last().unwrap().part, Part::Last);
+    assert_eq!(page.lines.last().unwrap().message(), "end");
+}
+
+#[test]
+fn the_oldest_segments_go_when_an_instance_has_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { segment_size: 64 << 10, ..Limits::default() };
+    let store = LogStore::open(logs(folder.path()), limits).unwrap();
+    let small = StreamLimits { max_size: 256 << 10, ..StreamLimits::default() };
+    let mut app = Instance::attach(&store, folder.path(), "api:a", small);
+    for n in 0..40_000 {
+        app.print(format!("line number {n} of a talkative instance\n"));
+    }
+    app.detach(&store);
+    until("expired", || store.query(&query(1)).unwrap().total < 20_000);
+    let page = store.query(&query(1000)).unwrap();
+    let numbers: Vec<u32> =
+        messages(&page).iter().map(|line| line.split(' ').nth(2).unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (39_000..40_000).collect::<Vec<_>>(), "the newest stay, without a gap");
+}
+
+#[test]
+fn purging_removes_every_file_and_modes_are_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    app.print("secret\n");
+    app.detach(&store);
+    let own = logs(folder.path()).join("api/a");
+    for entry in std::fs::read_dir(&own).unwrap() {
+        assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
+    }
+    store.purge(&app.name).unwrap();
+    assert!(!own.exists() && store.known().is_empty());
+    assert_eq!(store.query(&query(50)).unwrap().total, 0);
+}

@@ -1,0 +1,10 @@
+//! The store with real FIFOs and real writers.
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    reason = "tests start processes and remove what they made"
+)]
+
+mod kept;
+mod killed;
+mod support;

@@ -1,0 +1,80 @@
+//! An instance's two FIFOs and a store that reads them.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use tenement_core::{name::InstanceName, slot::RunId};
+use tenement_logs::{Limits, LogPage, LogQuery, LogStore, StreamLimits};
+
+/// For what has to happen; reached only when it does not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Our end and the writer's end, held read-write, of the FIFO at a path.
+pub(crate) fn fifo(path: &Path) -> (OwnedFd, File) {
+    if !path.exists() {
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+    let reader = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    let writer = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    (reader.unwrap(), writer.unwrap().into())
+}
+
+pub(crate) struct Instance {
+    pub(crate) name: InstanceName,
+    pub(crate) stdout: File,
+    pub(crate) stderr: File,
+    run: RunId,
+}
+
+impl Instance {
+    pub(crate) fn attach(store: &LogStore, folder: &Path, name: &str, limits: StreamLimits) -> Self {
+        let path = |stream: &str| folder.join(format!("{}.{stream}", name.replace(':', "-")));
+        let (out, stdout) = fifo(&path("out"));
+        let (err, stderr) = fifo(&path("err"));
+        let name: InstanceName = name.parse().unwrap();
+        store.attach(&name, RunId(1), [out, err], limits).unwrap();
+        Self { name, stdout, stderr, run: RunId(1) }
+    }
+
+    pub(crate) fn print(&mut self, text: impl AsRef<[u8]>) {
+        self.stdout.write_all(text.as_ref()).unwrap();
+    }
+
+    /// As after the end of its processes: what is left in the pipes is taken in.
+    pub(crate) fn detach(&self, store: &LogStore) {
+        let (done, is_done) = mpsc::channel();
+        store.detach(&self.name, self.run, move || done.send(()).unwrap());
+        is_done.recv_timeout(PATIENCE).expect("detached");
+    }
+}
+
+pub(crate) fn open(folder: &Path) -> LogStore {
+    LogStore::open(logs(folder), Limits::default()).unwrap()
+}
+
+pub(crate) fn logs(folder: &Path) -> PathBuf {
+    folder.join("logs")
+}
+
+pub(crate) fn query(limit: usize) -> LogQuery {
+    LogQuery { limit, ..LogQuery::default() }
+}
+
+pub(crate) fn messages(page: &LogPage) -> Vec<String> {
+    page.lines.iter().map(|line| line.message().into_owned()).collect()
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never {what}");
+        std::thread::yield_now();
+    }
+}
