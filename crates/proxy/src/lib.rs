@@ -1,2 +1,20 @@
-//! The data plane: not there yet. It will read [`tenement_core::route::RouteTable`] and take leases of
-//! [`tenement_core::slot::Slot`]; one thread per core.
+//! The data plane: from a client's connection to an instance and back.
+//!
+//! ```text
+//!  listen ─► request: head ─► route ─► wake ─► connect ─► forward ─► answer
+//!    │                 │                                    └─► upgrade (WebSocket)
+//!    │ one thread      └── http: strict parsing, heads written anew
+//!    ▼ per core
+//!  no state is shared between threads but the route table and each slot's atomics
+//! ```
+
+mod backend;
+mod config;
+mod http;
+mod io;
+mod listen;
+mod request;
+
+pub use backend::{Backend, BoxFuture};
+pub use config::{Config, Limits};
+pub use listen::{BindError, Bound, Running};

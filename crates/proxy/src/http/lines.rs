@@ -1,0 +1,37 @@
+//! Where a head ends.
+
+/// What is known of a head from the bytes so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// It goes on.
+    Open,
+    /// It ends before this offset.
+    End(usize),
+    /// A line ends with a bare CR or LF, or the first one is empty. RFC 9112 section 2.2 allows a recipient to be
+    /// lenient here; that two recipients are it differently is how requests are smuggled.
+    Bad,
+}
+
+/// Whether `value`, a part of `head`, stands after its colon with at most one space and ends its line. Other
+/// white space is allowed by RFC 9112 section 5.1, but not by everybody who reads a framing field.
+pub(super) fn is_unpadded(head: &[u8], value: &[u8]) -> bool {
+    let start = value.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+    let Some((before, rest)) = head.split_at_checked(start) else { return false };
+    (before.ends_with(b":") || before.ends_with(b": ")) && rest[value.len()..].starts_with(b"\r\n")
+}
+
+/// Looks for the empty line. A bare CR in a whole head is left to the parser of the fields.
+pub(super) fn scan(bytes: &[u8]) -> Lines {
+    let mut line = 0;
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        if at == line || bytes[at - 1] != b'\r' {
+            return Lines::Bad;
+        }
+        if at - 1 == line {
+            return if line == 0 { Lines::Bad } else { Lines::End(at + 1) };
+        }
+        line = at + 1;
+    }
+    let bare = |at: usize| bytes.get(at + 1).is_some_and(|&next| next != b'\n');
+    if memchr::memchr_iter(b'\r', bytes).any(bare) { Lines::Bad } else { Lines::Open }
+}

@@ -1,0 +1,154 @@
+//! Response heads. A malformed one never reaches the client: it is answered with 502 instead.
+
+use std::mem::MaybeUninit;
+
+use super::{
+    Malformed, Version,
+    field::{Field, Nominated, elements},
+    framing::{Body, Framing},
+    lines::{self, Lines},
+    request::{Method, RequestHead},
+};
+use crate::config::Limits;
+
+const MAX_HEADERS: usize = 128;
+
+/// A response that was understood.
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    /// As the application frames it.
+    pub(crate) body: Body,
+    /// Whether the application's connection can take another request after it.
+    pub(crate) keep_alive: bool,
+    /// Bytes it came in.
+    pub(crate) bytes: usize,
+}
+
+/// How a response is written for a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseShape {
+    /// No other answer will follow on this connection.
+    pub(crate) close: bool,
+    /// The client speaks it.
+    pub(crate) version: Version,
+}
+
+impl ResponseHead {
+    /// Parses the head at the beginning of `bytes`, an answer to `request`, and appends to `out` the one that
+    /// goes on; `None` when more bytes are needed. `shape` of the status decides how the client is served.
+    pub(crate) fn parse(
+        bytes: &[u8],
+        request: &RequestHead,
+        limits: &Limits,
+        shape: ResponseShape,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Self>, Malformed> {
+        let head = match lines::scan(bytes) {
+            Lines::Bad => return Err(Malformed::bad("a line does not end with CRLF")),
+            Lines::End(end) if end <= limits.head_bytes => &bytes[..end],
+            Lines::Open if bytes.len() < limits.head_bytes => return Ok(None),
+            Lines::Open | Lines::End(_) => return Err(Malformed::bad("the head is too large")),
+        };
+        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut response, head, &mut storage) {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            _ => return Err(Malformed::bad("the head is malformed")),
+        }
+        write(&response, head.len(), request, shape, out).map(Some)
+    }
+
+    /// An answer before the answer (RFC 9110 section 15.2).
+    pub(crate) fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}
+
+#[derive(Default)]
+struct Found<'h> {
+    framing: Framing,
+    nominated: Nominated<'h>,
+    close: bool,
+    keep_alive: bool,
+    websocket: bool,
+}
+
+fn collect<'h>(headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed> {
+    let mut found = Found::default();
+    for header in headers {
+        match Field::of(header.name) {
+            Field::ContentLength => found.framing.content_length(header.value)?,
+            Field::TransferEncoding => found.framing.transfer_encoding(header.value)?,
+            Field::Upgrade => found.websocket = header.value.eq_ignore_ascii_case(b"websocket"),
+            Field::Connection => {
+                for element in elements(header.value) {
+                    match element {
+                        _ if element.eq_ignore_ascii_case(b"close") => found.close = true,
+                        _ if element.eq_ignore_ascii_case(b"keep-alive") => found.keep_alive = true,
+                        _ if element.eq_ignore_ascii_case(b"upgrade") => {}
+                        other => found.nominated.add(other),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn write(
+    response: &httparse::Response<'_, '_>,
+    bytes: usize,
+    request: &RequestHead,
+    shape: ResponseShape,
+    out: &mut Vec<u8>,
+) -> Result<ResponseHead, Malformed> {
+    let status = response.code.unwrap_or(0);
+    if !(100..600).contains(&status) {
+        return Err(Malformed::bad("no such status"));
+    }
+    let version = Version::of(response.version);
+    let found = collect(response.headers)?;
+    let framed = found.framing.body(version)?;
+    let switches = status == 101;
+    if switches && !(request.upgrade && found.websocket) {
+        return Err(Malformed::bad("a switch of protocols nobody asked for"));
+    }
+    let bodiless = status < 200 || status == 204 || status == 304 || request.method == Method::Head;
+    let body = if bodiless { Body::None } else { framed.unwrap_or(Body::UntilClose) };
+    let persistent = if version == Version::Http11 { !found.close } else { found.keep_alive };
+    let keep_alive = persistent && body != Body::UntilClose;
+
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(response.reason.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for header in response.headers.iter() {
+        let field = Field::of(header.name);
+        let own = matches!(field, Field::EndToEnd | Field::Expect | Field::Host | Field::Forged);
+        if own && !found.nominated.contains(header.name) {
+            super::write_field(header.name, header.value, out);
+        }
+    }
+    if switches {
+        out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: websocket\r\n");
+    } else if status >= 200 {
+        if shape.close {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        // The length of what a HEAD or a 304 stands for is information, not framing.
+        let stated = found.framing.length().filter(|_| status != 204);
+        let body = if bodiless || shape.version == Version::Http11 { body } else { plain(body) };
+        super::write_framing(body, stated, out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(ResponseHead { status, body, keep_alive, bytes })
+}
+
+/// For a client that knows no chunks: the end of the connection is the end of the body.
+fn plain(body: Body) -> Body {
+    if matches!(body, Body::Length(_)) { body } else { Body::None }
+}

@@ -1,0 +1,9 @@
+//! Bytes in and out of one thread's sockets.
+
+mod buffer;
+mod stream;
+mod watchdog;
+
+pub(crate) use buffer::Buffer;
+pub(crate) use stream::Stream;
+pub(crate) use watchdog::{TimedOut, Watchdog};

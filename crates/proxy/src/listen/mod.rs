@@ -1,0 +1,107 @@
+//! Listening sockets and the threads that serve them.
+//!
+//! Each thread listens for itself (`SO_REUSEPORT`), so the kernel spreads connections and no lock is shared.
+
+mod bind;
+mod connections;
+mod worker;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+
+pub use bind::BindError;
+
+use crate::{backend::Backend, config::Config};
+use worker::{Order, Worker};
+
+/// Sockets that listen; connections wait in their queues.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    addresses: Vec<SocketAddr>,
+    /// By thread, then by address.
+    listeners: Vec<Vec<std::net::TcpListener>>,
+}
+
+/// Threads that serve.
+#[derive(Debug)]
+pub struct Running {
+    orders: watch::Sender<Order>,
+    /// Closed when the last thread has ended.
+    ended: mpsc::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+    panics: Arc<AtomicU64>,
+}
+
+impl Bound {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// An address is taken or not allowed; nothing listens then.
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let threads = config.threads.max(1);
+        let (addresses, listeners) = bind::all(&config.listen, threads)?;
+        Ok(Self { config, addresses, listeners })
+    }
+
+    /// Where it listens, ports filled in.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves on threads of its own.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn serve(self, backend: Arc<dyn Backend>) -> io::Result<Running> {
+        let (orders, receiver) = watch::channel(Order::Serve);
+        let (alive, ended) = mpsc::channel(1);
+        let panics = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::new();
+        for (index, listeners) in self.listeners.into_iter().enumerate() {
+            let worker = Worker {
+                listeners,
+                config: self.config.clone(),
+                backend: Arc::clone(&backend),
+                orders: receiver.clone(),
+                panics: Arc::clone(&panics),
+                _alive: alive.clone(),
+            };
+            let name = format!("proxy-{index}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+        }
+        Ok(Running { orders, ended, threads, panics })
+    }
+}
+
+impl Running {
+    /// Requests that ended in a panic, which was caught.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Accepts nothing more, lets requests in flight end for at most `within`, then cuts off what is left.
+    /// Returns when every thread has ended.
+    pub async fn drain(mut self, within: Duration) {
+        let _ = self.orders.send(Order::Drain);
+        if tokio::time::timeout(within, self.ended.recv()).await.is_err() {
+            let _ = self.orders.send(Order::Cut);
+            self.ended.recv().await;
+        }
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}

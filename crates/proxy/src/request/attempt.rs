@@ -1,0 +1,222 @@
+//! A request from its head to its answer, with as many attempts as are safe.
+//!
+//! | what happened | sent again? |
+//! |---|---|
+//! | no connection, or nothing could be sent | always: nobody has seen the request |
+//! | sent, nothing came back, on a connection kept from earlier | if idempotent and still there as a whole |
+//! | sent, nothing came back, on a new connection | as above, but once: the request may be what kills it |
+//! | anything came back | never |
+//!
+//! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
+
+use std::{rc::Rc, time::Instant};
+
+use tenement_core::slot::{Lease, RunId, Slot, StatusClass};
+use tenement_runtime::clock;
+
+use super::{
+    Client, Next,
+    answer::Answer,
+    connect::{self, Failed, Reuse},
+    download::Delivered,
+    forward::{Broken, forward},
+    route::{self, Target},
+    upgrade,
+    upload::Upload,
+    wake,
+};
+use crate::{
+    http::{Method, RequestHead},
+    io::Buffer,
+};
+
+/// Attempts in which nobody has seen the request.
+const UNSEEN: usize = 6;
+/// Attempts after a new connection ended without an answer.
+const UNANSWERED: usize = 1;
+
+/// One request and what became of its attempts.
+struct Request<'a> {
+    head: &'a RequestHead,
+    upload: Upload,
+    target: Target,
+    started: Instant,
+    unseen: usize,
+    unanswered: usize,
+    /// The run to keep away from.
+    failed: Option<RunId>,
+    /// A kept connection turned out dead: no other of them is tried.
+    stale: bool,
+}
+
+/// How an attempt ended.
+enum Outcome {
+    Answered(Delivered),
+    Again,
+    Refused(Answer),
+    /// Without an answer; counted as this status.
+    Over(u16, Next),
+}
+
+/// Serves one request.
+pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
+    let thread = Rc::clone(&client.thread);
+    let started = clock::instant();
+    let upload = match Upload::begin(head, &mut client.buffer, &mut client.request) {
+        Ok(upload) => upload,
+        Err(malformed) => return client.refuse(&Answer::of(malformed)).await,
+    };
+    let found = route::find(&thread.backend.routes().load(), &head.host);
+    let target = match found {
+        Ok(target) => target,
+        Err(answer) => return own_answer(client, head, &upload, &answer).await,
+    };
+    let mut request =
+        Request { head, upload, target, started, unseen: 0, unanswered: 0, failed: None, stale: false };
+    loop {
+        let lease = match wake::lease(&thread, &request.target, request.failed.take()).await {
+            Ok(lease) => lease,
+            Err(answer) => {
+                if let Target::Instance(slot) = &request.target {
+                    request.count(slot, answer.status, 0);
+                }
+                return own_answer(client, head, &request.upload, &answer).await;
+            }
+        };
+        let outcome = request.attempt(client, lease.as_ref()).await;
+        let (status, bytes, next) = match outcome {
+            Outcome::Again => continue,
+            Outcome::Answered(delivered) => {
+                let next = if delivered.closing { request.leave() } else { Next::Keep };
+                (delivered.status, delivered.bytes, next)
+            }
+            Outcome::Refused(answer) => {
+                let next = own_answer(client, head, &request.upload, &answer).await;
+                (answer.status, 0, next)
+            }
+            Outcome::Over(status, next) => (status, 0, next),
+        };
+        if let Some(lease) = lease {
+            request.count(lease.slot(), status, bytes);
+            lease.end(clock::now());
+        }
+        return next;
+    }
+}
+
+/// Answers in place of the application.
+async fn own_answer(client: &mut Client, head: &RequestHead, upload: &Upload, answer: &Answer) -> Next {
+    let close = !head.keep_alive || !upload.is_done() || client.thread.draining.get();
+    if head.method == Method::Head {
+        answer.write_without_body(&mut client.reply, close);
+    } else {
+        answer.write(&mut client.reply, close);
+    }
+    let stall = client.thread.config.limits.stall;
+    match client.watchdog.within(stall, client.stream.write_all(&client.reply)).await {
+        Ok(Ok(())) if !close => Next::Keep,
+        Ok(Ok(())) => Next::Linger,
+        _ => Next::Close,
+    }
+}
+
+impl Request<'_> {
+    async fn attempt(&mut self, client: &mut Client, lease: Option<&Lease>) -> Outcome {
+        let thread = Rc::clone(&client.thread);
+        let upstream = lease.map(|lease| &**lease.upstream());
+        let run = upstream.map(|upstream| upstream.run);
+        let reuse = match self.head.method {
+            _ if self.stale => Reuse::Never,
+            Method::Other => Reuse::Recent,
+            _ => Reuse::Any,
+        };
+        let connected = connect::connect(&thread, upstream, reuse, &mut client.watchdog).await;
+        let connection = match connected {
+            Ok(connection) => connection,
+            Err(failed) => return self.unconnected(run, &failed),
+        };
+        let patience = match lease {
+            Some(lease) => lease.slot().service().request_timeout,
+            None => thread.config.limits.control,
+        };
+        let mut buffer = Buffer::default();
+        let forwarded =
+            forward(client, self.head, &mut self.upload, &connection, &mut buffer, patience).await;
+        match forwarded {
+            Ok(mut delivered) if delivered.status == 101 => {
+                let stall = thread.config.limits.stall;
+                let (ahead, stream) = (&mut client.buffer, &connection.stream);
+                let (up, down) = upgrade::tunnel(&client.stream, ahead, stream, &mut buffer, stall).await;
+                self.upload.bytes += up;
+                delivered.bytes = down;
+                delivered.closing = true;
+                Outcome::Answered(delivered)
+            }
+            Ok(delivered) => {
+                if delivered.upstream_keeps && self.upload.is_done() {
+                    thread.pool.put(run, connection.stream);
+                }
+                Outcome::Answered(delivered)
+            }
+            Err(broken) => self.broken(broken, connection.reused, run),
+        }
+    }
+
+    fn unconnected(&mut self, run: Option<RunId>, failed: &Failed) -> Outcome {
+        match failed {
+            Failed::TimedOut => Outcome::Refused(Answer::new(504, "the instance accepts no connection")),
+            Failed::Broken(_) if run.is_none() => {
+                Outcome::Refused(Answer::new(503, "tenement is shutting down"))
+            }
+            Failed::Broken(error) => {
+                tracing::debug!(%error, "no connection to an instance");
+                self.again_unseen(run)
+            }
+        }
+    }
+
+    fn again_unseen(&mut self, run: Option<RunId>) -> Outcome {
+        self.unseen += 1;
+        if self.unseen > UNSEEN {
+            return Outcome::Refused(Answer::new(502, "the instance takes no request"));
+        }
+        self.failed = run;
+        Outcome::Again
+    }
+
+    fn broken(&mut self, broken: Broken, reused: bool, run: Option<RunId>) -> Outcome {
+        let replayable = self.head.method.is_idempotent() && !self.upload.pumped;
+        match broken {
+            Broken::Unsent | Broken::Silent if reused && (replayable || matches!(broken, Broken::Unsent)) => {
+                self.stale = true;
+                Outcome::Again
+            }
+            Broken::Unsent => self.again_unseen(run),
+            Broken::Silent if replayable && self.unanswered < UNANSWERED => {
+                self.unanswered += 1;
+                self.failed = run;
+                Outcome::Again
+            }
+            Broken::Silent => Outcome::Refused(Answer::new(502, "the instance ended without an answer")),
+            Broken::BadAnswer(why) => {
+                let why = format!("the instance sent a malformed answer: {why}");
+                Outcome::Refused(Answer::new(502, why))
+            }
+            Broken::TimedOut => Outcome::Refused(Answer::new(504, "the instance did not answer in time")),
+            Broken::Request(answer) => Outcome::Refused(answer),
+            // As nginx counts a client that left before its answer.
+            Broken::ClientGone => Outcome::Over(499, Next::Close),
+            Broken::Truncated => Outcome::Over(502, Next::Reset),
+        }
+    }
+
+    /// What follows an answer that was announced as the last one.
+    fn leave(&self) -> Next {
+        if self.upload.is_done() { Next::Close } else { Next::Linger }
+    }
+
+    fn count(&self, slot: &Slot, status: u16, bytes_out: u64) {
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        slot.traffic.count(StatusClass::of(status), micros, self.upload.bytes, bytes_out);
+    }
+}

@@ -1,0 +1,169 @@
+//! Phase "connect": a connection to an instance, kept alive from an earlier request or new.
+//!
+//! Connections are kept by run: one of an earlier process can never be taken for the present one's.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    rc::Rc,
+    time::Duration,
+};
+
+use tenement_core::{
+    slot::{Address, RunId, Upstream},
+    time::Millis,
+};
+use tenement_runtime::clock;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Thread;
+use crate::io::{Stream, TimedOut, Watchdog};
+
+/// Connections kept per run.
+const KEPT: usize = 64;
+/// How long a connection is kept without a request.
+const IDLE: Duration = Duration::from_secs(30);
+/// See [`Reuse::Recent`].
+const RECENT: Duration = Duration::from_secs(1);
+/// How often connections that were kept too long are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// An open connection to an application or the control plane.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    /// It has carried a request before.
+    pub(super) reused: bool,
+}
+
+/// Idle connections of one thread.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// By run; those of the control plane under `None`.
+    idle: RefCell<HashMap<Option<RunId>, Vec<Kept>>>,
+    swept: Cell<bool>,
+}
+
+/// A connection and when it was last used.
+type Kept = (Stream, Millis);
+
+/// Which kept connections a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// Any: should its end be on its way, the request is sent again.
+    Any,
+    /// One that was used a moment ago: the request must not be sent twice, and applications close idle
+    /// connections after seconds.
+    Recent,
+    /// None.
+    Never,
+}
+
+impl Pool {
+    fn take(&self, run: Option<RunId>, reuse: Reuse) -> Option<Stream> {
+        let mut idle = self.idle.borrow_mut();
+        let streams = idle.get_mut(&run)?;
+        let oldest = match reuse {
+            Reuse::Any => Millis(0),
+            Reuse::Recent => Millis(clock::now().0.saturating_sub(RECENT.as_millis() as u64)),
+            Reuse::Never => return None,
+        };
+        while let Some((stream, _)) = streams.pop_if(|(_, used)| *used >= oldest) {
+            if is_quiet(&stream) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put(self: &Rc<Self>, run: Option<RunId>, stream: Stream) {
+        let mut idle = self.idle.borrow_mut();
+        let streams = idle.entry(run).or_default();
+        if streams.len() < KEPT {
+            streams.push((stream, clock::now()));
+        }
+        if !self.swept.replace(true) {
+            tokio::task::spawn_local(sweep(Rc::clone(self)));
+        }
+    }
+}
+
+/// An application that says something unasked, or has closed, is not to be used.
+fn is_quiet(stream: &Stream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Closes what is kept too long; ends when nothing is kept.
+async fn sweep(pool: Rc<Pool>) {
+    while !pool.idle.borrow().is_empty() {
+        tokio::time::sleep(SWEEP).await;
+        let now = clock::now();
+        pool.idle.borrow_mut().retain(|_, streams| {
+            streams.retain(|(stream, used)| used.after(IDLE) > now && is_quiet(stream));
+            !streams.is_empty()
+        });
+    }
+    pool.swept.set(false);
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Refused, or the socket is gone: this run is broken.
+    Broken(io::Error),
+    /// Nobody accepts.
+    TimedOut,
+}
+
+/// A connection to `upstream`; to the control plane without one.
+pub(super) async fn connect(
+    thread: &Thread,
+    upstream: Option<&Upstream>,
+    reuse: Reuse,
+    watchdog: &mut Watchdog,
+) -> Result<Connection, Failed> {
+    let kept = thread.pool.take(upstream.map(|upstream| upstream.run), reuse);
+    if let Some(stream) = kept {
+        return Ok(Connection { stream, reused: true });
+    }
+    let opened = match upstream {
+        None => open_control(thread),
+        Some(upstream) => watchdog
+            .within(thread.config.limits.connect, open(&upstream.address))
+            .await
+            .map_err(|TimedOut| Failed::TimedOut)?,
+    };
+    opened.map(|stream| Connection { stream, reused: false }).map_err(Failed::Broken)
+}
+
+fn open_control(thread: &Thread) -> io::Result<Stream> {
+    let stream = thread.backend.control()?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream).map(Stream::Unix)
+}
+
+async fn open(address: &Address) -> io::Result<Stream> {
+    match address {
+        Address::Tcp(port) => {
+            let stream = TcpStream::connect(("127.0.0.1", *port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(Stream::Tcp(stream))
+        }
+        Address::Unix(path) => {
+            let mut pause = Duration::from_micros(500);
+            loop {
+                match UnixStream::connect(path).await {
+                    // The queue of the listening socket is full (connect(2) on AF_UNIX); nothing tells when
+                    // it is not.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_millis(20));
+                    }
+                    other => return other.map(Stream::Unix),
+                }
+            }
+        }
+    }
+}

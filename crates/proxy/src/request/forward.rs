@@ -1,0 +1,145 @@
+//! Phase "forward": one request to one connection, and the answer back.
+//!
+//! Both directions run at the same time in one task, so an application may answer while it still reads.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use super::{
+    Client,
+    answer::Answer,
+    connect::Connection,
+    download::{Delivered, Download, Signals},
+    upload::{Interrupted, Upload},
+};
+use crate::{
+    http::RequestHead,
+    io::{Buffer, Stream, TimedOut},
+};
+
+/// What a client may send ahead while it waits for an answer; more stays with the kernel.
+const AHEAD: usize = 16 << 10;
+
+/// Why there was no whole answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// Nothing was sent to the application.
+    Unsent,
+    /// Nothing came from the application.
+    Silent,
+    /// What came is no answer.
+    BadAnswer(&'static str),
+    /// No answer in time.
+    TimedOut,
+    /// The client's fault, and nothing was answered yet.
+    Request(Answer),
+    /// The client is gone.
+    ClientGone,
+    /// The answer broke off after it had begun.
+    Truncated,
+}
+
+/// Sends the prepared request and passes the answer on.
+pub(super) async fn forward(
+    client: &mut Client,
+    head: &RequestHead,
+    upload: &mut Upload,
+    connection: &Connection,
+    buffer: &mut Buffer,
+    patience: Duration,
+) -> Result<Delivered, Broken> {
+    let limits = client.thread.config.limits;
+    let upstream = &connection.stream;
+    send(client, upstream, limits.stall).await?;
+    let signals = Signals::default();
+    signals.uploading.set(!upload.is_done());
+    let download = Download {
+        client: &client.stream,
+        upstream,
+        buffer,
+        reply: &mut client.reply,
+        watchdog: &mut client.watchdog,
+        limits: &limits,
+        request: head,
+        signals: &signals,
+        draining: client.thread.draining.get(),
+    };
+    let (stream, ahead) = (&client.stream, &mut client.buffer);
+    let client_side = async {
+        if !upload.is_done() {
+            if head.expects {
+                Upload::invite(stream, ahead, &signals).await?;
+            }
+            upload.pump(stream, ahead, upstream, limits.stall).await?;
+            signals.uploading.set(false);
+        }
+        watch(stream, ahead, &signals).await
+    };
+    let outcome = both(download.run(patience), client_side, &signals).await;
+    client.ended |= signals.half_closed.get();
+    outcome
+}
+
+async fn send(client: &mut Client, upstream: &Stream, stall: Duration) -> Result<(), Broken> {
+    let request = &client.request;
+    match client.watchdog.within(stall, upstream.write_some(request)).await {
+        Ok(Ok(sent)) => {
+            // An application that answers without having read everything has its answer passed on.
+            match client.watchdog.within(stall, upstream.write_all(&request[sent..])).await {
+                Ok(_) => Ok(()),
+                Err(TimedOut) => Err(Broken::TimedOut),
+            }
+        }
+        Ok(Err(_)) => Err(Broken::Unsent),
+        Err(TimedOut) => Err(Broken::TimedOut),
+    }
+}
+
+/// Follows what the client does while it waits: it may send its next request, end its side, or go away.
+async fn watch(client: &Stream, ahead: &mut Buffer, signals: &Signals) -> Result<(), Interrupted> {
+    while ahead.len() < AHEAD {
+        match ahead.fill(client, false).await {
+            Ok(0) => {
+                signals.half_closed.set(true);
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(_) => return Err(Interrupted::ClientGone),
+        }
+    }
+    Ok(())
+}
+
+async fn both(
+    response: impl Future<Output = Result<Delivered, Broken>>,
+    client_side: impl Future<Output = Result<(), Interrupted>>,
+    signals: &Signals,
+) -> Result<Delivered, Broken> {
+    let (mut response, mut client_side) = (pin!(response), pin!(client_side));
+    let mut over = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = response.as_mut().poll(cx) {
+            return Poll::Ready(done);
+        }
+        if !over && let Poll::Ready(done) = client_side.as_mut().poll(cx) {
+            over = true;
+            if let Err(reason) = done
+                && let Some(broken) = broken(reason, signals.begun.get())
+            {
+                return Poll::Ready(Err(broken));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What an interrupted request means for its answer; nothing, if the answer may still come.
+fn broken(reason: Interrupted, begun: bool) -> Option<Broken> {
+    match reason {
+        Interrupted::UpstreamGone => None,
+        Interrupted::ClientGone => Some(Broken::ClientGone),
+        Interrupted::Malformed(_) | Interrupted::Stalled if begun => Some(Broken::Truncated),
+        Interrupted::Malformed(malformed) => Some(Broken::Request(Answer::of(malformed))),
+        Interrupted::Stalled => Some(Broken::Request(Answer::new(408, "the request body took too long"))),
+    }
+}

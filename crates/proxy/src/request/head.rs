@@ -1,0 +1,52 @@
+//! Phase "head": waits for a request and parses it.
+
+use std::cell::Cell;
+
+use super::{Client, answer::Answer};
+use crate::{http::RequestHead, io::TimedOut};
+
+/// What came.
+pub(super) enum Read {
+    Request(RequestHead),
+    /// Not a request we serve.
+    Refused(Answer),
+    /// The client left, or has been silent for too long.
+    Ended,
+}
+
+pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
+    let thread = std::rc::Rc::clone(&client.thread);
+    let limits = &thread.config.limits;
+    if client.buffer.is_empty() {
+        if thread.draining.get() || client.ended {
+            return Read::Ended;
+        }
+        idle.set(true);
+        let first = client.watchdog.within(limits.idle, client.buffer.fill(&client.stream, false)).await;
+        idle.set(false);
+        if !matches!(first, Ok(Ok(1..))) {
+            return Read::Ended;
+        }
+    }
+    let mut timed = false;
+    loop {
+        match RequestHead::parse(&client.buffer, &client.peer, limits, &mut client.request) {
+            Ok(Some(head)) => {
+                client.buffer.consume(head.bytes);
+                return Read::Request(head);
+            }
+            Ok(None) if client.ended || client.buffer.is_full() => return Read::Ended,
+            Ok(None) => {}
+            Err(malformed) => return Read::Refused(Answer::of(malformed)),
+        }
+        if !timed {
+            client.watchdog.set(limits.head);
+            timed = true;
+        }
+        match client.watchdog.guard(client.buffer.fill(&client.stream, false)).await {
+            Ok(Ok(1..)) => {}
+            Ok(_) => return Read::Ended,
+            Err(TimedOut) => return Read::Refused(Answer::new(408, "the request head took too long")),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One client's connection: request after request, each through its phases.
+//!
+//! ```text
+//!            ┌────────────────────── keep alive ───────────────────────────┐
+//!            ▼                                                             │
+//!   idle ─► head ─► route ─► wake ─► connect ─► forward ─► (response) ─────┤
+//!            │        │        ▲         │         │                       ├─► close
+//!            │ bad    │ 404    └─ again ─┴─────────┤ nothing came back,    │
+//!            ▼        ▼           where it is safe │ may be sent again     │
+//!          answer and close                        └─► upgrade: tunnel ────┘
+//! ```
+
+mod answer;
+mod attempt;
+mod connect;
+mod download;
+mod forward;
+mod head;
+mod route;
+mod upgrade;
+mod upload;
+mod wake;
+
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use crate::{
+    backend::Backend,
+    config::Config,
+    http::Peer,
+    io::{Buffer, Stream, Watchdog},
+};
+use answer::Answer;
+use connect::Pool;
+
+/// What the requests of one thread share.
+pub(crate) struct Thread {
+    config: Config,
+    backend: Arc<dyn Backend>,
+    pool: Rc<Pool>,
+    draining: Cell<bool>,
+}
+
+impl Thread {
+    pub(crate) fn new(config: Config, backend: Arc<dyn Backend>) -> Self {
+        Self { config, backend, pool: Rc::default(), draining: Cell::new(false) }
+    }
+
+    /// From now on every answer is its connection's last.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+    }
+}
+
+/// A client and what it has sent.
+struct Client {
+    thread: Rc<Thread>,
+    stream: Stream,
+    peer: Peer,
+    /// Read and not yet used.
+    buffer: Buffer,
+    watchdog: Watchdog,
+    /// What goes to the application: a head and what was there of the body.
+    request: Vec<u8>,
+    /// What goes to the client: a head and maybe some of the body.
+    reply: Vec<u8>,
+    /// Will send nothing more.
+    ended: bool,
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Another request may come.
+    Keep,
+    /// The client has its answer; nothing more is read.
+    Close,
+    /// As `Close`, but the client may still be sending: it must not lose its answer to a reset.
+    Linger,
+    /// The answer broke off; the client must not take it for the whole.
+    Reset,
+}
+
+/// Capacity of the byte vectors that a connection keeps between requests.
+const KEPT: usize = 16 << 10;
+/// What is read and thrown away of a client that is still sending after its last answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 16 << 20);
+
+/// Serves one connection until its end. `idle` is set while it waits for a request.
+pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, idle: Rc<Cell<bool>>) {
+    let peer = Peer::new(address, &thread.config.trusted_proxies);
+    let watchdog = Watchdog::new(thread.config.limits.idle);
+    let mut client = Client {
+        thread,
+        stream,
+        peer,
+        buffer: Buffer::default(),
+        watchdog,
+        request: Vec::new(),
+        reply: Vec::new(),
+        ended: false,
+    };
+    loop {
+        let next = match head::read(&mut client, &idle).await {
+            head::Read::Request(head) => attempt::serve(&mut client, &head).await,
+            head::Read::Refused(answer) => client.refuse(&answer).await,
+            head::Read::Ended => return,
+        };
+        match next {
+            Next::Keep if !client.ended || !client.buffer.is_empty() => client.shrink(),
+            Next::Keep | Next::Close => return,
+            Next::Linger => return client.linger().await,
+            Next::Reset => return client.stream.reset_on_close(),
+        }
+    }
+}
+
+impl Client {
+    /// Answers by itself, as the last answer of the connection.
+    async fn refuse(&mut self, answer: &Answer) -> Next {
+        answer.write(&mut self.reply, true);
+        match self.watchdog.within(self.thread.config.limits.stall, self.stream.write_all(&self.reply)).await
+        {
+            Ok(Ok(())) => Next::Linger,
+            _ => Next::Close,
+        }
+    }
+
+    /// Gives back what an unusually large request took.
+    fn shrink(&mut self) {
+        for bytes in [&mut self.request, &mut self.reply] {
+            if bytes.capacity() > KEPT {
+                *bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Closing while bytes are unread resets the connection, and a reset overtakes the answer.
+    async fn linger(mut self) {
+        self.stream.shutdown();
+        let (within, mut left) = LINGER;
+        let discard = async {
+            while left > 0 {
+                let read = self.buffer.len();
+                self.buffer.consume(read);
+                match self.buffer.fill(&self.stream, true).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => left = left.saturating_sub(read),
+                }
+            }
+        };
+        let _ = timeout(within, discard).await;
+    }
+}

@@ -1,0 +1,72 @@
+//! Phase "wake": a lease on an instance that runs, waking it first if need be.
+
+use std::{sync::Arc, time::Duration};
+
+use tenement_core::{
+    name::InstanceName,
+    route::ServiceRoutes,
+    slot::{Lease, Refusal, RunId, Slot},
+};
+
+use super::{Thread, answer::Answer, route::Target};
+
+/// An instance may fall asleep again between being woken and being leased; not this often in a row.
+const ROUNDS: usize = 8;
+/// When to come back to an instance that has all the requests it takes.
+const FULL: Duration = Duration::from_secs(1);
+
+/// Leases an instance for a request to `target`; not the run that `failed`.
+pub(super) async fn lease(
+    thread: &Thread,
+    target: &Target,
+    failed: Option<RunId>,
+) -> Result<Option<Lease>, Answer> {
+    match target {
+        Target::Control => Ok(None),
+        Target::Instance(slot) => instance(thread, Arc::clone(slot), failed).await.map(Some),
+        Target::Service(service) => any(thread, service, failed).await.map(Some),
+        Target::New(name) => unknown(thread, name, failed).await.map(Some),
+    }
+}
+
+async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId>) -> Result<Lease, Answer> {
+    for _ in 0..ROUNDS {
+        match slot.lease() {
+            Ok(lease) if Some(lease.upstream().run) != failed => return Ok(lease),
+            Ok(_) | Err(Refusal::Closed) => {}
+            Err(Refusal::Full) => {
+                return Err(Answer::unavailable("this instance has as many requests as it takes", FULL));
+            }
+        }
+        let name = slot.name().clone();
+        thread.backend.wake(name.clone(), failed.take()).await.map_err(Answer::refused)?;
+        // A new instance of this name may have taken its place.
+        let routes = thread.backend.routes().load();
+        slot = routes.slot(&name).cloned().ok_or_else(|| Answer::new(404, "there is no such instance"))?;
+    }
+    Err(Answer::unavailable(format!("{} does not stay awake", slot.name()), FULL))
+}
+
+/// The running instance with the fewest requests in flight; when none runs, the one used last.
+async fn any(thread: &Thread, service: &ServiceRoutes, failed: Option<RunId>) -> Result<Lease, Answer> {
+    if let Some(slot) = service.least_busy() {
+        return instance(thread, Arc::clone(slot), failed).await;
+    }
+    let mut slots: Vec<_> = service.slots().collect();
+    slots.sort_by_key(|slot| (std::cmp::Reverse(slot.last_active()), slot.name().clone()));
+    let mut refusal = Answer::new(404, "this service has no instances");
+    for slot in slots {
+        match instance(thread, Arc::clone(slot), failed).await {
+            Err(answer) if answer.status == 503 || answer.status == 404 => refusal = answer,
+            other => return other,
+        }
+    }
+    Err(refusal)
+}
+
+async fn unknown(thread: &Thread, name: &InstanceName, failed: Option<RunId>) -> Result<Lease, Answer> {
+    thread.backend.wake(name.clone(), None).await.map_err(Answer::refused)?;
+    let slot = thread.backend.routes().load().slot(name).cloned();
+    let slot = slot.ok_or_else(|| Answer::new(404, "there is no such instance"))?;
+    instance(thread, slot, failed).await
+}

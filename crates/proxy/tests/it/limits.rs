@@ -1,0 +1,100 @@
+//! Bounds on what a client may take of everybody's time and memory.
+
+use std::{sync::Arc, time::Duration};
+
+use tenement_core::wake::WakeRefusal;
+use tenement_proxy::Limits;
+
+use crate::support::{Proxy, Script, echo_path};
+
+const HOST: &str = "Host: a.api.localhost\r\n";
+
+fn short() -> Limits {
+    let brief = Duration::from_millis(100);
+    Limits { head: brief, idle: brief, stall: brief, ..Limits::default() }
+}
+
+fn proxy(limits: Limits) -> Proxy {
+    Proxy::with(echo_path(), limits, |_, _| Err(WakeRefusal::Unknown))
+}
+
+#[test]
+fn heads_that_are_too_large() {
+    // faults: P9
+    let proxy = proxy(Limits::default());
+    let many = "X: y\r\n".repeat(10_000);
+    let just_too_many = "X: y\r\n".repeat(100);
+    let one = format!("X: {}\r\n", "x".repeat(1 << 20));
+    let total = format!("X: {}\r\n", "x".repeat(64 << 10));
+    for fields in [&many, &just_too_many, &one, &total] {
+        let answer = proxy.ask(format!("GET / HTTP/1.1\r\n{HOST}{fields}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{}: {answer}", fields.len());
+    }
+    assert_eq!(proxy.app.seen(), "");
+    let fields = "X: y\r\n".repeat(98);
+    let answer = proxy.ask(format!("GET /fits HTTP/1.1\r\n{HOST}Connection: close\r\n{fields}\r\n"));
+    assert!(answer.ends_with("/fits"), "{answer}");
+    let fields = format!("X: {}\r\n", "x".repeat(60 << 10));
+    let answer = proxy.ask(format!("GET /fits HTTP/1.1\r\n{HOST}Connection: close\r\n{fields}\r\n"));
+    assert!(answer.ends_with("/fits"), "{answer}");
+}
+
+#[test]
+fn a_head_has_its_time_however_it_trickles() {
+    // faults: P9
+    let proxy = proxy(short());
+    let mut client = proxy.client();
+    let mut trickle = client.stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        use std::io::Write;
+        // Each byte in time, all of them never.
+        while trickle.write_all(b"G").is_ok() {
+            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let answer = client.rest();
+    assert!(answer.starts_with("HTTP/1.1 408 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    sender.join().unwrap();
+    proxy.assert_still_works();
+}
+
+#[test]
+fn a_body_that_stops_coming() {
+    // faults: P9
+    let proxy = proxy(short());
+    let answer = proxy.ask(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 5\r\n\r\nhel"));
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    proxy.assert_still_works();
+}
+
+#[test]
+fn an_idle_connection_ends() {
+    // faults: P9
+    let proxy = proxy(short());
+    assert_eq!(proxy.client().rest(), "");
+    let mut client = proxy.client();
+    client.send(format!("GET /one HTTP/1.1\r\n{HOST}\r\n"));
+    assert_eq!(client.answer().1, "/one");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go() {
+    // faults: P9
+    let script: Script = Arc::new(|app| {
+        app.request()?;
+        app.say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+        let piece = vec![b'x'; 1 << 20];
+        // Fails once the proxy has given the client up.
+        while app.say(&piece).is_ok() {}
+        Ok(())
+    });
+    let proxy = Proxy::with(script, short(), |_, _| Err(WakeRefusal::Unknown));
+    let mut client = proxy.client();
+    client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    while proxy.slot.traffic.requests() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(proxy.slot.in_flight(), 0);
+}

@@ -1,0 +1,9 @@
+//! The data plane over real sockets: a scripted application behind it, a raw client before it.
+
+mod answers;
+mod attacks;
+mod delivery;
+mod limits;
+mod streams;
+mod support;
+mod upgrades;

@@ -1,0 +1,200 @@
+//! Bodies of every kind and size, both ways.
+
+use std::{
+    io::Write,
+    sync::{Arc, mpsc},
+};
+
+use crate::support::{PATIENCE, Proxy, Script, echo_path};
+
+const HOST: &str = "Host: a.api.localhost\r\n";
+
+/// Bytes that show any loss, repetition or exchange.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+}
+
+#[test]
+fn large_bodies_arrive_whole_both_ways() {
+    let size = 40 << 20;
+    let script: Script = Arc::new(move |app| {
+        let (head, body) = app.request()?;
+        assert_eq!(body, pattern(size));
+        assert!(head.contains(&format!("Content-Length: {size}\r\n")));
+        app.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"))?;
+        app.say(&body)
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    let mut sender = client.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        sender
+            .write_all(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: {size}\r\n\r\n").as_bytes())
+            .unwrap();
+        sender.write_all(&pattern(size)).unwrap();
+    });
+    client.until(b"\r\n\r\n");
+    assert!(client.exactly(size) == pattern(size));
+    writer.join().unwrap();
+    assert_eq!(proxy.slot.traffic.bytes(), (size as u64, size as u64));
+}
+
+#[test]
+fn chunks_and_trailers_pass_both_ways() {
+    let script: Script = Arc::new(|app| {
+        let head = app.until(b"\r\n\r\n")?;
+        assert!(String::from_utf8(head).unwrap().contains("Transfer-Encoding: chunked\r\n"));
+        let body = String::from_utf8(app.until(b"\r\n\r\n")?).unwrap();
+        assert_eq!(body.replace("\r\n", " "), "5 hello 6  world 0 X-Sum: 1  ");
+        app.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n")?;
+        app.say("0\r\nX-Checksum: 2\r\n\r\n")
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n"));
+    client.send("5;name=value\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n");
+    let head = client.until(b"\r\n\r\n");
+    assert!(head.contains("Transfer-Encoding: chunked\r\n"), "{head}");
+    assert_eq!(client.until(b"\r\n\r\n"), "3\r\nabc\r\n0\r\nX-Checksum: 2\r\n\r\n");
+    // The connection is good for another one.
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.answer();
+}
+
+#[test]
+fn a_body_without_length_is_framed_for_the_client() {
+    let script: Script = Arc::new(|app| {
+        app.request()?;
+        app.say("HTTP/1.1 200 OK\r\n\r\nhello")
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    let head = client.until(b"\r\n\r\n");
+    assert!(head.contains("Transfer-Encoding: chunked\r\n"), "{head}");
+    assert_eq!(client.until(b"0\r\n\r\n"), "5\r\nhello\r\n0\r\n\r\n");
+    let answer = proxy.ask(format!("GET / HTTP/1.0\r\n{HOST}\r\n"));
+    assert!(answer.contains("Connection: close\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+}
+
+#[test]
+fn an_old_client_gets_plain_bytes_for_chunks() {
+    let script: Script = Arc::new(|app| {
+        app.request()?;
+        app.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    });
+    let answer = Proxy::start(script).ask(format!("GET / HTTP/1.0\r\n{HOST}\r\n"));
+    assert!(!answer.contains("chunked") && answer.ends_with("\r\n\r\nabcde"), "{answer}");
+}
+
+#[test]
+fn answers_without_a_body_keep_the_connection() {
+    let script: Script = Arc::new(|app| {
+        loop {
+            let (head, _) = app.request()?;
+            let path = head.split(' ').nth(1).unwrap();
+            app.say(match path {
+                "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
+                "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: \"x\"\r\n\r\n",
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            })?;
+        }
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    for (request, line) in [
+        ("GET /204", "HTTP/1.1 204 No Content\r\n"),
+        ("GET /304", "HTTP/1.1 304 Not Modified\r\n"),
+        ("HEAD /200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"),
+        ("GET /204", "HTTP/1.1 204 No Content\r\n"),
+    ] {
+        client.send(format!("{request} HTTP/1.1\r\n{HOST}\r\n"));
+        let head = client.until(b"\r\n\r\n");
+        assert!(head.starts_with(line), "{head}");
+    }
+    assert_eq!(proxy.app.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
+fn events_are_passed_on_one_by_one() {
+    let (next, events) = mpsc::channel::<&str>();
+    let events = std::sync::Mutex::new(events);
+    let script: Script = Arc::new(move |app| {
+        app.request()?;
+        app.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        let events = events.lock().unwrap();
+        while let Ok(event) = events.recv_timeout(PATIENCE) {
+            app.say(format!("{:x}\r\n{event}\r\n", event.len()))?;
+        }
+        Ok(())
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    client.until(b"\r\n\r\n");
+    for event in ["data: one\n\n", "data: two\n\n"] {
+        next.send(event).unwrap();
+        // The next one is not sent before this one has come.
+        client.until(event.as_bytes());
+        assert_eq!(proxy.slot.in_flight(), 1);
+    }
+    // A reset tells at once that nobody listens any more; the instance may sleep.
+    socket2::SockRef::from(&client.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(client);
+    while proxy.slot.in_flight() > 0 {
+        std::thread::yield_now();
+    }
+    drop(next);
+}
+
+#[test]
+fn a_client_that_ends_its_side_gets_its_answer() {
+    let script: Script = Arc::new(|app| {
+        let (_, body) = app.request()?;
+        app.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()))?;
+        app.say(body)
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 3\r\n\r\nabc"));
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(client.rest().ends_with("\r\n\r\nabc"));
+}
+
+#[test]
+fn an_early_answer_is_passed_on_and_the_rest_of_the_body_is_no_request() {
+    // faults: P10
+    let script: Script = Arc::new(|app| {
+        app.until(b"\r\n\r\n")?;
+        app.say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")?;
+        // Reads nothing more, but stays.
+        std::thread::park_timeout(PATIENCE);
+        Ok(())
+    });
+    let proxy = Proxy::start(script);
+    let mut client = proxy.client();
+    let mut sender = client.stream.try_clone().unwrap();
+    let smuggled = format!("GET /smuggled HTTP/1.1\r\n{HOST}\r\n").repeat(10_000);
+    let length = smuggled.len() * 2;
+    let head = format!("POST / HTTP/1.1\r\n{HOST}Content-Length: {length}\r\n\r\n");
+    let writer = std::thread::spawn(move || {
+        let _ = sender.write_all(head.as_bytes()).and_then(|()| sender.write_all(smuggled.as_bytes()));
+    });
+    let answer = client.rest();
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("no"), "{answer}");
+    assert!(answer.contains("Connection: close"));
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1);
+    writer.join().unwrap();
+}
+
+#[test]
+fn the_service_name_reaches_an_instance_and_the_bare_domain_the_daemon() {
+    let proxy = Proxy::start(echo_path());
+    let ask = |host: &str| proxy.ask(format!("GET /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    assert!(ask("api.localhost").ends_with("/x"));
+    for host in ["localhost", "127.0.0.1", "[::1]:80"] {
+        let answer = ask(host);
+        // The control plane of these tests answers with the head it was sent.
+        assert!(answer.contains("X-Forwarded-For: 127.0.0.1\r\n"), "{answer}");
+    }
+}
