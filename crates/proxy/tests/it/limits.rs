@@ -93,8 +93,7 @@ fn a_client_that_takes_nothing_is_let_go() {
     let proxy = Proxy::with(script, short(), |_, _| Err(WakeRefusal::Unknown));
     let mut client = proxy.client();
     client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
-    while proxy.slot.traffic.requests() == 0 {
+    while proxy.slot.traffic.requests() == 0 || proxy.slot.in_flight() > 0 {
         std::thread::yield_now();
     }
-    assert_eq!(proxy.slot.in_flight(), 0);
 }
