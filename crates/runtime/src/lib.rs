@@ -4,6 +4,7 @@ pub mod clock;
 mod event;
 pub mod limits;
 pub mod output;
+pub mod port_owner;
 pub mod ports;
 pub mod process;
 pub mod readiness;

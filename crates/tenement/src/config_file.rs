@@ -66,7 +66,8 @@ pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
     Ok((path.display().to_string(), parse(&bytes, &source)))
 }
 
-fn default_data_dir() -> PathBuf {
+/// Where state is kept when nobody says otherwise.
+pub(crate) fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/tenement".into();
     }

@@ -1,5 +1,6 @@
-//! What the binary `ten` is made of: the state database, the HTTP API and the metrics.
+//! What the binary `ten` is made of: the daemon, the state database, the HTTP API and the metrics.
 
 pub mod api;
+pub mod daemon;
 mod metrics;
 pub mod store;

@@ -83,23 +83,30 @@ fn trusted_proxies(table: &mut Table<'_, '_, '_>) -> Vec<IpNet> {
     networks
 }
 
-/// Lower case and without a trailing dot, as host names are compared.
 fn domain(table: &mut Table<'_, '_, '_>) -> String {
     let Some(found) = table.text("domain") else { return "localhost".into() };
-    let domain = found.value.strip_suffix('.').unwrap_or(&found.value).to_ascii_lowercase();
+    parse_domain(&found.value).unwrap_or_else(|message| {
+        table.findings.error(found.span, message);
+        found.value
+    })
+}
+
+/// A domain as host names are compared: lower case and without a trailing dot.
+///
+/// # Errors
+/// It is not a host name; in words for people.
+pub fn parse_domain(text: &str) -> Result<String, String> {
+    let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let label = |label: &str| {
         let plain =
             label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         plain && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
     };
     if domain.len() > 253 || !domain.split('.').all(label) {
-        table.findings.error(
-            found.span,
-            format!(
-                "domain: '{}' is not a host name: write it without scheme, port and path, other scripts as xn--…",
-                found.value.escape_debug()
-            ),
-        );
+        return Err(format!(
+            "domain: '{}' is not a host name: write it without scheme, port and path, other scripts as xn--…",
+            text.escape_debug()
+        ));
     }
-    domain
+    Ok(domain)
 }

@@ -15,11 +15,13 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
+    command_not_found: bool,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), command_not_found: false }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -77,13 +79,17 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };
-        Self::new(status, code, error.to_string())
+        let command_not_found = matches!(error, CommandError::StartFailed { command_not_found: true, .. });
+        Self { command_not_found, ..Self::new(status, code, error.to_string()) }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.code, "message": self.message, "status": self.status.as_u16() });
+        let mut body = json!({ "error": self.code, "message": self.message, "status": self.status.as_u16() });
+        if self.command_not_found {
+            body["command_not_found"] = true.into();
+        }
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,6 +1,6 @@
 //! `/api/instances`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
@@ -60,6 +60,7 @@ pub(super) struct ListQuery {
     health: Option<String>,
     limit: Option<String>,
     offset: Option<String>,
+    usage: Option<bool>,
 }
 
 pub(super) async fn list(
@@ -79,9 +80,29 @@ pub(super) async fn list(
             && health.is_none_or(|health| view.health == health)
     };
     let views = api.supervisor.list().await;
-    let all = views.iter().filter(|view| wanted(view)).map(summary).collect();
+    let usage = if query.usage.unwrap_or(false) { api.supervisor.usage().await } else { BTreeMap::new() };
+    let entry = |view: &InstanceView| {
+        let mut entry = summary(view);
+        if query.usage.unwrap_or(false) {
+            let used = usage.get(&view.name).copied().unwrap_or_default();
+            entry.insert("memory_mb".into(), mebibytes(used.memory_bytes).into());
+            entry.insert("cpu_percent".into(), percent(used.cpu_time, view.uptime_ms).into());
+        }
+        entry
+    };
+    let all = views.iter().filter(|view| wanted(view)).map(entry).collect();
     let (instances, pagination) = page.cut(all);
     Ok(Json(json!({ "instances": instances, "pagination": pagination })))
+}
+
+/// MiB with one decimal.
+pub(super) fn mebibytes(bytes: u64) -> f64 {
+    (bytes as f64 / (1 << 20) as f64 * 10.0).round() / 10.0
+}
+
+/// Processor time as a share of one core over the life of a process.
+fn percent(time: Duration, uptime_ms: u64) -> f64 {
+    (time.as_secs_f64() * 1000.0 / uptime_ms.max(1) as f64 * 1000.0).round() / 10.0
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! The HTTP API. One file per noun; `auth` is the one place that decides who may.
 
+mod assets;
 mod auth;
 mod error;
 mod health;
@@ -7,10 +8,16 @@ mod instances;
 mod logs;
 mod page;
 mod serve;
+mod status;
+mod tokens;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use axum::{
@@ -19,6 +26,7 @@ use axum::{
     middleware,
     routing::{get, post},
 };
+use tenement_core::config::MetricsDetail;
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
 
@@ -40,6 +48,21 @@ pub struct Api {
     pub store: Arc<Store>,
     /// Set while the daemon ends.
     pub draining: Arc<AtomicBool>,
+    /// What does not change.
+    pub about: Arc<About>,
+}
+
+/// What the API says of the daemon itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Where its state is.
+    pub data_dir: PathBuf,
+    /// What this machine can enforce, in words.
+    pub host: String,
+    /// Who sees tenants' names in the metrics.
+    pub metrics_detail: MetricsDetail,
+    /// When it started.
+    pub started: Instant,
 }
 
 impl Api {
@@ -56,9 +79,14 @@ pub fn router(api: Api) -> Router {
         .route("/api/instances/{service}/{id}/restart", post(instances::restart))
         .route("/api/logs", get(logs::all))
         .route("/api/logs/{service}/{id}", get(logs::of_instance))
+        .route("/api/status", get(status::status))
+        .route("/api/tokens", post(tokens::create))
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::require));
     Router::new()
         .merge(guarded)
+        .route("/", get(assets::page))
+        .route("/assets/dashboard.js", get(assets::script))
+        .route("/assets/dashboard.css", get(assets::style))
         .route("/health", get(health::health))
         .route("/metrics", get(crate::metrics::metrics))
         .fallback(|| async { ApiError::no_route() })

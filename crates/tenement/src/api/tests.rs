@@ -86,6 +86,12 @@ impl Fixture {
             logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
             draining: Arc::default(),
             store,
+            about: Arc::new(About {
+                data_dir: folder.path().to_owned(),
+                host: "tests".into(),
+                metrics_detail: MetricsDetail::Token,
+                started: tenement_runtime::clock::instant(),
+            }),
         };
         let token = api.store.new_token("test", WallMillis(0), None).unwrap().text;
         Self { router: router(api.clone()), api, token, _folder: folder }

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tenement_core::{
+    config::MetricsDetail,
     slot::{DURATION_BUCKETS_MS, Slot, StatusClass},
     view::Status,
 };
@@ -50,7 +51,8 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Response {
     let trust = trust.map(|Extension(trust)| trust);
-    let detailed = is_allowed(&api, trust.as_ref(), &headers).unwrap_or(false);
+    let detailed = api.about.metrics_detail == MetricsDetail::Public
+        || is_allowed(&api, trust.as_ref(), &headers).unwrap_or(false);
     let mut text = Text::default();
     instances(&api, &mut text).await;
     requests(&api, detailed, &mut text);

@@ -1,0 +1,110 @@
+//! `ten serve`: the daemon.
+
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Args;
+use tenement::daemon;
+use tenement_core::config::{Config, Severity, unsupported};
+use tracing_subscriber::EnvFilter;
+
+use super::{EXIT_FAILURE, Failure, Global};
+use crate::config_file;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  ten serve\n  ten serve --port 9000 --data-dir ./data\n  \
+    TENEMENT_TOKEN=... ten serve      choose the API token\n\n\
+    SIGTERM or Ctrl-C lets requests finish and ends every instance; a second one hurries.\n\
+    Exit codes: 0 ended as asked, 1 could not start, 2 the configuration or the usage is wrong.")]
+pub(super) struct Serve {
+    /// The port of API, dashboard and tenant traffic [default: 8000]
+    #[arg(long)]
+    port: Option<u16>,
+    /// The address to listen on: an IP address, or localhost
+    #[arg(long)]
+    host: Option<String>,
+    /// Instances are reached at {id}.{service}.{domain}
+    #[arg(long)]
+    domain: Option<String>,
+    /// Refuse to start on warnings too
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Serve {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let config = self.config(global)?;
+        start_logging(global);
+        daemon::run(config, global.token.as_deref())
+            .map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
+    }
+
+    /// The checked configuration with the flags applied. Everything that is wrong is said at once.
+    fn config(&self, global: &Global) -> Result<Config, Failure> {
+        let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
+        let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
+        let mut refused = 0;
+        for finding in &parsed.diagnostics {
+            eprintln!("{name}:{finding}\n{}", finding.pointer());
+            refused += usize::from(self.strict || finding.severity == Severity::Error);
+        }
+        let mut config = match parsed.config {
+            Some(config) if refused == 0 => config,
+            _ => return Err(Failure::config(format!("{name} has {refused} errors: nothing was started"))),
+        };
+        let not_here = unsupported(&config);
+        if !not_here.is_empty() {
+            for message in &not_here {
+                eprintln!("{name}: not supported: {message}");
+            }
+            let message = format!("{name} asks for what can't be enforced here: nothing was started");
+            return Err(Failure::config(message));
+        }
+        self.apply(&mut config, global)?;
+        Ok(config)
+    }
+
+    fn apply(&self, config: &mut Config, global: &Global) -> Result<(), Failure> {
+        let settings = &mut config.settings;
+        if let Some(dir) = &global.data_dir {
+            settings.data_dir = std::path::absolute(dir)?;
+        }
+        if let Some(host) = &self.host {
+            let port = settings.listen.first().map_or(8000, SocketAddr::port);
+            settings.listen =
+                addresses(host)?.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+        }
+        if let Some(port) = self.port {
+            settings.listen.iter_mut().for_each(|address| address.set_port(port));
+        }
+        if let Some(domain) = &self.domain {
+            settings.domain = tenement_core::config::parse_domain(domain).map_err(Failure::config)?;
+        }
+        Ok(())
+    }
+}
+
+fn addresses(host: &str) -> Result<Vec<IpAddr>, Failure> {
+    if host == "localhost" {
+        return Ok(vec![IpAddr::from([127, 0, 0, 1])]);
+    }
+    let address = host.parse();
+    address.map(|address| vec![address]).map_err(|_| {
+        Failure::config(format!("--host: '{host}' is not an IP address: write 127.0.0.1, 0.0.0.0 or ::"))
+    })
+}
+
+fn start_logging(global: &Global) {
+    let default = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "info",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(global.colours(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}

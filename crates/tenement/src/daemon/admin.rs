@@ -1,0 +1,87 @@
+//! The local administration socket: the whole API, without a token for those who could read the state anyway.
+
+use std::{
+    fs, io,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{
+    net::UnixStream,
+    task::{AbortHandle, JoinSet},
+};
+
+use crate::api::{self, Trust};
+
+/// Its name in the data directory.
+pub const SOCKET: &str = "admin.sock";
+
+/// The socket, listening; removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Admin {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+    serving: Option<AbortHandle>,
+}
+
+/// Makes the socket; the lock on the directory says that a file in its place is a predecessor's.
+pub(super) fn bind(dir: &Path) -> io::Result<Admin> {
+    let path = dir.join(SOCKET);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(Admin { path, listener: Some(listener), serving: None })
+}
+
+impl Admin {
+    /// Serves on the current runtime, as long as the result lives.
+    pub(super) fn serve(mut self, router: Router) -> io::Result<Self> {
+        if let Some(listener) = self.listener.take() {
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            let serving = tokio::runtime::Handle::current().spawn(accept(listener, router));
+            self.serving = Some(serving.abort_handle());
+        }
+        Ok(self)
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(listener: tokio::net::UnixListener, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let trust = trust(&stream);
+                connections.spawn(api::serve(stream, router.clone(), trust));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no administration connection can be accepted now");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// By the credentials the peer had when it connected (`SO_PEERCRED`, unix(7)).
+fn trust(stream: &UnixStream) -> Trust {
+    let ours = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == ours || peer.uid() == 0 => Trust::LocalAdministrator,
+        _ => Trust::Nobody,
+    }
+}

@@ -1,0 +1,109 @@
+//! The data directory, and the lock that makes it one daemon's.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tenement_runtime::output::private_dir;
+
+/// Why a data directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another daemon works in it.
+    #[error("another tenement (pid {pid}) already uses '{}': stop it first, or name another folder with --data-dir", .path.display())]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+        /// The other daemon.
+        pid: String,
+    },
+    /// It can't be made or written.
+    #[error("can't use the data directory '{}': {source}; {remedy}", .path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// It is somebody else's, who could change the state behind our back.
+    #[error("the data directory '{}' belongs to uid {owner}, and this is uid {uid}: give it to this user, or name another folder with --data-dir", .path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who we are.
+        uid: u32,
+    },
+}
+
+/// A data directory that is ours as long as this lives.
+#[derive(Debug)]
+pub(super) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes the directory where it is missing, tries to write in it and locks it.
+pub(super) fn open(path: &Path) -> Result<DataDir, DataDirError> {
+    let unusable =
+        |source: io::Error| DataDirError::Unusable { path: path.to_owned(), remedy: remedy(&source), source };
+    let path = std::path::absolute(path).map_err(unusable)?;
+    private_dir(&path).map_err(unusable)?;
+    let (owner, uid) = (fs::metadata(&path).map_err(unusable)?.uid(), rustix::process::geteuid().as_raw());
+    if owner != uid {
+        return Err(DataDirError::Foreign { path, owner, uid });
+    }
+    let lock = lock(&path).map_err(unusable)?;
+    match lock {
+        Ok(lock) => Ok(DataDir { path, _lock: lock }),
+        Err(pid) => Err(DataDirError::Taken { path, pid }),
+    }
+}
+
+/// The lock, or the pid of who has it. The pid is written before anything else, so it tries the disk too.
+fn lock(dir: &Path) -> io::Result<Result<File, String>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(dir.join("daemon.lock"))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        file.read_to_string(&mut pid)?;
+        return Ok(Err(pid.trim().to_owned()));
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    file.sync_all()?;
+    Ok(Ok(file))
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "give it to this user, run as another one, or name another folder with --data-dir"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing, or name another folder with --data-dir",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "something else is in its place: name another folder with --data-dir"
+        }
+        _ => "name another folder with --data-dir",
+    }
+}

@@ -1,0 +1,135 @@
+//! The daemon: what `ten serve` puts together.
+//!
+//! ```text
+//!   data directory, locked ─► store, logs, host ─► sockets bound ─► supervisor ─► API ─► proxy ─► ready
+//!                                                                                                  │
+//!   exit 0 ◄─ everything gone ◄─ instances ended ◄─ requests drained ◄─────────── SIGTERM ─────────┘
+//! ```
+//!
+//! Whatever can fail is tried before the first instance is started, so a refused start leaves nothing behind.
+
+mod admin;
+mod backend;
+mod data_dir;
+mod first_token;
+mod listen;
+mod output;
+mod ready;
+mod stop;
+
+pub use admin::SOCKET as ADMIN_SOCKET;
+pub use data_dir::DataDirError;
+pub use listen::ListenError;
+
+use std::{io, sync::Arc};
+
+use tenement_core::config::Config;
+use tenement_logs::LogStore;
+use tenement_proxy::Bound;
+use tenement_runtime::{clock, limits, process::Host};
+use tenement_supervisor::Deps;
+
+use crate::{
+    api::{self, About, Api},
+    store::{Store, StoreError},
+};
+
+/// Why the daemon did not start, or did not end well. One line that names the thing and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The state can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something of the system failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Makes an [`io::Error`] say what was tried.
+fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |source| DaemonError::System { what, source }
+}
+
+/// Runs the daemon until a signal ends it. `token`: the administrator's choice of a first token.
+///
+/// # Errors
+/// It did not start; nothing is left running then.
+pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
+    limits::raise_nofile();
+    let config = Arc::new(config);
+    let dir = data_dir::open(&config.settings.data_dir)?;
+    let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
+    let store = Arc::new(Store::open(&dir.path().join("state.db"))?);
+    let records = store.records()?;
+    let logs = LogStore::open(dir.path().join("logs"), output::limits(&config))
+        .map_err(tried("can't open the logs"))?;
+    let bound = listen::bind(&config)?;
+    let admin = admin::bind(dir.path()).map_err(tried("can't make the administration socket"))?;
+    let token = first_token::settle(&store, dir.path(), token)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(tried("can't start threads"))?;
+    let deps = Deps {
+        output: Arc::new(output::Pipes::new(dir.path(), Arc::clone(&config), logs.clone())),
+        config: Arc::clone(&config),
+        host: Arc::clone(&host),
+        registry: Arc::clone(&store) as Arc<_>,
+        base_env: base_env(),
+    };
+    let about = About {
+        data_dir: dir.path().to_owned(),
+        host: host.capabilities().to_string(),
+        metrics_detail: config.settings.metrics_detail,
+        started: clock::instant(),
+    };
+    tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
+    let done = runtime.block_on(async {
+        let supervisor = tenement_supervisor::start(deps, records);
+        let api = Api { supervisor, logs, store, draining: Arc::default(), about: Arc::new(about) };
+        serve(api, bound, admin, &config, token).await
+    });
+    // Whatever still runs there waits for a client that nobody serves any more.
+    runtime.shutdown_background();
+    host.remove_groups();
+    done
+}
+
+async fn serve(
+    api: Api,
+    bound: Bound,
+    admin: admin::Admin,
+    config: &Config,
+    token: Option<String>,
+) -> Result<(), DaemonError> {
+    let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
+    let router = api::router(api.clone());
+    let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
+    let backend = backend::Daemon::new(api.supervisor.clone(), router);
+    let addresses = bound.local_addrs().to_vec();
+    let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
+    ready::tell(&addresses, config, token.as_deref());
+    stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
+    Ok(())
+}
+
+/// What of the daemon's own environment instances get.
+fn base_env() -> Vec<(String, String)> {
+    ["PATH", "HOME", "LANG", "TZ"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
+        .collect()
+}

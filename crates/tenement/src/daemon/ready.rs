@@ -1,0 +1,53 @@
+//! Tells people and the service manager that requests are served.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr as UnixAddr, UnixDatagram},
+        },
+    },
+};
+
+use tenement_core::config::Config;
+
+/// Instances whose addresses are shown.
+const SHOWN: usize = 10;
+
+/// Prints the addresses, and the token if it was just made.
+pub(super) fn tell(addresses: &[SocketAddr], config: &Config, token: Option<&str>) {
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    let domain = &config.settings.domain;
+    let mut text = format!("tenement is ready: http://{domain}:{port}\n");
+    for name in config.instances.iter().take(SHOWN) {
+        text.push_str(&format!("  http://{}.{}.{domain}:{port}\n", name.id.as_str(), name.service.as_str()));
+    }
+    if config.instances.len() > SHOWN {
+        text.push_str(&format!("  and {} more: see 'ten ps'\n", config.instances.len() - SHOWN));
+    }
+    if let Some(token) = token {
+        text.push_str(&format!(
+            "API token, shown this once and saved as api_token in {}:\n  {token}\n",
+            config.settings.data_dir.display()
+        ));
+    }
+    let mut out = io::stdout().lock();
+    // A closed standard output is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = notify() {
+        tracing::warn!(%error, "the service manager could not be told");
+    }
+}
+
+/// `sd_notify(3)`: one datagram to the socket that `NOTIFY_SOCKET` names.
+fn notify() -> io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => UnixAddr::from_abstract_name(name)?,
+        None => UnixAddr::from_pathname(&path)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(b"READY=1\n", &address).map(drop)
+}
