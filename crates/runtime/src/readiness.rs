@@ -14,6 +14,7 @@ use std::{
     net::Ipv4Addr,
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::Path,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -31,45 +32,84 @@ const LAST_TICK: Duration = Duration::from_millis(5);
 /// Tries without a pause after the socket appeared: `listen(2)` follows `bind(2)` within microseconds.
 const EAGER_TRIES: u32 = 32;
 
+/// Queues that are not in use.
+const KEPT: usize = 64;
+
+/// Closing a queue waits for a grace period of the kernel, some 10 ms, in which the instance would already
+/// answer; taking a watch off it does not. So queues are kept.
+static SPARE: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
 /// Watches for a socket to appear.
 #[derive(Debug)]
 pub struct Watch {
+    queue: Option<Queue>,
+}
+
+/// An inotify queue with one watch.
+#[derive(Debug)]
+struct Queue {
+    /// Empty only while it is dropped.
     events: Option<AsyncFd<OwnedFd>>,
+    watch: i32,
+}
+
+impl Queue {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let events = match spare {
+            Some(events) => events,
+            None => inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?,
+        };
+        drain(&events);
+        let what = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        let watch = inotify::add_watch(&events, folder, what)?;
+        Ok(Self { events: Some(event::watch(events, Interest::READABLE)?), watch })
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let Some(events) = self.events.take().map(AsyncFd::into_inner) else { return };
+        let removed = inotify::remove_watch(&events, self.watch);
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if removed.is_ok() && spare.len() < KEPT {
+            spare.push(events);
+        }
+    }
+}
+
+fn drain(events: &OwnedFd) {
+    let mut buffer = [0_u8; 4096];
+    while rustix::io::read(events, &mut buffer).is_ok_and(|read| read > 0) {}
 }
 
 impl Watch {
     /// Watches the folder of `socket`. To be made before the process starts. Without inotify it only ticks.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        let watch = || -> io::Result<AsyncFd<OwnedFd>> {
-            let events = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-            let what = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-            inotify::add_watch(&events, socket.parent().unwrap_or(Path::new("/")), what)?;
-            event::watch(events, Interest::READABLE)
-        };
-        let events = watch().inspect_err(|error| tracing::debug!(%error, "no inotify, polling instead")).ok();
-        Self { events }
+        let queue = Queue::new(socket.parent().unwrap_or(Path::new("/")));
+        Self { queue: queue.inspect_err(|error| tracing::debug!(%error, "no inotify, polling instead")).ok() }
     }
 
     async fn changed(&self) {
-        let Some(events) = &self.events else { return std::future::pending().await };
+        let events = self.queue.as_ref().and_then(|queue| queue.events.as_ref());
+        let Some(events) = events else { return std::future::pending().await };
         let Ok(mut ready) = events.readable().await else { return std::future::pending().await };
-        let mut buffer = [0_u8; 4096];
-        while rustix::io::read(events.get_ref(), &mut buffer).is_ok_and(|read| read > 0) {}
+        drain(events.get_ref());
         ready.clear_ready();
     }
 
-    /// Returns when the process accepts on `socket` or on `port` of 127.0.0.1, and which came first. Does not
-    /// end by itself: race it against the process's exit and a deadline.
-    pub async fn ready(&self, process: &Process, socket: &Path, port: u16) -> Address {
+    /// Returns when the process accepts on `socket` or on `port` of 127.0.0.1, which came first, and the
+    /// connection that shows it. Does not end by itself: race it against the process's exit and a deadline.
+    pub async fn ready(&self, process: &Process, socket: &Path, port: u16) -> (Address, OwnedFd) {
         let mut tick = FIRST_TICK;
         let mut eager = 0;
         loop {
-            if accepts_unix(process, socket).await {
-                return Address::Unix(socket.to_owned());
+            if let Some(connection) = connect_unix(process, socket).await {
+                return (Address::Unix(socket.to_owned()), connection);
             }
-            if accepts_tcp(process, port).await {
-                return Address::Tcp(port);
+            if let Some(connection) = connect_tcp(process, port).await {
+                return (Address::Tcp(port), connection);
             }
             if eager > 0 {
                 eager -= 1;
@@ -84,26 +124,24 @@ impl Watch {
     }
 }
 
-async fn accepts_unix(process: &Process, socket: &Path) -> bool {
+async fn connect_unix(process: &Process, socket: &Path) -> Option<OwnedFd> {
     // A link could lead to another instance's socket, or to the daemon's own.
     if !fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket()) {
-        return false;
+        return None;
     }
-    let Ok(stream) = UnixStream::connect(socket).await else { return false };
+    let stream = UnixStream::connect(socket).await.ok()?;
     let listener =
         stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     let own = listener.is_some_and(|pid| process.owns(pid));
     if !own {
         tracing::warn!(socket = %socket.display(), ?listener, "somebody else listens on the instance's socket");
     }
-    own
+    if own { stream.into_std().ok().map(OwnedFd::from) } else { None }
 }
 
-async fn accepts_tcp(process: &Process, port: u16) -> bool {
-    if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-        return false;
-    }
-    owns_listener(process, port)
+async fn connect_tcp(process: &Process, port: u16) -> Option<OwnedFd> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+    if owns_listener(process, port) { stream.into_std().ok().map(OwnedFd::from) } else { None }
 }
 
 /// Whether a socket listening on `port` is open in a process of the tree: `proc_net(5)`, `proc_pid_fd(5)`.

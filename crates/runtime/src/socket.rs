@@ -52,6 +52,17 @@ pub fn listen(path: &Path) -> io::Result<OwnedFd> {
     Ok(UnixListener::from(socket).into())
 }
 
+/// Connects to the socket at a path without waiting; the stream is non-blocking.
+///
+/// # Errors
+/// As `connect(2)`; `WouldBlock` when the queue of the listening socket is full.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@
 //! ```
 
 mod occupancy;
+mod opened;
 mod traffic;
 
 use std::{path::PathBuf, sync::Arc};
@@ -15,6 +16,7 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::ArcSwapOption;
 
 pub use occupancy::{Occupancy, Refusal};
+pub use opened::Opened;
 pub use traffic::{DURATION_BUCKETS_MS, StatusClass, Traffic};
 
 use crate::{config::Service, name::InstanceName, time::Millis};
@@ -24,12 +26,22 @@ use crate::{config::Service, name::InstanceName, time::Millis};
 pub struct RunId(pub u64);
 
 /// Where a running instance accepts connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Upstream {
     /// The start it belongs to: a pooled connection of another run must not be used.
     pub run: RunId,
     /// Where to connect.
     pub address: Address,
+    /// The connection that showed that it accepts.
+    pub opened: Opened,
+}
+
+impl Upstream {
+    /// Without an open connection.
+    #[must_use]
+    pub fn new(run: RunId, address: Address) -> Self {
+        Self { run, address, opened: Opened::default() }
+    }
 }
 
 /// An address to connect to.

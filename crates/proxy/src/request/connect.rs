@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     io,
+    os::fd::OwnedFd,
     rc::Rc,
     time::Duration,
 };
@@ -130,6 +131,7 @@ pub(super) async fn connect(
     }
     let opened = match upstream {
         None => open_control(thread),
+        Some(upstream) if let Some(connection) = upstream.opened.take() => adopt(upstream, connection),
         Some(upstream) => watchdog
             .within(thread.config.limits.connect, open(&upstream.address))
             .await
@@ -142,6 +144,18 @@ fn open_control(thread: &Thread) -> io::Result<Stream> {
     let stream = thread.backend.control()?;
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream).map(Stream::Unix)
+}
+
+/// Takes over the connection that showed that the instance accepts.
+fn adopt(upstream: &Upstream, connection: OwnedFd) -> io::Result<Stream> {
+    match &upstream.address {
+        Address::Unix(_) => UnixStream::from_std(connection.into()).map(Stream::Unix),
+        Address::Tcp(_) => {
+            let stream = TcpStream::from_std(connection.into())?;
+            stream.set_nodelay(true)?;
+            Ok(Stream::Tcp(stream))
+        }
+    }
 }
 
 async fn open(address: &Address) -> io::Result<Stream> {

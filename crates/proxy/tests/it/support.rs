@@ -173,7 +173,7 @@ pub(crate) struct Proxy {
 }
 
 pub(crate) fn upstream(run: u64, socket: PathBuf) -> Upstream {
-    Upstream { run: RunId(run), address: Address::Unix(socket) }
+    Upstream::new(RunId(run), Address::Unix(socket))
 }
 
 impl Proxy {

@@ -33,7 +33,7 @@ async fn a_socket_is_noticed_when_it_accepts() {
         let port = PortPool::default().reserve(1).unwrap();
         let watch = Watch::new(&socket);
         let process = listener(&place, "unix", &socket.to_string_lossy());
-        assert_eq!(watch.ready(&process, &socket, port.number()).await, Address::Unix(socket));
+        assert_eq!(watch.ready(&process, &socket, port.number()).await.0, Address::Unix(socket));
         process.kill_tree().await;
     }
 }
@@ -45,7 +45,7 @@ async fn a_port_is_noticed_when_it_accepts() {
     let port = PortPool::default().reserve(2).unwrap();
     let watch = Watch::new(&socket);
     let process = listener(&place, "tcp", &port.number().to_string());
-    assert_eq!(watch.ready(&process, &socket, port.number()).await, Address::Tcp(port.number()));
+    assert_eq!(watch.ready(&process, &socket, port.number()).await.0, Address::Tcp(port.number()));
     process.kill_tree().await;
 }
 

@@ -29,6 +29,9 @@ impl Engine {
                 self.step(name, Event::LaunchFailed { run, words, permanent });
             }
             News::Ready(run, upstream) => {
+                if entry.waiters.is_empty() {
+                    drop(upstream.opened.take());
+                }
                 entry.upstream = Some(upstream);
                 self.step(name, Event::Ready(run));
             }

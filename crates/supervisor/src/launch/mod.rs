@@ -18,7 +18,7 @@ use tenement_core::{
     config::{Activation, Config, Service},
     lifecycle::{Ended, Event},
     name::InstanceName,
-    slot::{Address, RunId, Upstream},
+    slot::{Address, Opened, RunId, Upstream},
 };
 use tenement_runtime::{
     output::private_dir,
@@ -38,6 +38,9 @@ use crate::{
 
 /// The longest pause between two start-up probes.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// How long the connection that showed that an instance accepts waits for a request.
+const UNUSED: Duration = Duration::from_millis(100);
 
 /// What a run holds as long as it lives.
 #[derive(Debug)]
@@ -123,28 +126,47 @@ impl Launcher {
         let number = port.number();
         tell(News::Launched(run, process.clone(), Arc::new(Reservation { _port: port })));
         let ready = self.ready(&watch, &process, &order, number);
-        tokio::select! {
+        let opened = tokio::select! {
             biased;
             exit = process.exited() => return tell(ended(run, exit)),
-            address = ready => tell(News::Ready(run, Upstream { run, address })),
-        }
+            (address, opened) = ready => {
+                tell(News::Ready(run, Upstream { run, address, opened: opened.clone() }));
+                opened
+            }
+        };
         drop(watch);
+        tokio::select! {
+            _ = process.exited() => {}
+            () = tokio::time::sleep(UNUSED) => {}
+        }
+        drop(opened.take());
         tell(ended(run, process.exited().await));
     }
 
-    async fn ready(&self, watch: &Watch, process: &Process, order: &Order, port: u16) -> Address {
-        let address = match order.service.activation {
-            Activation::ListenFds => Address::Unix(order.socket.clone()),
-            Activation::Bind => watch.ready(process, &order.socket, port).await,
+    async fn ready(
+        &self,
+        watch: &Watch,
+        process: &Process,
+        order: &Order,
+        port: u16,
+    ) -> (Address, Opened) {
+        let (address, opened) = match order.service.activation {
+            Activation::ListenFds => (Address::Unix(order.socket.clone()), Opened::default()),
+            Activation::Bind => {
+                let (address, connection) = watch.ready(process, &order.socket, port).await;
+                (address, Opened::new(connection))
+            }
         };
-        let Some(path) = &order.service.health else { return address };
+        let Some(path) = &order.service.health else { return (address, opened) };
+        // The check must not wait behind a connection on which nothing is asked.
+        drop(opened.take());
         let host = self.host_name(&order.record.name);
         let mut pause = Duration::from_millis(2);
         while crate::check::check(&address, &host, path, order.service.health_timeout).await.is_err() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PROBE_PAUSE_MAX);
         }
-        address
+        (address, opened)
     }
 
     /// Prepares the place and starts the process. Blocks.

@@ -77,9 +77,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(tried("can't make the administration socket"))?;
     let token = first_token::settle(&store, dir.path(), token)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("control")
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
