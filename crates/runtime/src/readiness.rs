@@ -109,7 +109,11 @@ impl Watch {
                 return (Address::Unix(socket.to_owned()), connection);
             }
             if let Some(connection) = connect_tcp(process, port).await {
-                return (Address::Tcp(port), connection);
+                // An app that listens on both was between the two a moment ago; its socket is the cheaper way.
+                return match connect_unix(process, socket).await {
+                    Some(connection) => (Address::Unix(socket.to_owned()), connection),
+                    None => (Address::Tcp(port), connection),
+                };
             }
             if eager > 0 {
                 eager -= 1;

@@ -1,6 +1,9 @@
 //! One health check: a connection of its own, one request, judged by the status line alone.
 
-use std::{io, io::Write, path::Path, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 
 use tenement_core::slot::Address;
 use tenement_runtime::socket;
@@ -11,6 +14,8 @@ use tokio::{
 
 /// Longer status lines are not read.
 const STATUS_LINE_MAX: usize = 256;
+/// When the answers to relaxed checks are collected.
+const COLLECT: Duration = Duration::from_millis(10);
 
 /// Why a check failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,50 +32,110 @@ pub(crate) enum CheckError {
     NotHttp,
 }
 
+/// How soon the outcome matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Somebody waits for it.
+    Urgent,
+    /// It is one of many. An idle daemon with hundreds of instances does little else than checking them, and most
+    /// of what a check costs is being woken for its answer; so the answers of one moment are collected together.
+    Relaxed,
+}
+
 /// Asks `path` once; `Ok` for a 2xx. Redirects are not followed, the body is not read.
 pub(crate) async fn check(
     address: &Address,
     host: &str,
     path: &str,
     timeout: Duration,
+    pace: Pace,
 ) -> Result<(), CheckError> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tenement-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    let exchange = async {
-        match address {
-            Address::Unix(socket) => answer(ask_unix(socket, request.as_bytes())?).await,
-            Address::Tcp(port) => {
-                let stream = TcpStream::connect(("127.0.0.1", *port)).await;
+    let mut line = StatusLine::default();
+    let pending = match address {
+        Address::Unix(socket) => {
+            // A Unix socket connects and takes a short request at once or not at all.
+            let mut stream = socket::connect(socket).map_err(CheckError::Connect)?;
+            stream.write_all(request.as_bytes()).map_err(CheckError::Broken)?;
+            if pace == Pace::Relaxed {
+                tokio::time::sleep(COLLECT.min(timeout)).await;
+                match stream.read(line.room()) {
+                    Ok(read) => line.add(read),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(CheckError::Broken(error)),
+                }
+            }
+            if line.is_whole() {
+                return line.verdict();
+            }
+            Pending::Unix(stream)
+        }
+        Address::Tcp(port) => Pending::Tcp(*port),
+    };
+    let answer = async {
+        match pending {
+            Pending::Unix(stream) => {
+                line.read(UnixStream::from_std(stream).map_err(CheckError::Broken)?).await
+            }
+            Pending::Tcp(port) => {
+                let stream = TcpStream::connect(("127.0.0.1", port)).await;
                 let mut stream = stream.map_err(CheckError::Connect)?;
                 stream.write_all(request.as_bytes()).await.map_err(CheckError::Broken)?;
-                answer(stream).await
+                line.read(stream).await
             }
         }
     };
-    tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(CheckError::Timeout(timeout)))
+    tokio::time::timeout(timeout, answer).await.unwrap_or(Err(CheckError::Timeout(timeout)))
 }
 
-/// A Unix socket connects and takes a short request at once or not at all; so the event loop is bothered only
-/// for the answer. With hundreds of instances that is most of what an idle daemon costs.
-fn ask_unix(socket: &Path, request: &[u8]) -> Result<UnixStream, CheckError> {
-    let mut stream = socket::connect(socket).map_err(CheckError::Connect)?;
-    stream.write_all(request).map_err(CheckError::Broken)?;
-    UnixStream::from_std(stream).map_err(CheckError::Broken)
+/// An exchange that has to be waited for.
+enum Pending {
+    Unix(std::os::unix::net::UnixStream),
+    Tcp(u16),
 }
 
-async fn answer(mut stream: impl AsyncRead + Unpin) -> Result<(), CheckError> {
-    let mut line = [0; STATUS_LINE_MAX];
-    let mut length = 0;
-    while length < line.len() && !line[..length].contains(&b'\n') {
-        match stream.read(&mut line[length..]).await.map_err(CheckError::Broken)? {
-            0 => break,
-            more => length += more,
-        }
+/// What has come of a status line.
+struct StatusLine {
+    bytes: [u8; STATUS_LINE_MAX],
+    length: usize,
+    ended: bool,
+}
+
+impl Default for StatusLine {
+    fn default() -> Self {
+        Self { bytes: [0; STATUS_LINE_MAX], length: 0, ended: false }
     }
-    match status_of(&line[..length]).ok_or(CheckError::NotHttp)? {
-        200..=299 => Ok(()),
-        status => Err(CheckError::Status(status)),
+}
+
+impl StatusLine {
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.length..]
+    }
+
+    fn add(&mut self, read: usize) {
+        self.length += read;
+        self.ended |= read == 0;
+    }
+
+    fn is_whole(&self) -> bool {
+        self.ended || self.length == self.bytes.len() || self.bytes[..self.length].contains(&b'\n')
+    }
+
+    async fn read(mut self, mut stream: impl AsyncRead + Unpin) -> Result<(), CheckError> {
+        while !self.is_whole() {
+            let read = stream.read(self.room()).await.map_err(CheckError::Broken)?;
+            self.add(read);
+        }
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Result<(), CheckError> {
+        match status_of(&self.bytes[..self.length]).ok_or(CheckError::NotHttp)? {
+            200..=299 => Ok(()),
+            status => Err(CheckError::Status(status)),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{CommandError, Desired, Record, StopMode},
+    check::{Pace, check},
     launch::{Order, erase},
 };
 
@@ -127,7 +128,7 @@ impl Engine {
         let messages = self.messages.clone();
         let name = name.clone();
         self.tasks.spawn(async move {
-            let failure = crate::check::check(&upstream.address, &host, &path, timeout).await.err();
+            let failure = check(&upstream.address, &host, &path, timeout, Pace::Relaxed).await.err();
             let failure = failure.map(|error| error.to_string());
             let _ = messages.send(Message::News(name, News::Event(Event::Checked { run, failure })));
         });

@@ -20,6 +20,7 @@ mod timers;
 use std::{
     collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -47,6 +48,9 @@ use crate::{
     handle::Supervisor,
     launch::Launcher,
 };
+
+/// Moments in which the checks of one interval are done.
+const CHECK_SLOTS: u64 = 64;
 
 /// What the loop works with.
 pub struct Deps {
@@ -124,22 +128,25 @@ struct Engine {
 
 impl Engine {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut set_for = None;
         loop {
             self.guarded(Self::settle);
             let next = self.timers.next();
-            let alarm = async {
-                match next {
-                    Some(at) => tokio::time::sleep(at.since(clock::now())).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if next != set_for
+                && let Some(at) = next
+            {
+                // Setting a timer wakes the event loop; so only when it is another one.
+                alarm.set(tokio::time::sleep(at.since(clock::now())));
+            }
+            set_for = next;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
                     Some(message) => self.guarded(|engine| engine.handle(message)),
                     None => return,
                 },
-                () = alarm => {}
+                () = &mut alarm, if set_for.is_some() => set_for = None,
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a task of the supervisor panicked");
@@ -267,7 +274,15 @@ impl Engine {
         RunId(self.created << 32)
     }
 
+    /// Checks keep their spread, in slots of an interval: with many instances a few at a time cost much less
+    /// than as many by themselves, and still no more than 1 in [`CHECK_SLOTS`] is checked at once.
+    fn check_slot(&self, at: Millis) -> Millis {
+        let slot = (self.config.settings.health_check_interval.as_millis() as u64 / CHECK_SLOTS).max(1);
+        Millis(at.0.next_multiple_of(slot))
+    }
+
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
+        let at = if timer == Timer::Check { self.check_slot(at) } else { at };
         self.timers.set(timers::Alarm { at, timer, generation, name: name.clone() });
     }
 }

@@ -33,6 +33,7 @@ pub(crate) use self::plan::socket_path;
 use self::plan::{Facts, instance_dir};
 use crate::{
     api::{Output, Record},
+    check::{Pace, check},
     engine::{Deps, Message, News},
 };
 
@@ -143,13 +144,7 @@ impl Launcher {
         tell(ended(run, process.exited().await));
     }
 
-    async fn ready(
-        &self,
-        watch: &Watch,
-        process: &Process,
-        order: &Order,
-        port: u16,
-    ) -> (Address, Opened) {
+    async fn ready(&self, watch: &Watch, process: &Process, order: &Order, port: u16) -> (Address, Opened) {
         let (address, opened) = match order.service.activation {
             Activation::ListenFds => (Address::Unix(order.socket.clone()), Opened::default()),
             Activation::Bind => {
@@ -160,9 +155,9 @@ impl Launcher {
         let Some(path) = &order.service.health else { return (address, opened) };
         // The check must not wait behind a connection on which nothing is asked.
         drop(opened.take());
-        let host = self.host_name(&order.record.name);
+        let (host, timeout) = (self.host_name(&order.record.name), order.service.health_timeout);
         let mut pause = Duration::from_millis(2);
-        while crate::check::check(&address, &host, path, order.service.health_timeout).await.is_err() {
+        while check(&address, &host, path, timeout, Pace::Urgent).await.is_err() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PROBE_PAUSE_MAX);
         }
