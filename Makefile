@@ -1,4 +1,4 @@
-.PHONY: help deps test lint fmt clean
+.PHONY: help deps run test lint deny bench fmt clean
 
 help: ## Shows this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -6,13 +6,29 @@ help: ## Shows this list
 deps: ## Installs what building and testing need (Debian); does nothing when all is there
 	@scripts/install-deps.sh
 
+run: deps ## Builds ten and serves the examples on port 8000; Ctrl-C ends everything
+	cargo build --release -p tenement
+	cargo build --release --manifest-path examples/hello-rust/Cargo.toml
+	exec target/release/ten serve --config examples/tenement.toml --data-dir examples/.data
+
 test: deps ## Runs every test
+	cargo build --release --manifest-path examples/hello-rust/Cargo.toml
 	cargo nextest run --workspace --no-fail-fast
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
 
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## Licences, sources and duplicates of what we depend on
+	@scripts/install-deps.sh deny
+	cargo deny --offline --log-level error check bans licenses sources
+
+bench: ## Measures ten beside nginx and haproxy; see bench/README.md
+	@scripts/install-deps.sh bench
+	cargo build --release -p tenement
+	python3 bench/proxy.py
+	python3 bench/wake.py
 
 fmt: ## Formats the code
 	cargo fmt --all

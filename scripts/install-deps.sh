@@ -1,22 +1,40 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need. Does nothing when all are there.
+# Installs what building, running the examples and testing need (Debian). Does nothing when all is there.
+# With "bench" or "deny", what these need as well.
 set -euo pipefail
 
 missing=()
-need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing+=("$2"); }
 need cc build-essential
 need python3 python3
+need node nodejs
+need busybox busybox
+need curl curl
 need ps procps
+need promtool prometheus
+if [ "${1:-}" = bench ]; then
+  need nginx nginx-light
+  need haproxy haproxy
+  need wrk wrk
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
-  echo "Installing ${missing[*]}: needed to build and test tenement"
+  echo "Installing ${missing[*]}"
   sudo=""
   [ "$(id -u)" -eq 0 ] || sudo="sudo"
   $sudo apt-get update -qq
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "Rust is missing: install it from https://rustup.rs or your distribution, at least version 1.95" >&2
+  exit 1
+fi
 if ! command -v cargo-nextest >/dev/null 2>&1; then
-  echo "Installing cargo-nextest, the test runner"
+  echo "Installing cargo-nextest, the test runner (some minutes, once)"
   cargo install --locked cargo-nextest
+fi
+if [ "${1:-}" = deny ] && ! command -v cargo-deny >/dev/null 2>&1; then
+  echo "Installing cargo-deny (some minutes, once)"
+  cargo install --locked cargo-deny
 fi

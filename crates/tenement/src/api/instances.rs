@@ -24,7 +24,8 @@ use super::{Api, ApiError, error::named, page::Page};
 /// RFC 3339 with `Z`.
 pub(super) fn timestamp(at: WallMillis) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_string()
+    let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn summary(view: &InstanceView) -> Map<String, Value> {

@@ -1,22 +1,9 @@
 use std::{
     fs::{self, File},
-    path::Path,
-    process::{Command, Output, Stdio},
+    process::Stdio,
 };
 
-fn ten(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ten"));
-    command.args(arguments).current_dir(folder).env_remove("TENEMENT_CONFIG");
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    ten(folder, arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use crate::support::{run, ten, text};
 
 #[test]
 fn init_writes_a_valid_file_once() {

@@ -1,4 +1,7 @@
-//! The binary `ten` as a user meets it.
-#![allow(missing_docs, clippy::disallowed_methods, reason = "tests start processes and write files")]
+//! The binary `ten` with real processes, files and sockets.
 
 mod cli;
+mod client;
+mod examples;
+mod serve;
+mod support;

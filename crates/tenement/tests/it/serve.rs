@@ -1,0 +1,222 @@
+//! The daemon as a user meets it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use rustix::process::Signal;
+
+use crate::support::{TestDaemon, notes, run, text, until};
+
+const ALICE: &str = "alice.notes.localhost";
+
+fn ok(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 200 OK\r\n")
+}
+
+#[test]
+fn tenants_have_each_their_process_and_their_data() {
+    let config = notes("[service.notes.env]\nOWNER = '{id}'\n[instances]\nnotes = ['alice', 'bob']");
+    let daemon = TestDaemon::start(&config);
+    assert!(daemon.get("localhost", "/health").ends_with(r#"{"status":"ok","version":"0.1.0"}"#));
+    let added = daemon.ask("POST", ALICE, "/add", "text=only+mine");
+    assert!(added.starts_with("HTTP/1.1 303 "), "{added}");
+    let (alice, bob) = (daemon.get(ALICE, "/"), daemon.get("bob.notes.localhost", "/"));
+    assert!(alice.contains("alice's notes") && alice.contains("only mine"), "{alice}");
+    assert!(bob.contains("bob's notes") && !bob.contains("only mine"), "{bob}");
+    assert_eq!(daemon.processes().len(), 2);
+    for folder in ["data", "data/notes/alice"] {
+        let mode = fs::metadata(daemon.folder.path().join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder}");
+    }
+    assert!(daemon.get("nobody.notes.localhost", "/").starts_with("HTTP/1.1 404 "));
+    assert!(ok(&daemon.get("notes.localhost", "/")), "any instance of the service");
+}
+
+// faults: I16
+#[test]
+fn a_hundred_requests_wake_a_sleeping_instance_once() {
+    let daemon = TestDaemon::start(&notes("idle_timeout = '200ms'\n[instances]\nnotes = ['alice']"));
+    until("asleep", || daemon.status("notes:alice") == "sleeping");
+    let before = daemon.metric("tenement_instances_total");
+    thread::scope(|scope| {
+        let asks: Vec<_> = (0..100).map(|_| scope.spawn(|| daemon.get(ALICE, "/"))).collect();
+        assert!(asks.into_iter().all(|ask| ok(&ask.join().unwrap())));
+    });
+    assert_eq!(daemon.metric("tenement_instances_total"), before + 1);
+}
+
+#[test]
+fn a_killed_instance_costs_nobody_an_answer() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    assert!(ok(&daemon.get(ALICE, "/")));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut answers = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let answer = daemon.get(ALICE, "/");
+                        assert!(ok(&answer), "{answer}");
+                        answers += 1;
+                    }
+                    answers
+                })
+            })
+            .collect();
+        for killed in 1..=3 {
+            let pid = daemon.processes()[0];
+            rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), Signal::KILL)
+                .unwrap();
+            until("started again", || daemon.metric("tenement_instances_total") == 1 + killed);
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>() > 3);
+    });
+}
+
+#[test]
+fn what_was_spawned_is_there_after_a_restart_of_the_daemon() {
+    let config = notes("[service.notes.env]\nOWNER = 'nobody'");
+    let daemon = TestDaemon::start(&config);
+    daemon.ok(&["spawn", "notes:carol", "--env", "OWNER=carol"]);
+    let folder = daemon.stop();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    assert!(daemon.get("carol.notes.localhost", "/").contains("carol's notes"));
+    assert!(!daemon.said.contains("token"), "shown at the first start only: {}", daemon.said);
+}
+
+// faults: D8
+#[test]
+fn a_second_daemon_on_the_same_data_is_refused() {
+    let daemon = TestDaemon::start(&notes(""));
+    let second = run(daemon.folder.path(), &["serve", "--port", "0", "--data-dir", "data"]);
+    let line = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(line.contains(&format!("pid {}", daemon.pid())) && line.lines().count() == 1, "{line}");
+}
+
+// faults: C14
+#[test]
+fn a_taken_port_is_named_with_its_owner_and_nothing_is_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let config = notes("[instances]\nnotes = ['alice']");
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    let refused = run(
+        folder.path(),
+        &["serve", "--host", "127.0.0.1", "--port", &port, "--data-dir", folder.path().to_str().unwrap()],
+    );
+    let line = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    let owner = format!("(pid {})", std::process::id());
+    assert!(line.contains(&format!("127.0.0.1:{port} is in use by")) && line.contains(&owner), "{line}");
+    assert!(!folder.path().join("notes").exists());
+}
+
+// faults: C2 C3 C13
+#[test]
+fn what_cannot_start_says_why_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text: &str| fs::write(folder.path().join("tenement.toml"), text).unwrap();
+    let serve = |more: &[&str]| {
+        let mut arguments = vec!["serve", "--port", "0", "--host", "127.0.0.1"];
+        arguments.extend(more);
+        let output = run(folder.path(), &arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    write("[service.api]\n");
+    let (code, said) = serve(&["--data-dir", "data"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("Service 'api' missing required field: command"), "{said}");
+    write("[service.api]\ncommand = 'true'\nhelth = '/'\n");
+    let (code, said) = serve(&["--data-dir", "data", "--strict"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("did you mean 'health'"), "{said}");
+    write("[service.api]\ncommand = 'true'\nisolation = 'sandbox'\nmemory_limit_mb = 5\n");
+    let (code, said) = serve(&["--data-dir", "data"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("isolation") && said.contains("memory_limit_mb"), "{said}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+    write("");
+    for place in ["tenement.toml", "tenement.toml/below", "/proc/tenement"] {
+        let (code, said) = serve(&["--data-dir", place]);
+        assert_eq!(code, Some(1), "{place}");
+        assert!(said.contains(place) && said.contains("--data-dir") && said.lines().count() == 1, "{said}");
+    }
+}
+
+// faults: D2
+#[test]
+fn a_request_in_flight_is_answered_before_the_end() {
+    let mut daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    assert!(ok(&daemon.get(ALICE, "/")));
+    let mut stream = daemon.connect();
+    let head = format!("POST /add HTTP/1.1\r\nHost: {ALICE}\r\nContent-Length: 9\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let in_flight =
+        || daemon.get("localhost", "/metrics").contains("tenement_requests_in_flight{service=\"notes\"} 1");
+    until("in flight", in_flight);
+    daemon.signal(Signal::TERM);
+    until("draining", || std::net::TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+    stream.write_all(b"text=late").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+// faults: D2
+#[test]
+fn a_second_signal_hurries() {
+    let config = "[settings]\nstop_timeout = 600\n[service.stubborn]\n\
+        command = \"sh -c 'trap : TERM; touch $DATA_DIR/up; while :; do sleep 1; done'\"\nstartup_timeout = 600\n\
+        [instances]\nstubborn = ['one']";
+    let mut daemon = TestDaemon::start(config);
+    until("it ignores SIGTERM", || daemon.folder.path().join("data/stubborn/one/up").exists());
+    daemon.signal(Signal::TERM);
+    until("draining", || std::net::TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[test]
+fn metrics_are_what_prometheus_takes() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    assert!(ok(&daemon.get(ALICE, "/")));
+    let answer = daemon.get("localhost", "/metrics");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut checker = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool, of Debian's package prometheus");
+    checker.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+    let checked = checker.wait_with_output().unwrap();
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+}
+
+#[test]
+fn the_dashboard_is_a_shell_without_data() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['secretive']"));
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/assets/dashboard.js", "text/javascript"),
+        ("/assets/dashboard.css", "text/css"),
+    ] {
+        let answer = daemon.get("localhost", path);
+        assert!(ok(&answer) && answer.contains(kind), "{path}: {answer}");
+        assert!(answer.contains("content-security-policy: default-src 'self'"), "{answer}");
+        assert!(!answer.contains("secretive"));
+    }
+    let refused = daemon.ask("DELETE", "localhost", "/health", "");
+    assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET"), "{refused}");
+}

@@ -1,0 +1,206 @@
+//! A real daemon in a folder of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// For what has to happen; reached only when it does not.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The project's folder.
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// `ten` with these arguments, in a folder, with nothing of the caller's settings.
+pub(crate) fn ten(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ten"));
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1");
+    for name in ["TENEMENT_CONFIG", "TENEMENT_SERVER", "TENEMENT_TOKEN", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    ten(folder, arguments).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A configuration whose service `notes` is the example of that name.
+pub(crate) fn notes(more: &str) -> String {
+    let app = project().join("examples/notes/app.py");
+    format!(
+        "[settings]\nbackoff_base_ms = 50\nstop_timeout = 5\n[service.notes]\ncommand = \"python3 '{}'\"\n{more}\n",
+        app.display()
+    )
+}
+
+/// `ten serve`, ready. Dropping it ends it and asserts that nothing is left.
+pub(crate) struct TestDaemon {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    /// What it printed before it was ready, and what came with it.
+    pub(crate) said: String,
+    child: Child,
+}
+
+impl TestDaemon {
+    pub(crate) fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tenement.toml"), config).unwrap();
+        Self::start_in(folder, &[])
+    }
+
+    pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let mut command = ten(folder.path(), &["serve", "--port", "0", "--host", "127.0.0.1"]);
+        if !arguments.contains(&"--data-dir") {
+            command.args(["--data-dir", "data"]);
+        }
+        let log = fs::File::options().create(true).append(true).open(folder.path().join("daemon.log"));
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log.unwrap()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        let port = loop {
+            let line = lines.next().and_then(Result::ok);
+            let Some(line) = line else {
+                panic!("not ready: {}", fs::read_to_string(folder.path().join("daemon.log")).unwrap());
+            };
+            said.push_str(&line);
+            said.push('\n');
+            if let Some((_, port)) = line.rsplit_once(':').filter(|_| line.starts_with("tenement is ready")) {
+                break port.parse().unwrap();
+            }
+        };
+        // Goes on reading, so that the daemon never writes into a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { folder, port, said, child }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client command, by the local socket.
+    pub(crate) fn ten(&self, arguments: &[&str]) -> Output {
+        let mut all = vec!["--data-dir", "data"];
+        all.extend(arguments);
+        run(self.folder.path(), &all)
+    }
+
+    /// Standard output of a client command that succeeds.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.ten(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A request on a connection of its own: the whole answer.
+    pub(crate) fn ask(&self, method: &str, host: &str, path: &str, body: &str) -> String {
+        let mut stream = self.connect();
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    pub(crate) fn get(&self, host: &str, path: &str) -> String {
+        self.ask("GET", host, path, "")
+    }
+
+    /// A figure of the metrics without labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("localhost", "/metrics");
+        let line = metrics.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no {name}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn status(&self, instance: &str) -> String {
+        let list: serde_json::Value = serde_json::from_str(&self.ok(&["--json", "ps"])).unwrap();
+        let found = list["instances"].as_array().unwrap().iter().find(|one| one["instance"] == instance);
+        found.map_or_else(String::new, |one| one["status"].as_str().unwrap().to_owned())
+    }
+
+    /// Pids of processes that belong to instances of this daemon.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        instances_of(self.folder.path())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end; the exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Ends it in order; its folder, to start another one there.
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
+        self.end();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    fn end(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal(Signal::TERM);
+            let code = self.wait();
+            let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
+            assert_eq!(code, Some(0), "{log}");
+        }
+        assert_eq!(self.processes(), [0; 0], "left running");
+    }
+}
+
+impl Drop for TestDaemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
+            eprintln!("the daemon said:\n{log}");
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        } else {
+            self.end();
+        }
+    }
+}
+
+/// Processes whose `DATA_DIR` is below a folder.
+fn instances_of(folder: &Path) -> Vec<u32> {
+    let wanted = format!("DATA_DIR={}", folder.canonicalize().unwrap().display());
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|&byte| byte == 0).any(|one| one.starts_with(wanted.as_bytes()))
+        })
+        .collect()
+}
+
+/// Looks until it holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never {what}");
+        std::thread::yield_now();
+    }
+}
