@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{EXIT_FAILURE, Failure, Global, client::Client, instance::InstanceArg, print, print_json};
+use super::{Failure, Global, client::Client, instance::InstanceArg, output::text, print, print_json, wait};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ten health notes:alice\n  ten health notes:alice && echo well")]
+#[command(after_help = "Examples:\n  ten health notes:alice\n  ten health notes:alice && echo well\n\n\
+    Exit codes: 0 healthy, 1 anything else, 3 no such instance.")]
 pub(super) struct HealthOf {
     #[command(flatten)]
     instance: InstanceArg,
@@ -15,19 +16,18 @@ pub(super) struct HealthOf {
 impl HealthOf {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let name = self.instance.name()?;
-        let path = format!("/api/instances/{}/{}", name.service.as_str(), name.id.as_str());
-        let view = Client::new(global)?.get(&path)?;
-        let health = view["health"].as_str().unwrap_or("unknown");
+        let view = Client::new(global)?.get(&wait::path(&name))?;
+        let health = text(&view, "health");
         if global.json {
-            print_json(&json!({ "instance": name.to_string(), "health": health, "status": view["status"] }))?;
-        } else {
+            let answer = json!({ "instance": name.to_string(), "health": health, "status": view["status"] });
+            print_json(&answer)?;
+        } else if !global.quiet {
             print(&format!("{name}: {health}"))?;
         }
-        // The line above says it all.
-        let unwell = Failure {
-            code: EXIT_FAILURE,
-            message: format!("{name} is {}", view["status"].as_str().unwrap_or("unknown")),
-        };
-        if health == "healthy" { Ok(()) } else { Err(unwell) }
+        if health == "healthy" {
+            return Ok(());
+        }
+        let status = text(&view, "status");
+        Err(Failure::general(format!("{name} is {status}, its health {health}: see 'ten logs {name}'")))
     }
 }

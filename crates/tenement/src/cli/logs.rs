@@ -1,23 +1,33 @@
 //! `ten logs`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::Value;
 use tenement_logs::inert;
 
-use super::{Failure, Global, client::Client, instance, print};
+use super::{
+    Failure, Global,
+    client::Client,
+    instance,
+    output::{print, text},
+};
+
+/// More lines than this the API does not give in one answer.
+const PAGE: usize = 1000;
 
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ten logs notes:alice\n  ten logs --service notes --level warn,error --lines 200\n  \
     ten logs notes:alice --grep 'took [0-9]{4,} ms'\n\n\
-    Lines are shown as they were printed, except that control characters are shown and not obeyed\n\
-    (see --raw). With --json, one object per line."
+    Control characters are shown and not obeyed (see --raw). With --json, one object per line.\n\
+    Following as lines come, and --since, are not there yet."
 )]
 pub(super) struct Logs {
     /// The instance, as SERVICE:ID [default: all]
     instance: Option<String>,
     /// The id, when the instance is given as SERVICE alone
-    #[arg(long)]
+    #[arg(long, requires = "instance")]
     id: Option<String>,
     /// The newest so many lines
     #[arg(long, short = 'n', default_value_t = 50)]
@@ -32,7 +42,7 @@ pub(super) struct Logs {
     #[arg(long)]
     level: Option<String>,
     /// Only this service
-    #[arg(long)]
+    #[arg(long, conflicts_with = "instance")]
     service: Option<String>,
     /// Pass control characters on as they are; dangerous on a terminal
     #[arg(long)]
@@ -41,27 +51,44 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let answer = Client::new(global)?.get(&self.path()?)?;
+        let lines = self.newest(&Client::new(global)?)?;
         let colours = global.colours(&std::io::stdout());
-        for line in answer["logs"].as_array().into_iter().flatten() {
-            if global.json {
-                print(&line.to_string())?;
-            } else {
-                print(&self.render(line, colours))?;
-            }
-        }
-        Ok(())
+        let shown =
+            lines.iter().map(|line| if global.json { line.to_string() } else { self.render(line, colours) });
+        let shown: Vec<String> = shown.collect();
+        if shown.is_empty() { Ok(()) } else { print(&shown.join("\n")) }
     }
 
+    /// The newest lines, oldest first, page by page.
+    fn newest(&self, client: &Client) -> Result<Vec<Value>, Failure> {
+        let path = self.path()?;
+        let mut pages = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut offset = 0;
+        while offset < self.lines || offset == 0 {
+            let limit = PAGE.min(self.lines - offset);
+            let mut answer = client.get(&format!("{path}limit={limit}&offset={offset}"))?;
+            let Value::Array(page) = answer["logs"].take() else { break };
+            offset += limit.max(1);
+            // Lines that came in between push older ones into the next page once more.
+            let fresh = |line: &Value| seen.insert((line["instance"].to_string(), line["seq"].to_string()));
+            pages.push(page.into_iter().filter(fresh).collect::<Vec<_>>());
+            if answer["pagination"]["has_more"] != true {
+                break;
+            }
+        }
+        Ok(pages.into_iter().rev().flatten().collect())
+    }
+
+    /// Without the part of the query that says which page.
     fn path(&self) -> Result<String, Failure> {
         let mut path = match &self.instance {
             Some(text) => {
                 let name = instance::parse(text, self.id.as_deref())?;
-                format!("/api/logs/{}/{}", name.service.as_str(), name.id.as_str())
+                format!("/api/logs/{}/{}?", name.service.as_str(), name.id.as_str())
             }
-            None => "/api/logs".into(),
+            None => "/api/logs?".into(),
         };
-        path.push_str(&format!("?limit={}", self.lines));
         let filters = [
             ("grep", &self.grep),
             ("search", &self.search),
@@ -70,25 +97,24 @@ impl Logs {
         ];
         for (key, value) in filters {
             if let Some(value) = value {
-                path.push_str(&format!("&{key}={}", encode(value)));
+                path.push_str(&format!("{key}={}&", encode(value)));
             }
         }
         Ok(path)
     }
 
     fn render(&self, line: &Value, colours: bool) -> String {
-        let text = |key: &str| line[key].as_str().unwrap_or_default();
-        let level = text("level");
-        let colour = match level {
+        let level = text(line, "level");
+        let colour = match level.as_str() {
             "error" => "31",
             "warn" => "33",
             "debug" => "2",
             _ => "0",
         };
         let level = if colours { format!("\x1b[{colour}m{level:<5}\x1b[0m") } else { format!("{level:<5}") };
-        let message = text("message");
+        let message = line["message"].as_str().unwrap_or_default();
         let message = if self.raw { message.into() } else { inert(message) };
-        format!("{} {} {level} {message}", text("timestamp"), text("instance"))
+        format!("{} {} {level} {message}", text(line, "timestamp"), text(line, "instance"))
     }
 }
 
@@ -99,4 +125,38 @@ fn encode(value: &str) -> String {
         .bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn logs(raw: bool) -> Logs {
+        Logs {
+            instance: None,
+            id: None,
+            lines: 50,
+            grep: Some("a b&c".into()),
+            search: None,
+            level: None,
+            service: Some("é".into()),
+            raw,
+        }
+    }
+
+    // faults: L6
+    #[test]
+    fn control_characters_are_shown_unless_they_are_wanted() {
+        let line = json!({ "timestamp": "t", "instance": "api:a", "level": "warn", "message": "a\x1b[2Jb" });
+        assert_eq!(logs(false).render(&line, false), "t api:a warn  a^[[2Jb");
+        assert_eq!(logs(true).render(&line, false), "t api:a warn  a\x1b[2Jb");
+        assert_eq!(logs(false).render(&line, true), "t api:a \x1b[33mwarn \x1b[0m a^[[2Jb");
+    }
+
+    #[test]
+    fn filters_are_encoded() {
+        assert_eq!(logs(false).path().unwrap(), "/api/logs?grep=a%20b%26c&service=%C3%A9&");
+    }
 }

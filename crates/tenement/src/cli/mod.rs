@@ -1,38 +1,37 @@
 //! The command line. One file per verb; all but `serve`, `config` and `init` ask a daemon over its API.
 //!
-//! Exit codes, in one place: [`Failure`] and [`client::Error`].
+//! Exit codes, in one place: [`failure`].
 
 mod client;
 mod config;
+mod failure;
 mod health;
 mod init;
 mod instance;
 mod logs;
+mod output;
 mod ps;
 mod restart;
+mod screen;
 mod serve;
 mod spawn;
 mod status;
 mod stop;
 mod table;
 mod token_gen;
+mod wait;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
-use serde_json::{Value, json};
-
-/// Something went wrong that no other code says better.
-const EXIT_FAILURE: u8 = 1;
-/// Usage or configuration: the exit code for both.
-const EXIT_CONFIG: u8 = 2;
-/// It did not happen in the time it was given.
-const EXIT_TIMEOUT: u8 = 5;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use failure::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure};
+use output::{print, print_json};
+use serde_json::json;
 
 /// Runs one process per tenant, wakes it when a request comes, lets it sleep when none does.
 #[derive(Parser)]
@@ -43,7 +42,10 @@ const EXIT_TIMEOUT: u8 = 5;
     after_help = "Begin with:\n  ten init     write a tenement.toml for the app in this folder\n  \
         ten serve    run it\n\n\
         Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 no such instance, 4 already running,\n\
-        5 timeout, 6 not allowed, 7 daemon not reachable, 127 the service's command not found."
+        5 timeout, 6 not allowed, 7 daemon not reachable, 127 the service's command not found,\n\
+        130 interrupted.\n\n\
+        Errors are one line on standard error. With --json that is an object: error (a word), message,\n\
+        status (of the API's answer, or null), exit_code. Warnings there are objects with: warning."
 )]
 struct Cli {
     #[command(flatten)]
@@ -87,6 +89,35 @@ impl Global {
         !self.no_color && !self.json && !set("NO_COLOR") && !dumb && out.is_terminal()
     }
 
+    /// A variable that is set to nothing is not set.
+    fn forget_empty(&mut self) {
+        self.server.take_if(|server| server.trim().is_empty());
+        self.token.take_if(|token| token.trim().is_empty());
+    }
+
+    /// A sentence on standard error that is no failure.
+    fn warn(&self, text: &str) {
+        match (self.quiet, self.json) {
+            (true, _) => {}
+            (_, true) => output::note(&json!({ "warning": text }).to_string()),
+            _ => output::note(&format!("ten: {text}")),
+        }
+    }
+
+    /// Of several things to do one failed: the first failure is kept for the end, others are told now.
+    /// Whether it makes sense to go on.
+    fn go_on(&self, failure: Failure, first: &mut Result<(), Failure>) -> bool {
+        let is_over = [EXIT_INTERRUPTED, EXIT_UNREACHABLE].contains(&failure.code);
+        if is_over && let Err(earlier) = std::mem::replace(first, Ok(())) {
+            earlier.tell(self.json);
+        }
+        match first {
+            Ok(()) => *first = Err(failure),
+            Err(_) => failure.tell(self.json),
+        }
+        !is_over
+    }
+
     /// A sentence for people; nothing with `--quiet` or `--json`.
     fn say(&self, text: &str) -> Result<(), Failure> {
         if self.quiet || self.json { Ok(()) } else { print(text) }
@@ -98,71 +129,62 @@ enum Verb {
     /// Run the daemon: tenants, API, dashboard
     Serve(serve::Serve),
     /// Make an instance known and start it
+    ///
+    /// Returns when it is ready: its socket accepts and, where the service has a health check, the first
+    /// one was good. An instance that is known but asleep, stopped or failed is started again.
     Spawn(spawn::Spawn),
     /// End instances
+    ///
+    /// Returns when every process of the instance is gone. The instance is forgotten, so that requests no
+    /// longer wake it; its data and its logs stay. Goes on after a failure; the first one is the exit code.
     Stop(stop::Stop),
     /// End and start instances
+    ///
+    /// Returns when the daemon took it on, or with --wait when they run again. A sleeping instance is started.
+    /// Goes on after a failure; the first one is the exit code.
     Restart(restart::Restart),
     /// List instances
+    ///
+    /// All that are known: also those that sleep, are stopped or failed.
     #[command(alias = "ls")]
     Ps(ps::Ps),
     /// Say how an instance is; exit code 0 only when it is well
+    ///
+    /// The word is that of the service's health check: healthy, degraded, unhealthy, or unknown when there
+    /// was none yet or the service has none.
     Health(health::HealthOf),
     /// Show what instances printed
+    ///
+    /// The newest lines, oldest first: time, instance, level, message. Also of instances that were stopped, as
+    /// long as their logs are kept.
     Logs(logs::Logs),
     /// Show the daemon's own state
+    ///
+    /// Its version, how long it runs, what its instances use, and which limits can be enforced here.
     Status(status::Status),
     /// Show the configuration in force, or check a file
     Config(config::Config),
     /// Write a commented tenement.toml for the app in this folder
     Init(init::Init),
     /// Make an API token
+    ///
+    /// The token alone goes to standard output, everything else to standard error.
     TokenGen(token_gen::TokenGen),
-}
-
-/// What ends a command: one line on standard error that says what to do next, and an exit code.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    message: String,
-}
-
-impl Failure {
-    fn config(error: impl ToString) -> Self {
-        Self { code: EXIT_CONFIG, message: error.to_string() }
-    }
-
-    fn general(error: impl ToString) -> Self {
-        Self { code: EXIT_FAILURE, message: error.to_string() }
-    }
-
-    fn tell(&self, as_json: bool) {
-        if self.code == 0 {
-            return;
-        }
-        let text = if as_json {
-            json!({ "error": self.message, "exit_code": self.code }).to_string()
-        } else {
-            format!("ten: {}", self.message)
-        };
-        // Nobody is left to tell when this fails too.
-        let _ = writeln!(io::stderr(), "{text}");
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        // Who reads our output has seen enough: `ten config | head -1` is no failure.
-        let code = u8::from(error.kind() != io::ErrorKind::BrokenPipe);
-        Self { code, message: format!("can't write the output: {error}") }
-    }
 }
 
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> ExitCode {
-    let Cli { global, verb } = Cli::parse();
-    if std::env::args_os().any(|argument| argument.to_string_lossy().starts_with("--token")) {
-        eprintln!("ten: --token can be seen by everybody in 'ps': better set TENEMENT_TOKEN");
+    let parsed = Cli::command().try_get_matches().and_then(|mut matches| {
+        let source = matches.value_source("token");
+        Cli::from_arg_matches_mut(&mut matches).map(|cli| (cli, source))
+    });
+    let (Cli { mut global, verb }, token_from) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error),
+    };
+    global.forget_empty();
+    if token_from == Some(ValueSource::CommandLine) {
+        global.warn("--token can be seen by everybody in 'ps': better set TENEMENT_TOKEN");
     }
     let done = match verb {
         Verb::Serve(serve) => serve.run(&global),
@@ -179,24 +201,31 @@ pub(crate) fn run() -> ExitCode {
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     failure.tell(global.json);
-    ExitCode::from(failure.code)
+    ExitCode::from(failure.code.number())
+}
+
+/// What clap has to say: help and version on standard output, wrong usage on standard error.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    let as_json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    if error.use_stderr() && as_json {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        Failure::config(first.strip_prefix("error: ").unwrap_or(first)).tell(true);
+        return ExitCode::from(code);
+    }
+    match error.print() {
+        Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => {
+            let failure = Failure::from(failed);
+            failure.tell(as_json);
+            ExitCode::from(failure.code.number())
+        }
+        _ => ExitCode::from(code),
+    }
 }
 
 /// A number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=1e9).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "must be a number of seconds".to_owned())
-}
-
-/// Writes to standard output; a failed write is a failure of the command.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    Ok(out.flush()?)
-}
-
-/// Writes a value to standard output, for programs.
-fn print_json(value: &Value) -> Result<(), Failure> {
-    print(&serde_json::to_string_pretty(value).unwrap_or_default())
 }

@@ -1,18 +1,20 @@
 //! `ten ps`.
 
-use std::{
-    io::{IsTerminal, Write},
-    time::Duration,
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
+use serde_json::Value;
+use tenement_core::{name::ServiceName, view::Status};
+
+use super::{
+    Failure, Global,
+    client::{Client, Error},
+    output::{print, text},
+    screen::Screen,
+    table,
 };
 
-use clap::{Args, ValueEnum};
-use serde_json::Value;
-
-use super::{Failure, Global, client::Client, print, print_json, table};
-
 const REFRESH: Duration = Duration::from_secs(1);
-/// Clears the screen and goes to its corner: ECMA-48 `ED` and `CUP`.
-const CLEAR: &[u8] = b"\x1b[2J\x1b[H";
 const HEADER: [&str; 8] = ["INSTANCE", "STATUS", "HEALTH", "UPTIME", "RESTARTS", "MEMORY", "CPU", "SOCKET"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,24 +23,25 @@ enum Format {
     Table,
     /// For programs
     Json,
-    /// For spreadsheets
+    /// For spreadsheets: UPTIME in seconds, MEMORY in MiB, CPU in percent
     Csv,
 }
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ten ps\n  ten ps --service notes --status failed\n  ten ps -w\n  \
-    ten ps --format csv --no-header\n\nMEMORY is of the whole process tree, CPU the share of one core since its start.")]
+    ten ps --format csv --no-header\n\nMEMORY is of the whole process tree, CPU the share of one core since its start.\n\
+    Tables are cut to the terminal's width, or to COLUMNS.")]
 pub(super) struct Ps {
     /// Only this service
     #[arg(long)]
     service: Option<String>,
-    /// Only instances in this state: starting running restarting stopping stopped sleeping failed
-    #[arg(long)]
+    /// Only instances in this state
+    #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]
     status: Option<String>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Print again every second
+    /// Print again every second, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
     /// Leave out the line of column names
@@ -48,59 +51,116 @@ pub(super) struct Ps {
 
 impl Ps {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let path = self.path()?;
         let client = Client::new(global)?;
+        if self.watch {
+            return self.watch(global, &client, &path);
+        }
+        self.show(global, &client.get(&path)?, print)
+    }
+
+    fn watch(&self, global: &Global, client: &Client, path: &str) -> Result<(), Failure> {
+        // Before the screen changes, so that it always changes back, and that it stays for a plain refusal.
+        let mut list = client.get(path)?;
+        client.catch_signals();
+        let screen = Screen::open()?;
         loop {
-            let list = client.get(&self.path()?)?;
-            if self.watch && std::io::stdout().is_terminal() {
-                std::io::stdout().write_all(CLEAR)?;
+            self.show(global, &list, |text| screen.draw(text))?;
+            match client.pause(REFRESH) {
+                // The one way to end it.
+                Err(Error::Interrupted(_)) => return Ok(()),
+                paused => paused?,
             }
-            self.show(global, &list)?;
-            if !self.watch {
-                return Ok(());
-            }
-            std::thread::sleep(REFRESH);
+            list = match client.get(path) {
+                Err(Error::Interrupted(_)) => return Ok(()),
+                list => list?,
+            };
         }
     }
 
     fn path(&self) -> Result<String, Failure> {
         let mut path = "/api/instances?usage=true".to_owned();
-        for (key, value) in [("service", &self.service), ("status", &self.status)] {
-            let Some(value) = value else { continue };
-            if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-                return Err(Failure::config(format!("--{key}: '{}' can't be one", value.escape_debug())));
-            }
-            path.push_str(&format!("&{key}={value}"));
+        if let Some(service) = &self.service {
+            let service: ServiceName = service.parse().map_err(Failure::config)?;
+            path.push_str(&format!("&service={}", service.as_str()));
+        }
+        if let Some(status) = &self.status {
+            path.push_str(&format!("&status={status}"));
         }
         Ok(path)
     }
 
-    fn show(&self, global: &Global, list: &Value) -> Result<(), Failure> {
-        if global.json || self.format == Format::Json {
-            return print_json(list);
-        }
+    fn show(
+        &self,
+        global: &Global,
+        list: &Value,
+        print: impl Fn(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let format = if global.json { Format::Json } else { self.format };
         let header = (!self.no_header).then(|| HEADER.map(str::to_owned).to_vec());
         let instances = list["instances"].as_array().into_iter().flatten();
-        let rows: Vec<_> = header.into_iter().chain(instances.map(row)).collect();
-        match self.format {
-            Format::Csv => print(&table::csv(&rows)),
-            _ if rows.is_empty() => Ok(()),
-            _ => print(&table::render(&rows, table::width())),
-        }
+        let rows = |row: fn(&Value) -> Vec<String>| -> Vec<_> {
+            header.into_iter().chain(instances.map(row)).collect()
+        };
+        let text = match format {
+            Format::Json => serde_json::to_string_pretty(list).unwrap_or_default(),
+            Format::Csv => table::csv(&rows(record)),
+            Format::Table => table::render(&rows(row), table::width()),
+        };
+        if text.is_empty() && !self.watch { Ok(()) } else { print(&text) }
     }
 }
 
+/// For people.
 fn row(instance: &Value) -> Vec<String> {
-    let text = |key: &str| instance[key].as_str().unwrap_or_default().to_owned();
+    let number = |key: &str| instance[key].as_f64().unwrap_or(0.0);
+    cells(
+        instance,
+        "-",
+        [
+            table::duration(instance["uptime_ms"].as_u64().unwrap_or(0)),
+            format!("{:.1}M", number("memory_mb")),
+            format!("{:.1}%", number("cpu_percent")),
+        ],
+    )
+}
+
+/// For programs: numbers without a unit, nothing where there is nothing.
+fn record(instance: &Value) -> Vec<String> {
+    let number = |key: &str| instance[key].as_f64().unwrap_or(0.0);
+    let seconds = format!("{:.3}", number("uptime_ms") / 1000.0);
+    cells(instance, "", [seconds, number("memory_mb").to_string(), number("cpu_percent").to_string()])
+}
+
+fn cells(instance: &Value, none: &str, when_up: [String; 3]) -> Vec<String> {
     let up = instance["status"] == "running";
-    let when_up = |text: String| if up { text } else { "-".into() };
-    vec![
-        text("instance"),
-        text("status"),
-        text("health"),
-        when_up(table::duration(instance["uptime_ms"].as_u64().unwrap_or(0))),
-        instance["restart_count"].to_string(),
-        when_up(format!("{:.1}M", instance["memory_mb"].as_f64().unwrap_or(0.0))),
-        when_up(format!("{:.1}%", instance["cpu_percent"].as_f64().unwrap_or(0.0))),
-        text("socket"),
-    ]
+    let [uptime, memory, cpu] = when_up.map(|text| if up { text } else { none.to_owned() });
+    let restarts = instance["restart_count"].as_u64().unwrap_or(0).to_string();
+    let word = |key| text(instance, key);
+    vec![word("instance"), word("status"), word("health"), uptime, restarts, memory, cpu, word("socket")]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn instance(status: &str) -> Value {
+        json!({
+            "instance": "api:a", "status": status, "health": "healthy", "uptime_ms": 61_500, "restart_count": 2,
+            "memory_mb": 12.34, "cpu_percent": 0.5, "socket": "/a,b\x1b.sock",
+        })
+    }
+
+    #[test]
+    fn rows_are_for_people_and_records_for_programs() {
+        let people = ["api:a", "running", "healthy", "1m 1s", "2", "12.3M", "0.5%", "/a,b^[.sock"];
+        assert_eq!(row(&instance("running")), people);
+        let asleep = ["api:a", "sleeping", "healthy", "-", "2", "-", "-", "/a,b^[.sock"];
+        assert_eq!(row(&instance("sleeping")), asleep);
+        let programs = ["api:a", "running", "healthy", "61.500", "2", "12.34", "0.5", "/a,b^[.sock"];
+        assert_eq!(record(&instance("running")), programs);
+        assert_eq!(record(&instance("failed"))[3], "");
+    }
 }

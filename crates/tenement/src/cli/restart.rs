@@ -1,77 +1,64 @@
 //! `ten restart`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 
-use super::{EXIT_TIMEOUT, Failure, Global, client::Client, instance, print_json};
-
-/// Between two looks at an instance that is to become ready.
-const LOOK: Duration = Duration::from_millis(100);
+use super::{
+    Failure, Global,
+    client::Client,
+    instance::InstancesArg,
+    print_json,
+    wait::{self, Deadline},
+};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ten restart notes:alice\n  ten restart notes:alice notes:bob --wait --timeout 20"
+    after_help = "Examples:\n  ten restart notes:alice\n  ten restart notes:alice notes:bob --wait --timeout 20\n\n\
+    Exit codes: 3 no such instance, 5 not running in time (the daemon goes on with it)."
 )]
 pub(super) struct Restart {
-    /// The instances, as SERVICE:ID
-    #[arg(required = true, value_name = "INSTANCE")]
-    instances: Vec<String>,
-    /// The id, when one instance is given as SERVICE alone
-    #[arg(long)]
-    id: Option<String>,
+    #[command(flatten)]
+    instances: InstancesArg,
     /// Wait until they run again
     #[arg(long)]
     wait: bool,
-    /// Seconds to wait
+    /// Seconds to wait for each
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds, default_value = "30")]
     timeout: Duration,
 }
 
 impl Restart {
+    /// Goes on after a failure; the first one decides the exit code.
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let parse = |text: &String| instance::parse(text, self.id.as_deref());
-        let names: Vec<InstanceName> = self.instances.iter().map(parse).collect::<Result<_, _>>()?;
+        let names = self.instances.names()?;
         let client = Client::new(global)?;
-        let mut answers = Vec::new();
+        let (mut answers, mut first) = (Vec::new(), Ok(()));
         for name in &names {
-            let path = format!("/api/instances/{}/{}/restart", name.service.as_str(), name.id.as_str());
-            let mut answer = client.post(&path, &Value::Null, None)?;
-            if self.wait {
-                answer = self.until_running(&client, name)?;
-            }
-            answers.push(answer);
-            global.say(&format!("Restarted {name}"))?;
-        }
-        if global.json { print_json(&json!(answers)) } else { Ok(()) }
-    }
-
-    fn until_running(&self, client: &Client, name: &InstanceName) -> Result<Value, Failure> {
-        let begun = tenement_runtime::clock::instant();
-        loop {
-            let path = format!("/api/instances/{}/{}", name.service.as_str(), name.id.as_str());
-            let view = client.get(&path)?;
-            match view["status"].as_str().unwrap_or_default() {
-                "running" => return Ok(view),
-                "failed" | "stopped" => {
-                    let reason = view["reason"].as_str().unwrap_or("no reason is known");
-                    return Err(Failure::general(format!("{name} did not start: {reason}")));
+            match self.restart(&client, name) {
+                Ok(answer) => {
+                    answers.push(answer);
+                    global.say(&format!("Restarted {name}"))?;
                 }
-                _ => wait(begun, self.timeout, name)?,
+                Err(failure) => {
+                    if !global.go_on(failure, &mut first) {
+                        break;
+                    }
+                }
             }
         }
+        if global.json {
+            print_json(&json!(answers))?;
+        }
+        first
     }
-}
 
-fn wait(begun: Instant, within: Duration, name: &InstanceName) -> Result<(), Failure> {
-    if begun.elapsed() > within {
-        let seconds = within.as_secs_f64();
-        let message =
-            format!("{name} is not ready after {seconds} s; the daemon goes on with it: see 'ten ps'");
-        return Err(Failure { code: EXIT_TIMEOUT, message });
+    fn restart(&self, client: &Client, name: &InstanceName) -> Result<Value, Failure> {
+        let deadline = Deadline::within(Some(self.timeout));
+        let path = format!("{}/restart", wait::path(name));
+        let answer = client.post(&path, &Value::Null, deadline.left())?;
+        if self.wait { wait::until_running(client, name, deadline) } else { Ok(answer) }
     }
-    std::thread::sleep(LOOK);
-    Ok(())
 }

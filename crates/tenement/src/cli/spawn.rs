@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use tenement_core::name::InstanceName;
 
-use super::{Failure, Global, client::Client, client::Error, instance::InstanceArg, print_json};
+use super::{
+    Failure, Global,
+    client::{Client, Error},
+    instance::InstanceArg,
+    output::text,
+    print_json,
+    wait::{self, Deadline},
+};
 
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ten spawn notes:alice\n  ten spawn notes:alice --env PLAN=pro --env TRIAL=no\n  \
-    ten spawn notes --id alice --no-wait\n\n\
-    The environment belongs to the instance: restarts and wakes keep it.\n\
+    ten spawn notes:alice --env PLAN=free --restart\n  ten spawn notes --id alice --no-wait\n\n\
+    The environment belongs to the instance: restarts and wakes keep it, another --env replaces all of it.\n\
+    After --timeout or Ctrl-C the daemon goes on with the start.\n\
     Exit codes: 4 already running (see --restart), 5 not ready in time, 127 command not found."
 )]
 pub(super) struct Spawn {
@@ -26,8 +35,8 @@ pub(super) struct Spawn {
     /// Return at once, without waiting until it is ready
     #[arg(long)]
     no_wait: bool,
-    /// Seconds to wait
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    /// Seconds to wait [default: the service's startup_timeout]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, conflicts_with = "no_wait")]
     timeout: Option<Duration>,
 }
 
@@ -39,20 +48,40 @@ impl Spawn {
             body["env"] = self.env()?.into();
         }
         let client = Client::new(global)?;
-        let path = if self.no_wait { "/api/instances?wait=false" } else { "/api/instances" };
-        let answer = match client.post(path, &body, self.timeout) {
-            Err(Error::Refused { code, .. }) if code == "conflict" && self.restart => {
-                let (service, id) = (name.service.as_str(), name.id.as_str());
-                client.post(&format!("/api/instances/{service}/{id}/restart"), &Value::Null, self.timeout)?;
-                client.get(&format!("/api/instances/{service}/{id}"))?
+        let deadline = Deadline::within(self.timeout);
+        let (verb, answer) = match self.spawn(&client, &body, deadline) {
+            Err(error) if error.is("conflict") && self.restart => {
+                ("Restarted", self.again(&client, &name, &body, deadline)?)
             }
-            other => other?,
+            Err(error) if error.is("conflict") => return Err(with_hint(error, "restart it with --restart")),
+            other => ("Spawned", other?),
         };
         if global.json {
             return print_json(&answer);
         }
-        let verb = if answer["status"] == "restarting" { "Restarted" } else { "Spawned" };
-        global.say(&format!("{verb} {name}\nSocket: {}", answer["socket"].as_str().unwrap_or_default()))
+        global.say(&format!("{verb} {name}\nSocket: {}", text(&answer, "socket")))
+    }
+
+    fn spawn(&self, client: &Client, body: &Value, deadline: Deadline) -> Result<Value, Error> {
+        let path = if self.no_wait { "/api/instances?wait=false" } else { "/api/instances" };
+        client.post(path, body, deadline.left())
+    }
+
+    /// Restarts it. A restart keeps the environment, so another one takes a stop and a start.
+    fn again(
+        &self,
+        client: &Client,
+        name: &InstanceName,
+        body: &Value,
+        deadline: Deadline,
+    ) -> Result<Value, Failure> {
+        let path = wait::path(name);
+        if !self.env.is_empty() {
+            client.delete(&format!("{path}?keep=true"))?;
+            return Ok(self.spawn(client, body, deadline)?);
+        }
+        client.post(&format!("{path}/restart"), &Value::Null, deadline.left())?;
+        if self.no_wait { Ok(client.get(&path)?) } else { wait::until_running(client, name, deadline) }
     }
 
     fn env(&self) -> Result<Map<String, Value>, Failure> {
@@ -62,4 +91,9 @@ impl Spawn {
         };
         self.env.iter().map(pair).collect()
     }
+}
+
+fn with_hint(error: Error, hint: &str) -> Failure {
+    let failure = Failure::from(error);
+    Failure { message: format!("{}: {hint}", failure.message), ..failure }
 }

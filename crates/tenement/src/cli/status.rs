@@ -1,34 +1,60 @@
 //! `ten status`.
 
 use clap::Args;
+use serde_json::Value;
 
-use super::{Failure, Global, client::Client, print, print_json, table};
+use super::{Failure, Global, client::Client, output::text, print, print_json, table};
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  ten status\n  ten --json status\n  \
+    ten --server http://example.com:8000 status      a daemon elsewhere, with TENEMENT_TOKEN")]
 pub(super) struct Status {}
 
 impl Status {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let status = Client::new(global)?.get("/api/status")?;
-        if global.json {
-            return print_json(&status);
+        let (theirs, ours) = (text(&status, "version"), env!("CARGO_PKG_VERSION"));
+        if theirs != ours {
+            global.warn(&format!("the daemon is {theirs} and this ten {ours}: use the same version of both"));
         }
-        let text = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
-        let number = |key: &str| status[key].as_u64().unwrap_or(0);
-        print(&format!(
-            "tenement {} ({}), pid {}, up {}\n\
-             Instances: {} running, {} known\nMemory:    {} MiB in instances\nRequests:  {}\n\
-             Host:      {}\nData:      {}",
-            text("version"),
-            text("status"),
-            number("pid"),
-            table::duration(number("uptime_ms")),
-            status["instances"]["running"],
-            status["instances"]["known"],
-            status["memory_mb"],
-            number("requests"),
-            text("host"),
-            text("data_dir"),
-        ))
+        if global.json { print_json(&status) } else { print(&render(&status)) }
+    }
+}
+
+fn render(status: &Value) -> String {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let instances = &status["instances"];
+    format!(
+        "tenement {} ({}), pid {}, up {}\n\
+         Instances: {} running, {} known\nMemory:    {:.1} MiB in instances\nRequests:  {}\n\
+         Host:      {}\nData:      {}",
+        text(status, "version"),
+        text(status, "status"),
+        number(&status["pid"]),
+        table::duration(number(&status["uptime_ms"])),
+        number(&instances["running"]),
+        number(&instances["known"]),
+        status["memory_mb"].as_f64().unwrap_or(0.0),
+        number(&status["requests"]),
+        text(status, "host"),
+        text(status, "data_dir"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_in_an_answer_is_shown_as_nothing() {
+        let status = json!({
+            "version": "9.9", "status": "ok", "uptime_ms": 61_000, "instances": { "running": 1, "known": 3 },
+            "memory_mb": 12.34, "host": "h\x1b"
+        });
+        let expected = "tenement 9.9 (ok), pid 0, up 1m 1s\nInstances: 1 running, 3 known\n\
+            Memory:    12.3 MiB in instances\nRequests:  0\nHost:      h^[\nData:      ";
+        assert_eq!(render(&status), expected);
     }
 }

@@ -6,20 +6,21 @@ use clap::Args;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 
-use super::{Failure, Global, client::Client, instance, print_json};
+use super::{Failure, Global, client::Client, instance::InstancesArg, print_json, wait};
+
+/// Stands for every instance.
+const ALL: &str = "all";
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ten stop notes:alice            end and forget it; its data stays\n  \
     ten stop notes:alice --keep     end it, and let nothing wake it until it is spawned again\n  \
     ten stop notes:alice --purge    end it and erase its data and logs\n  \
-    ten stop all                    every instance; asks first")]
+    ten stop all                    every instance; asks first\n  \
+    ten stop all --yes              the same in a script\n\n\
+    After Ctrl-C the daemon goes on with the stop under way; those after it are left alone.")]
 pub(super) struct Stop {
-    /// The instances, as SERVICE:ID, or 'all'
-    #[arg(required = true, value_name = "INSTANCE")]
-    instances: Vec<String>,
-    /// The id, when one instance is given as SERVICE alone
-    #[arg(long)]
-    id: Option<String>,
+    #[command(flatten)]
+    instances: InstancesArg,
     /// Keep it known as stopped
     #[arg(long, conflicts_with = "purge")]
     keep: bool,
@@ -33,46 +34,49 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        if self.id.is_some() && self.instances.len() > 1 {
-            return Err(Failure::config("--id goes with one instance: write the others as SERVICE:ID"));
+        if !self.instances.is_word(ALL)? {
+            let names = self.instances.names()?;
+            return self.stop(global, &Client::new(global)?, &names, false);
         }
-        let all = self.instances.iter().any(|text| text == "all");
+        self.confirm()?;
         let client = Client::new(global)?;
-        let names = if all {
-            self.confirm()?;
-            known(&client)?
-        } else {
-            let parse = |text: &String| instance::parse(text, self.id.as_deref());
-            self.instances.iter().map(parse).collect::<Result<_, _>>()?
-        };
-        self.stop(global, &client, &names)
+        let names = known(&client)?;
+        self.stop(global, &client, &names, true)
     }
 
-    /// Goes on after a failure; the first one decides the exit code.
-    fn stop(&self, global: &Global, client: &Client, names: &[InstanceName]) -> Result<(), Failure> {
+    /// Goes on after a failure; the first one decides the exit code. `may_be_gone`: they were only listed,
+    /// so one that somebody else stopped meanwhile is what was wanted.
+    fn stop(
+        &self,
+        global: &Global,
+        client: &Client,
+        names: &[InstanceName],
+        may_be_gone: bool,
+    ) -> Result<(), Failure> {
         let query = match (self.keep, self.purge) {
             (true, _) => "?keep=true",
             (_, true) => "?purge=true",
             _ => "",
         };
-        let (mut answers, mut failures) = (Vec::new(), Vec::new());
+        let (mut answers, mut first) = (Vec::new(), Ok(()));
         for name in names {
-            let path = format!("/api/instances/{}/{}{query}", name.service.as_str(), name.id.as_str());
-            match client.delete(&path) {
+            match client.delete(&format!("{}{query}", wait::path(name))) {
                 Ok(answer) => {
                     answers.push(answer);
                     global.say(&format!("Stopped {name}"))?;
                 }
-                Err(error) => failures.push(Failure::from(error)),
+                Err(error) if may_be_gone && error.is("instance_not_found") => {}
+                Err(error) => {
+                    if !global.go_on(error.into(), &mut first) {
+                        break;
+                    }
+                }
             }
         }
         if global.json {
             print_json(&json!(answers))?;
         }
-        let mut failures = failures.into_iter();
-        let Some(first) = failures.next() else { return Ok(()) };
-        failures.for_each(|failure| failure.tell(global.json));
-        Err(first)
+        first
     }
 
     fn confirm(&self) -> Result<(), Failure> {
@@ -82,8 +86,14 @@ impl Stop {
         if !io::stdin().is_terminal() {
             return Err(Failure::config("'stop all' needs --yes where nobody can be asked"));
         }
-        eprint!("Stop every instance? [y/N] ");
-        io::stderr().flush()?;
+        let what = if self.purge {
+            "Stop every instance and erase its data and logs?"
+        } else {
+            "Stop every instance?"
+        };
+        let mut terminal = io::stderr();
+        write!(terminal, "{what} [y/N] ")?;
+        terminal.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         let agreed = matches!(answer.trim(), "y" | "Y" | "yes");

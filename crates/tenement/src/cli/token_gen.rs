@@ -1,15 +1,22 @@
 //! `ten token-gen`.
 
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
 
-use clap::Args;
-use serde_json::json;
+use clap::{Args, builder::PossibleValuesParser};
+use serde_json::{Value, json};
+use tenement_core::name::ServiceName;
 
-use super::{Failure, Global, client, client::Client, print, print_json};
+use super::{Failure, Global, client, client::Client, instance, output, print, print_json};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ten token-gen --name ci --expires 90\n  export TENEMENT_TOKEN=$(ten token-gen --name laptop)\n\n\
+    after_help = "Examples:\n  ten token-gen --name ci --expires 90\n  ten token-gen --name laptop --save\n  \
+    export TENEMENT_TOKEN=$(ten token-gen --name laptop)\n\n\
     The token is shown this once: only a hash of it is kept."
 )]
 pub(super) struct TokenGen {
@@ -17,16 +24,16 @@ pub(super) struct TokenGen {
     #[arg(long, default_value = "")]
     name: String,
     /// Days until it expires [default: never]
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..))]
     expires: Option<u64>,
-    /// What it may do; may be repeated
-    #[arg(long = "scope", value_name = "SCOPE")]
+    /// What it may do; may be repeated [default: admin]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
     scopes: Vec<String>,
     /// Only for the instances of this service
     #[arg(long)]
     service: Option<String>,
     /// Only for this instance, as SERVICE:ID
-    #[arg(long)]
+    #[arg(long, conflicts_with = "service")]
     instance: Option<String>,
     /// Save it as api_token in the data directory, where 'ten --server' finds it
     #[arg(long)]
@@ -35,44 +42,59 @@ pub(super) struct TokenGen {
 
 impl TokenGen {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let body = self.body()?;
+        let place = if self.save { Some(client::data_dir(global)?.join("api_token")) } else { None };
+        let answer = Client::new(global)?.post("/api/tokens", &body, None)?;
+        let token = answer["token"].as_str().unwrap_or_default();
+        // It exists only here: whatever fails, both are tried.
+        let printed = if global.json { print_json(&answer) } else { print(token) };
+        let saved = place.as_deref().map_or(Ok(()), |path| {
+            save(path, token).map_err(|error| {
+                Failure::general(format!("can't save the token as '{}': {error}", path.display()))
+            })
+        });
+        saved.and(printed)?;
+        if let Some(path) = place {
+            self.advise(global, &format!("Saved as {}.", path.display()));
+        } else {
+            let advice = "Keep it: it is not shown again. Use it as TENEMENT_TOKEN, or as 'Authorization: Bearer TOKEN'.";
+            self.advise(global, advice);
+        }
+        Ok(())
+    }
+
+    fn advise(&self, global: &Global, advice: &str) {
+        if !global.quiet && !global.json {
+            output::note(advice);
+        }
+    }
+
+    fn body(&self) -> Result<Value, Failure> {
         let mut body = json!({ "name": self.name, "expires_in_days": self.expires });
         if !self.scopes.is_empty() {
             body["scopes"] = json!(self.scopes);
         }
         if let Some(service) = &self.service {
-            body["service"] = json!(service);
+            let service: ServiceName = service.parse().map_err(Failure::config)?;
+            body["service"] = json!(service.as_str());
         }
         if let Some(instance) = &self.instance {
-            body["instance"] = json!(instance);
+            body["instance"] = json!(instance::parse(instance, None)?.to_string());
         }
-        let answer = Client::new(global)?.post("/api/tokens", &body, None)?;
-        let token = answer["token"].as_str().unwrap_or_default();
-        if self.save {
-            save(global, token)?;
-        }
-        if global.json {
-            return print_json(&answer);
-        }
-        print(token)?;
-        if !global.quiet && !self.save {
-            eprintln!(
-                "Keep it: it is not shown again. Use it as TENEMENT_TOKEN, or as 'Authorization: Bearer …'."
-            );
-        }
-        Ok(())
+        Ok(body)
     }
 }
 
-fn save(global: &Global, token: &str) -> Result<(), Failure> {
-    let dir = client::data_dir(global);
-    let (fresh, path) = (dir.join("api_token.new"), dir.join("api_token"));
-    let write = || {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        writeln!(file, "{token}")?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)
-    };
-    write()
-        .map_err(|error| Failure::general(format!("can't save the token as '{}': {error}", path.display())))
+/// Replaces the file whole or not at all; nobody else could ever read it.
+fn save(path: &Path, token: &str) -> io::Result<()> {
+    let fresh = path.with_extension("saving");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }

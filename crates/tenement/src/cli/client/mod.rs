@@ -1,167 +1,239 @@
 //! Asks the daemon: over its local socket, or over HTTP with `--server`.
+//!
+//! ```text
+//!   verb ─► Client ─► Target::connect ─► one HTTP/1.1 exchange ─► answer
+//!                          │                      │
+//!                          └── Error ◄────────────┴── refused, timed out, interrupted
+//! ```
 
+mod error;
 mod target;
-pub(super) use target::data_dir;
 
-use std::time::Duration;
+use std::{cell::OnceCell, convert::Infallible, fmt::Display, time::Duration};
 
-use http_body_util::{BodyExt, Full};
+pub(super) use error::Error;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+pub(super) use target::data_dir;
 use target::{Stream, Target};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Mutex,
+};
 
-use super::{EXIT_FAILURE, EXIT_TIMEOUT, Failure, Global};
+use super::{Failure, Global, output};
 
-/// What the API answered, or why it did not.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// Nobody answers there.
-    #[error("{0}")]
-    Unreachable(String),
-    /// We may not.
-    #[error("{0}")]
-    NotAllowed(String),
-    /// It took too long.
-    #[error("{0}")]
-    TimedOut(String),
-    /// The API refused.
-    #[error("{message}")]
-    Refused {
-        /// The status of its answer.
-        status: u16,
-        /// The word for programs.
-        code: String,
-        /// The sentence for people.
-        message: String,
-        /// The service's command does not exist.
-        command_not_found: bool,
-    },
-    /// What answers there is no tenement.
-    #[error("{0}")]
-    Foreign(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let code = match &error {
-            Error::Refused { command_not_found: true, .. } => 127,
-            Error::Refused { code, .. } if code == "instance_not_found" => 3,
-            Error::Refused { code, .. } if code == "conflict" => 4,
-            Error::TimedOut(_) => EXIT_TIMEOUT,
-            Error::NotAllowed(_) => 6,
-            Error::Refused { status: 401 | 403, .. } => 6,
-            Error::Unreachable(_) => 7,
-            Error::Refused { .. } | Error::Foreign(_) => EXIT_FAILURE,
-        };
-        Self { code, message: error.to_string() }
-    }
-}
+/// What a question that changes nothing may take.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The largest answer that is read.
+const ANSWER_MAX: usize = 64 << 20;
 
 /// A daemon to ask.
 pub(super) struct Client {
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     target: Target,
+    signals: OnceCell<Mutex<[Signal; 2]>>,
+    verbose: bool,
+}
+
+/// A question, and how long its answer may take.
+struct Question<'a> {
+    method: Method,
+    path: &'a str,
+    body: Option<&'a Value>,
+    within: Option<Duration>,
 }
 
 impl Client {
     /// Finds out whom to ask; nothing is sent yet.
     pub(super) fn new(global: &Global) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self { runtime: runtime.map_err(Failure::general)?, target: Target::find(global)? })
+        let runtime = Some(runtime.map_err(Failure::general)?);
+        let (target, signals) = (Target::find(global)?, OnceCell::new());
+        Ok(Self { runtime, target, signals, verbose: global.verbose > 0 })
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, Error> {
-        self.call(Method::GET, path, None, None)
+        self.ask(Question { method: Method::GET, path, body: None, within: Some(ANSWER) })
     }
 
     pub(super) fn post(&self, path: &str, body: &Value, within: Option<Duration>) -> Result<Value, Error> {
-        self.call(Method::POST, path, Some(body), within)
+        self.catch_signals();
+        self.ask(Question { method: Method::POST, path, body: Some(body), within })
     }
 
+    /// How long a stop takes is the daemon's to say: `stop_timeout` and what is before it in the queue.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Error> {
-        self.call(Method::DELETE, path, None, None)
+        self.catch_signals();
+        self.ask(Question { method: Method::DELETE, path, body: None, within: None })
     }
 
-    fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        within: Option<Duration>,
-    ) -> Result<Value, Error> {
-        self.runtime.block_on(async {
-            let call = self.exchange(method, path, body);
-            let Some(within) = within else { return call.await };
-            tokio::time::timeout(within, call).await.unwrap_or_else(|_| {
-                let seconds = within.as_secs_f64();
-                Err(Error::TimedOut(format!(
-                    "no answer within {seconds} s; the daemon goes on with it: see 'ten ps'"
-                )))
-            })
+    /// Does nothing for a while; Ctrl-C ends it as it ends a question.
+    pub(super) fn pause(&self, time: Duration) -> Result<(), Error> {
+        self.catch_signals();
+        self.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => Ok(()),
+                () = self.interrupt() => Err(Error::Interrupted("interrupted".into())),
+            }
         })
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
-        let stream = self.target.connect().await?;
-        let lost = |error: hyper::Error| {
-            Error::Unreachable(format!("the connection to {} broke off: {error}", self.target))
-        };
+    /// From now on Ctrl-C and a polite kill are errors of the question under way, so that there is something
+    /// to say and to tidy up. Commands that only read never get here, and just end.
+    pub(super) fn catch_signals(&self) {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| self.signals.get().is_none()) else { return };
+        let _context = runtime.enter();
+        if let (Ok(interrupt), Ok(terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        {
+            let _ = self.signals.set(Mutex::new([interrupt, terminate]));
+        }
+    }
+
+    async fn interrupt(&self) {
+        let Some(signals) = self.signals.get() else { return std::future::pending().await };
+        let mut signals = signals.lock().await;
+        let [interrupt, terminate] = &mut *signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(work),
+            // Only while it is dropped.
+            None => Err(Error::Interrupted("interrupted".into())),
+        }
+    }
+
+    fn ask(&self, question: Question<'_>) -> Result<Value, Error> {
+        self.block_on(async {
+            let request = self.request(&question)?;
+            let stream = tokio::select! {
+                stream = self.target.connect() => stream?,
+                () = self.interrupt() => return Err(Error::Interrupted("interrupted; nothing was asked".into())),
+            };
+            // What is asked now goes on at the daemon, whether or not we wait for it.
+            let goes_on = match question.method {
+                Method::GET => "",
+                _ => "; the daemon goes on with it: see 'ten ps'",
+            };
+            let answered = tokio::select! {
+                biased;
+                answered = self.exchange(stream, request) => answered,
+                seconds = after(question.within) => {
+                    Err(Error::TimedOut(format!("no answer from {} within {seconds} s{goes_on}", self.target)))
+                }
+                () = self.interrupt() => Err(Error::Interrupted(format!("interrupted{goes_on}"))),
+            };
+            let (status, bytes) = answered?;
+            if self.verbose {
+                output::note(&format!("ten: {} {}: {status} by {}", question.method, question.path, self.target));
+            }
+            self.answer(&question, status, &bytes)
+        })
+    }
+
+    fn request(&self, question: &Question<'_>) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
-            .method(method)
-            .uri(path)
+            .method(&question.method)
+            .uri(question.path)
             .header(header::HOST, self.target.authority())
             .header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = self.target.token() {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            let mut value = header::HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                Error::NotAllowed(
+                    "the token has characters that no token has: look at TENEMENT_TOKEN or the file api_token"
+                        .into(),
+                )
+            })?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
         }
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let request = request
-            .body(Full::new(body))
-            .map_err(|error| Error::NotAllowed(format!("the token can't be sent: {error}")))?;
-        let response = match stream {
-            Stream::Unix(stream) => send(TokioIo::new(stream), request).await,
-            Stream::Tcp(stream) => send(TokioIo::new(stream), request).await,
+        let body = question.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        request.body(Full::new(body)).map_err(|error| self.foreign(&error))
+    }
+
+    async fn exchange(
+        &self,
+        stream: Stream,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), Error> {
+        match stream {
+            Stream::Unix(stream) => self.send(TokioIo::new(stream), request).await,
+            Stream::Tcp(stream) => self.send(TokioIo::new(stream), request).await,
+        }
+    }
+
+    async fn send<I>(&self, stream: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| self.broken(&error))?;
+        let exchange = async {
+            let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+            Ok((status, body.map_err(|error| self.foreign(&error))?.to_bytes()))
         };
-        let (status, bytes) = response.map_err(lost)?;
-        let foreign =
-            || Error::Foreign(format!("{} answered {status}, and not as a tenement does", self.target));
-        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
-        if status.is_success() { Ok(answer) } else { Err(refused(status, &answer).ok_or_else(foreign)?) }
-    }
-}
-
-async fn send<I>(stream: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), hyper::Error>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(stream).await?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
-    };
-    tokio::select! {
-        done = exchange => done,
-        // Ends only when the exchange has what it gets.
-        Err(error) = connection => Err(error),
-    }
-}
-
-fn refused(status: StatusCode, answer: &Value) -> Option<Error> {
-    let message = answer["message"].as_str()?.to_owned();
-    let message = match status {
-        StatusCode::UNAUTHORIZED => {
-            format!(
-                "{message}: set TENEMENT_TOKEN, or make a token with 'ten token-gen' on the daemon's machine"
-            )
+        // It only moves bytes; how it ends, the exchange hears too.
+        let connection = async {
+            let _ = connection.await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = exchange => done,
+            never = connection => match never {},
         }
-        _ => message,
-    };
-    Some(Error::Refused {
-        status: status.as_u16(),
-        code: answer["error"].as_str()?.to_owned(),
-        message,
-        command_not_found: answer["command_not_found"] == true,
-    })
+    }
+
+    fn answer(&self, question: &Question<'_>, status: StatusCode, bytes: &[u8]) -> Result<Value, Error> {
+        let not_ours = || self.foreign(&format!("the answer is {status} and not JSON as the API has it"));
+        let answer: Value = serde_json::from_slice(bytes).map_err(|_| not_ours())?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let of_spawn = question.method == Method::POST && question.path.starts_with("/api/instances?")
+            || question.path == "/api/instances";
+        Err(Error::refused(status, &answer, of_spawn).unwrap_or_else(not_ours))
+    }
+
+    /// The other side speaks no HTTP, or ended before it answered.
+    fn broken(&self, error: &hyper::Error) -> Error {
+        if error.is_parse() {
+            self.foreign(error)
+        } else {
+            Error::Unreachable(format!(
+                "the connection to {} broke off before the answer came: look whether the daemon still runs",
+                self.target
+            ))
+        }
+    }
+
+    fn foreign(&self, why: &dyn Display) -> Error {
+        Error::Foreign(format!("what answers at {} is no tenement ({why}): check --server", self.target))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A name that is still being looked up must not keep the process.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The seconds, when they are over.
+async fn after(within: Option<Duration>) -> f64 {
+    match within {
+        Some(within) => tokio::time::sleep(within).await,
+        None => std::future::pending().await,
+    }
+    within.unwrap_or_default().as_secs_f64()
 }

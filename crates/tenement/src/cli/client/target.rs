@@ -1,6 +1,11 @@
 //! Whom to ask.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -10,16 +15,26 @@ use tokio::{
 use super::{Error, Failure, Global};
 use crate::config_file;
 
-/// Long enough for a server far away; a local socket answers or refuses at once.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Whoever is not there by then is not there: an answer to the user within a second.
+const CONNECT: Duration = Duration::from_millis(900);
 
 /// A daemon.
 #[derive(Debug)]
 pub(super) enum Target {
     /// On this machine, by its administration socket.
-    Local { socket: PathBuf },
+    Local {
+        /// The socket.
+        socket: PathBuf,
+        /// The command that starts such a daemon.
+        start: String,
+    },
     /// By its URL.
-    Remote { authority: String, token: Option<String> },
+    Remote {
+        /// Host, and port if it is not 80.
+        authority: String,
+        /// What proves who we are.
+        token: Option<String>,
+    },
 }
 
 /// A connection to it.
@@ -30,27 +45,15 @@ pub(super) enum Stream {
 
 impl Target {
     pub(super) fn find(global: &Global) -> Result<Self, Failure> {
-        let data_dir = data_dir(global);
         let Some(url) = &global.server else {
-            return Ok(Self::Local { socket: data_dir.join(tenement::daemon::ADMIN_SOCKET) });
+            let socket = data_dir(global)?.join(tenement::daemon::ADMIN_SOCKET);
+            return Ok(Self::Local { socket, start: start(global) });
         };
-        let rest = match url.split_once("://") {
-            Some(("http", rest)) => rest,
-            None => url,
-            Some(_) => {
-                return Err(Failure::config(format!(
-                    "--server: '{url}': only http:// is spoken; for https, ask through an SSH tunnel or on the machine itself"
-                )));
-            }
+        let authority = authority(url)?;
+        let token = match &global.token {
+            Some(token) => Some(token.trim().to_owned()),
+            None => saved_token(&data_dir(global)?.join("api_token"))?,
         };
-        let authority = rest.trim_end_matches('/').to_owned();
-        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            return Err(Failure::config(format!(
-                "--server: '{url}' is not a URL like http://example.com:8000"
-            )));
-        }
-        let saved = || fs::read_to_string(data_dir.join("api_token")).ok();
-        let token = global.token.clone().or_else(saved).map(|token| token.trim().to_owned());
         Ok(Self::Remote { authority, token })
     }
 
@@ -68,59 +71,163 @@ impl Target {
         }
     }
 
+    /// # Errors
+    /// Nobody there, or not for us; known within a second.
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
-        match self {
-            Self::Local { socket } => {
-                UnixStream::connect(socket).await.map(Stream::Unix).map_err(|error| self.local(&error))
-            }
-            Self::Remote { authority, .. } => {
-                let default_port =
-                    authority.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err());
-                let address = if default_port { format!("{authority}:80") } else { authority.clone() };
-                let unreachable = |why: String| {
-                    Error::Unreachable(format!(
-                        "no tenement answers at {self}: {why}: check --server and the daemon there"
-                    ))
-                };
-                match timeout(CONNECT, TcpStream::connect(&address)).await {
-                    Ok(Ok(stream)) => Ok(Stream::Tcp(stream)),
-                    Ok(Err(error)) => Err(unreachable(error.to_string())),
-                    Err(_) => Err(unreachable("no answer".into())),
+        let connect = async {
+            match self {
+                Self::Local { socket, .. } => UnixStream::connect(socket).await.map(Stream::Unix),
+                Self::Remote { authority, .. } => {
+                    TcpStream::connect(with_port(authority)).await.map(Stream::Tcp)
                 }
             }
-        }
-    }
-
-    fn local(&self, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                Error::NotAllowed(format!("may not use {self}: run ten as the daemon's user or root"))
-            }
-            _ => Error::Unreachable(format!(
-                "no daemon answers at {self} ({error}): start it with 'ten serve', or name its --data-dir or --server"
+        };
+        let connected =
+            timeout(CONNECT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        connected.map_err(|error| match self {
+            Self::Local { socket, start } => unreachable_locally(socket, start, &error),
+            Self::Remote { .. } => Error::Unreachable(format!(
+                "no daemon answers at {self} ({error}): check --server, and whether the daemon runs there"
             )),
+        })
+    }
+}
+
+fn unreachable_locally(socket: &Path, start: &str, error: &io::Error) -> Error {
+    let shown = socket.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let owner =
+                socket.ancestors().find_map(|path| fs::metadata(path).ok()).map_or(0, |found| found.uid());
+            let uid = rustix::process::geteuid().as_raw();
+            Error::NotAllowed(format!(
+                "uid {uid} may not use the daemon's socket '{shown}', which is uid {owner}'s: run ten as that user or root, or use --server with a token"
+            ))
         }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
+            Error::Unreachable(format!(
+                "no daemon runs at '{shown}': start it with '{start}', or say where it is with --data-dir or --server"
+            ))
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Unreachable(format!(
+            "the daemon at '{shown}' takes no connection: it hangs or has too much to do; look at what it printed"
+        )),
+        _ => Error::Unreachable(format!(
+            "can't connect to '{shown}' ({error}): say where the daemon is with --data-dir or --server"
+        )),
+    }
+}
+
+/// How a daemon like the one that was looked for is started.
+fn start(global: &Global) -> String {
+    let option = |name: &str, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| format!(" --{name} {}", path.display())).unwrap_or_default()
+    };
+    format!("ten serve{}{}", option("config", &global.config), option("data-dir", &global.data_dir))
+}
+
+/// Host and port of a URL.
+fn authority(url: &str) -> Result<String, Failure> {
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        None => url,
+        Some(_) => {
+            return Err(Failure::config(format!(
+                "--server: '{url}': only http:// is spoken; for https, ask through an SSH tunnel or on the machine itself"
+            )));
+        }
+    };
+    let authority = rest.trim_end_matches('/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if authority.is_empty() || !authority.chars().all(plain) {
+        return Err(Failure::config(format!("--server: '{url}' is not a URL like http://example.com:8000")));
+    }
+    Ok(authority.to_owned())
+}
+
+/// Host and port, 80 where none is given (RFC 9110 section 4.2.1).
+fn with_port(authority: &str) -> String {
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_some() { authority.to_owned() } else { format!("{authority}:80") }
+}
+
+/// The daemon's own token, where this user may read it.
+fn saved_token(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(token) => Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Ok(None)
+        }
+        Err(error) => Err(Failure::config(format!("can't read the token in '{}': {error}", path.display()))),
     }
 }
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Local { socket } => write!(f, "{}", socket.display()),
+            Self::Local { socket, .. } => write!(f, "{}", socket.display()),
             Self::Remote { authority, .. } => write!(f, "http://{authority}"),
         }
     }
 }
 
 /// Where a daemon of this configuration keeps its state.
-pub(in crate::cli) fn data_dir(global: &Global) -> PathBuf {
+///
+/// # Errors
+/// The configuration does not say, because it is wrong: guessing could reach another daemon.
+pub(in crate::cli) fn data_dir(global: &Global) -> Result<PathBuf, Failure> {
     if let Some(dir) = &global.data_dir {
-        return dir.clone();
+        return Ok(dir.clone());
     }
-    let configured = || {
-        let path = config_file::find(global.config.as_deref()).ok()?;
-        let (_, parsed) = config_file::load(&path).ok()?;
-        Some(parsed.config?.settings.data_dir)
+    let path = match config_file::find(global.config.as_deref()) {
+        Err(config_file::FileError::None) => return Ok(config_file::default_data_dir()),
+        path => path.map_err(Failure::config)?,
     };
-    configured().unwrap_or_else(config_file::default_data_dir)
+    let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
+    parsed.config.map(|config| config.settings.data_dir).ok_or_else(|| {
+        Failure::config(format!(
+            "{name} has errors, so it does not say where the daemon is: see 'ten config --validate {name}', or use --data-dir"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // faults: L2
+    #[test]
+    fn a_server_is_a_host_and_a_port_and_nothing_else() {
+        for (url, expected) in [
+            ("http://example.com:8000/", "example.com:8000"),
+            ("HTTP://example.com", "example.com"),
+            ("localhost:8000", "localhost:8000"),
+            ("http://[::1]:8000", "[::1]:8000"),
+        ] {
+            assert_eq!(authority(url).unwrap(), expected);
+        }
+        for url in ["", "http://", "https://x", "http://a/b", "http://a b", "http://u@h", "http://a\r\nX: y"]
+        {
+            assert_eq!(authority(url).unwrap_err().code.number(), 2, "{url}");
+        }
+        let ports = ["h", "h:1", "[::1]", "[::1]:9"].map(with_port);
+        assert_eq!(ports, ["h:80", "h:1", "[::1]:80", "[::1]:9"]);
+    }
+
+    // faults: L2
+    #[test]
+    fn nobody_there_and_not_for_us_are_told_apart() {
+        let told = |kind: io::ErrorKind| {
+            let error =
+                unreachable_locally(Path::new("/d/admin.sock"), "ten serve --data-dir /d", &kind.into());
+            let failure = Failure::from(error);
+            (failure.code.number(), failure.message)
+        };
+        let (code, message) = told(io::ErrorKind::NotFound);
+        assert!(code == 7 && message.contains("start it with 'ten serve --data-dir /d'"), "{message}");
+        let (code, message) = told(io::ErrorKind::PermissionDenied);
+        assert!(code == 6 && message.contains("'/d/admin.sock', which is uid 0's"), "{message}");
+        let (code, message) = told(io::ErrorKind::WouldBlock);
+        assert!(code == 7 && message.contains("takes no connection"), "{message}");
+    }
 }

@@ -1,0 +1,140 @@
+//! Why there is no answer, and which exit code that is.
+
+use hyper::StatusCode;
+use serde_json::Value;
+
+use super::super::failure::{
+    EXIT_CONFIG, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NO_COMMAND, EXIT_NO_INSTANCE, EXIT_NOT_ALLOWED,
+    EXIT_RUNNING, EXIT_TIMEOUT, EXIT_UNREACHABLE, Failure,
+};
+
+/// What the API answered, or why it did not.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cli) enum Error {
+    /// Nobody answers there.
+    #[error("{0}")]
+    Unreachable(String),
+    /// What answers there is no tenement.
+    #[error("{0}")]
+    Foreign(String),
+    /// We may not.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// It took too long.
+    #[error("{0}")]
+    TimedOut(String),
+    /// Ctrl-C.
+    #[error("{0}")]
+    Interrupted(String),
+    /// The API refused.
+    #[error("{message}")]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// The word for programs.
+        code: String,
+        /// The sentence for people, with what to do next.
+        message: String,
+        /// The service's command does not exist.
+        command_not_found: bool,
+    },
+}
+
+impl Error {
+    /// From the API's envelope, if it is one. `of_spawn`: a `not_found` then speaks of the service.
+    pub(super) fn refused(status: StatusCode, answer: &Value, of_spawn: bool) -> Option<Self> {
+        let (code, message) = (answer["error"].as_str()?, answer["message"].as_str()?);
+        let hint = match code {
+            "unauthorized" => {
+                ": set TENEMENT_TOKEN, or make a token with 'ten token-gen' on the daemon's machine".into()
+            }
+            "instance_not_found" => ": see what there is with 'ten ps'".into(),
+            "not_found" if of_spawn => ": see what is with 'ten config'".into(),
+            "not_found" | "method_not_allowed" if !of_spawn => {
+                format!(
+                    ": the daemon may be of another version than this ten ({}): see 'ten status'",
+                    env!("CARGO_PKG_VERSION")
+                )
+            }
+            _ => String::new(),
+        };
+        Some(Self::Refused {
+            status: status.as_u16(),
+            code: code.to_owned(),
+            message: format!("{message}{hint}"),
+            command_not_found: answer["command_not_found"] == true,
+        })
+    }
+
+    /// Whether the API refused with this word.
+    pub(in crate::cli) fn is(&self, word: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == word)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            Error::Unreachable(_) | Error::Foreign(_) => EXIT_UNREACHABLE,
+            Error::NotAllowed(_) => EXIT_NOT_ALLOWED,
+            Error::TimedOut(_) => EXIT_TIMEOUT,
+            Error::Interrupted(_) => EXIT_INTERRUPTED,
+            Error::Refused { status, code, command_not_found, .. } => {
+                let exit = match (code.as_str(), status) {
+                    _ if command_not_found => EXIT_NO_COMMAND,
+                    ("instance_not_found", _) => EXIT_NO_INSTANCE,
+                    ("conflict", _) => EXIT_RUNNING,
+                    (_, 400 | 422) => EXIT_CONFIG,
+                    (_, 401 | 403) => EXIT_NOT_ALLOWED,
+                    _ => EXIT_FAILURE,
+                };
+                exit.refused(&code, status)
+            }
+        };
+        Self { code, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn exit(status: u16, word: &str) -> u8 {
+        let answer = json!({ "error": word, "message": "m", "status": status });
+        let error = Error::refused(StatusCode::from_u16(status).unwrap(), &answer, false).unwrap();
+        Failure::from(error).code.number()
+    }
+
+    #[test]
+    fn refusals_have_the_exit_codes_of_the_contract() {
+        let codes = [
+            (404, "instance_not_found", 3),
+            (404, "not_found", 1),
+            (409, "conflict", 4),
+            (400, "bad_request", 2),
+            (422, "unprocessable_entity", 2),
+            (401, "unauthorized", 6),
+            (403, "forbidden", 6),
+            (503, "service_unavailable", 1),
+            (500, "internal_error", 1),
+        ];
+        for (status, word, code) in codes {
+            assert_eq!(exit(status, word), code, "{word}");
+        }
+        let missing = json!({ "error": "service_unavailable", "message": "m", "command_not_found": true });
+        let error = Error::refused(StatusCode::SERVICE_UNAVAILABLE, &missing, true).unwrap();
+        assert_eq!(Failure::from(error).code.number(), 127);
+    }
+
+    // faults: L2
+    #[test]
+    fn what_has_no_envelope_is_no_refusal_and_a_missing_route_hints_at_the_version() {
+        assert!(Error::refused(StatusCode::NOT_FOUND, &json!({ "detail": "x" }), false).is_none());
+        let answer = json!({ "error": "not_found", "message": "There is nothing at this address" });
+        let error = Error::refused(StatusCode::NOT_FOUND, &answer, false).unwrap();
+        assert!(error.to_string().contains("another version"), "{error}");
+    }
+}

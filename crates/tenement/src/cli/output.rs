@@ -1,0 +1,31 @@
+//! Standard output, which may be full or gone, and standard error, which may be too.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+use tenement_logs::inert;
+
+use super::Failure;
+
+/// Writes to standard output; a failed write is a failure of the command.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// Writes a value to standard output, for programs.
+pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// Writes a line to standard error. Nobody is left to tell when this fails too.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A text in an answer, as it may be shown on a terminal; empty where there is none.
+pub(super) fn text(answer: &Value, key: &str) -> String {
+    inert(answer[key].as_str().unwrap_or_default()).into_owned()
+}
