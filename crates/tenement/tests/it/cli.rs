@@ -1,3 +1,10 @@
+//! The command line itself: its files, its output, its failures.
+#![allow(clippy::disallowed_methods, reason = "tests start processes and write files")]
+
+mod failing;
+mod going_on;
+mod terminal;
+
 use std::{
     fs::{self, File},
     process::Stdio,
