@@ -10,11 +10,12 @@ use tenement_runtime::socket;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
+    task::JoinSet,
 };
 
 /// Longer status lines are not read.
-const STATUS_LINE_MAX: usize = 256;
-/// When the answers to relaxed checks are collected.
+const STATUS_LINE_MAX: usize = 64;
+/// When the answers to many checks are collected.
 const COLLECT: Duration = Duration::from_millis(10);
 
 /// Why a check failed.
@@ -32,62 +33,106 @@ pub(crate) enum CheckError {
     NotHttp,
 }
 
-/// How soon the outcome matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// Somebody waits for it.
-    Urgent,
-    /// It is one of many. An idle daemon with hundreds of instances does little else than checking them, and most
-    /// of what a check costs is being woken for its answer; so the answers of one moment are collected together.
-    Relaxed,
+/// What to ask, and of whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) address: Address,
+    /// What it says in `Host`.
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) timeout: Duration,
 }
 
-/// Asks `path` once; `Ok` for a 2xx. Redirects are not followed, the body is not read.
-pub(crate) async fn check(
-    address: &Address,
-    host: &str,
-    path: &str,
-    timeout: Duration,
-    pace: Pace,
-) -> Result<(), CheckError> {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tenement-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    );
-    let mut line = StatusLine::default();
-    let pending = match address {
-        Address::Unix(socket) => {
-            // A Unix socket connects and takes a short request at once or not at all.
-            let mut stream = socket::connect(socket).map_err(CheckError::Connect)?;
-            stream.write_all(request.as_bytes()).map_err(CheckError::Broken)?;
-            if pace == Pace::Relaxed {
-                tokio::time::sleep(COLLECT.min(timeout)).await;
-                match stream.read(line.room()) {
-                    Ok(read) => line.add(read),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(CheckError::Broken(error)),
+/// Asks once; `Ok` for a 2xx. Redirects are not followed, the body is not read.
+pub(crate) async fn check(question: &Question) -> Result<(), CheckError> {
+    Asked::of(question)?.wait(question.timeout).await
+}
+
+/// Asks many at once. An idle daemon with hundreds of instances does little else than checking them, and most of
+/// what a check costs is being woken for its answer; so the answers are collected together, and only those that
+/// take longer are waited for one by one.
+pub(crate) async fn check_all<K: Send + 'static>(
+    questions: Vec<(K, Question)>,
+    mut tell: impl FnMut(K, Result<(), CheckError>),
+) {
+    let asked: Vec<_> =
+        questions.into_iter().map(|(key, question)| (key, Asked::of(&question), question.timeout)).collect();
+    tokio::time::sleep(COLLECT).await;
+    let mut slow = JoinSet::new();
+    for (key, asked, timeout) in asked {
+        match asked.map(Asked::collect) {
+            Ok(Collected::Verdict(verdict)) => tell(key, verdict),
+            Ok(Collected::Pending(asked)) => {
+                drop(slow.spawn(async move { (key, asked.wait(timeout).await) }))
+            }
+            Err(error) => tell(key, Err(error)),
+        }
+    }
+    while let Some(done) = slow.join_next().await {
+        if let Ok((key, verdict)) = done {
+            tell(key, verdict);
+        }
+    }
+}
+
+/// A question that was asked, as far as that goes without waiting.
+struct Asked {
+    pending: Pending,
+    request: String,
+    line: StatusLine,
+}
+
+enum Collected {
+    Verdict(Result<(), CheckError>),
+    Pending(Asked),
+}
+
+impl Asked {
+    fn of(question: &Question) -> Result<Self, CheckError> {
+        let Question { address, host, path, .. } = question;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tenement-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
+        let pending = match address {
+            Address::Unix(socket) => {
+                // A Unix socket connects and takes a short request at once or not at all.
+                let mut stream = socket::connect(socket).map_err(CheckError::Connect)?;
+                stream.write_all(request.as_bytes()).map_err(CheckError::Broken)?;
+                Pending::Unix(stream)
+            }
+            Address::Tcp(port) => Pending::Tcp(*port),
+        };
+        Ok(Self { pending, request, line: StatusLine::default() })
+    }
+
+    /// Takes the answer if it is there.
+    fn collect(mut self) -> Collected {
+        let Pending::Unix(stream) = &mut self.pending else { return Collected::Pending(self) };
+        match stream.read(self.line.room()) {
+            Ok(read) => self.line.add(read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Collected::Verdict(Err(CheckError::Broken(error))),
+        }
+        if self.line.is_whole() { Collected::Verdict(self.line.verdict()) } else { Collected::Pending(self) }
+    }
+
+    async fn wait(self, timeout: Duration) -> Result<(), CheckError> {
+        let Self { pending, request, line } = self;
+        let answer = async {
+            match pending {
+                Pending::Unix(stream) => {
+                    line.read(UnixStream::from_std(stream).map_err(CheckError::Broken)?).await
+                }
+                Pending::Tcp(port) => {
+                    let stream = TcpStream::connect(("127.0.0.1", port)).await;
+                    let mut stream = stream.map_err(CheckError::Connect)?;
+                    stream.write_all(request.as_bytes()).await.map_err(CheckError::Broken)?;
+                    line.read(stream).await
                 }
             }
-            if line.is_whole() {
-                return line.verdict();
-            }
-            Pending::Unix(stream)
-        }
-        Address::Tcp(port) => Pending::Tcp(*port),
-    };
-    let answer = async {
-        match pending {
-            Pending::Unix(stream) => {
-                line.read(UnixStream::from_std(stream).map_err(CheckError::Broken)?).await
-            }
-            Pending::Tcp(port) => {
-                let stream = TcpStream::connect(("127.0.0.1", port)).await;
-                let mut stream = stream.map_err(CheckError::Connect)?;
-                stream.write_all(request.as_bytes()).await.map_err(CheckError::Broken)?;
-                line.read(stream).await
-            }
-        }
-    };
-    tokio::time::timeout(timeout, answer).await.unwrap_or(Err(CheckError::Timeout(timeout)))
+        };
+        tokio::time::timeout(timeout, answer).await.unwrap_or(Err(CheckError::Timeout(timeout)))
+    }
 }
 
 /// An exchange that has to be waited for.

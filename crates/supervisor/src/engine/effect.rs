@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{CommandError, Desired, Record, StopMode},
-    check::{Pace, check},
+    check::{Question, check_all},
     launch::{Order, erase},
 };
 
@@ -119,19 +119,27 @@ impl Engine {
 
     fn check(&mut self, name: &InstanceName, run: RunId) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let (Some(upstream), Some(path)) = (entry.upstream.clone(), entry.slot.service().health.clone())
-        else {
-            return;
+        let (Some(upstream), Some(path)) = (&entry.upstream, &entry.slot.service().health) else { return };
+        let question = Question {
+            address: upstream.address.clone(),
+            host: self.launcher.host_name(name),
+            path: path.clone(),
+            timeout: entry.slot.service().health_timeout,
         };
-        let timeout = entry.slot.service().health_timeout;
-        let host = self.launcher.host_name(name);
+        self.due_checks.push(((name.clone(), run), question));
+    }
+
+    /// Does the checks that became due together.
+    pub(super) fn do_checks(&mut self) {
+        if self.due_checks.is_empty() {
+            return;
+        }
+        let questions = std::mem::take(&mut self.due_checks);
         let messages = self.messages.clone();
-        let name = name.clone();
-        self.tasks.spawn(async move {
-            let failure = check(&upstream.address, &host, &path, timeout, Pace::Relaxed).await.err();
-            let failure = failure.map(|error| error.to_string());
+        self.tasks.spawn(check_all(questions, move |(name, run), verdict| {
+            let failure = verdict.err().map(|error| error.to_string());
             let _ = messages.send(Message::News(name, News::Event(Event::Checked { run, failure })));
-        });
+        }));
     }
 
     /// What follows from where an instance has arrived.

@@ -45,6 +45,7 @@ pub(crate) use self::message::{Command, Message, News};
 use self::{entry::Entry, permits::Permits, timers::Timers};
 use crate::{
     api::{Output, Record, Registry, Totals},
+    check::Question,
     handle::Supervisor,
     launch::Launcher,
 };
@@ -84,6 +85,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         entries: BTreeMap::new(),
         timers: Timers::default(),
         agenda: VecDeque::new(),
+        due_checks: Vec::new(),
         tasks: JoinSet::new(),
         totals: Totals::default(),
         created: 0,
@@ -118,6 +120,8 @@ struct Engine {
     timers: Timers,
     /// Events that follow from what is being handled.
     agenda: VecDeque<(InstanceName, Event)>,
+    /// Checks to be done when what is at hand has been worked off.
+    due_checks: Vec<((InstanceName, RunId), Question)>,
     tasks: JoinSet<()>,
     totals: Totals,
     /// Entries made so far: each numbers its runs from a place of its own.
@@ -210,6 +214,7 @@ impl Engine {
                 break;
             }
         }
+        self.do_checks();
         self.finish_shutdown();
     }
 

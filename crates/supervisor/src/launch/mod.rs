@@ -33,7 +33,7 @@ pub(crate) use self::plan::socket_path;
 use self::plan::{Facts, instance_dir};
 use crate::{
     api::{Output, Record},
-    check::{Pace, check},
+    check::{Question, check},
     engine::{Deps, Message, News},
 };
 
@@ -155,9 +155,14 @@ impl Launcher {
         let Some(path) = &order.service.health else { return (address, opened) };
         // The check must not wait behind a connection on which nothing is asked.
         drop(opened.take());
-        let (host, timeout) = (self.host_name(&order.record.name), order.service.health_timeout);
+        let question = Question {
+            address: address.clone(),
+            host: self.host_name(&order.record.name),
+            path: path.clone(),
+            timeout: order.service.health_timeout,
+        };
         let mut pause = Duration::from_millis(2);
-        while check(&address, &host, path, timeout, Pace::Urgent).await.is_err() {
+        while check(&question).await.is_err() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PROBE_PAUSE_MAX);
         }
