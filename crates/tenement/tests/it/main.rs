@@ -1,4 +1,5 @@
 //! The binary `ten` with real processes, files and sockets.
+#![allow(missing_docs, clippy::disallowed_methods, reason = "tests start processes and write files")]
 
 mod cli;
 mod client;

@@ -198,8 +198,8 @@ impl Client {
         if status.is_success() {
             return Ok(answer);
         }
-        let of_spawn = question.method == Method::POST && question.path.starts_with("/api/instances?")
-            || question.path == "/api/instances";
+        let route = question.path.split('?').next();
+        let of_spawn = question.method == Method::POST && route == Some("/api/instances");
         Err(Error::refused(status, &answer, of_spawn).unwrap_or_else(not_ours))
     }
 

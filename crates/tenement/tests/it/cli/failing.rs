@@ -58,6 +58,17 @@ fn what_is_no_tenement_or_another_version_is_told() {
 
 // faults: L2
 #[test]
+fn a_server_that_never_answers_does_not_keep_anybody() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", silent.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let late = run(folder.path(), &["--server", &server, "spawn", "api:a", "--timeout", "0.05"]);
+    assert_eq!(late.status.code(), Some(5));
+    assert!(text(&late.stderr).contains(&server), "{}", text(&late.stderr));
+}
+
+// faults: L2
+#[test]
 fn a_socket_of_somebody_else_is_told_with_its_owner() {
     let daemon = TestDaemon::start("");
     let data = daemon.folder.path().join("data");
@@ -71,7 +82,7 @@ fn a_socket_of_somebody_else_is_told_with_its_owner() {
     if as_root {
         command.uid(65534).gid(65534);
     } else {
-        fs::set_permissions(data.join("admin.sock"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(data.join("admin.sock"), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let refused = command.output().unwrap();
     let line = text(&refused.stderr);
