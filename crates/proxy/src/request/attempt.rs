@@ -4,7 +4,7 @@
 //! |---|---|
 //! | no connection, or nothing could be sent | always: nobody has seen the request |
 //! | sent, nothing came back, on a connection kept from earlier | if idempotent and still there as a whole |
-//! | sent, nothing came back, on a new connection | as above, but once: the request may be what kills it |
+//! | sent, nothing came back, on a new connection | as above, but twice: the request may be what kills it |
 //! | anything came back | never |
 //!
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
@@ -33,7 +33,7 @@ use crate::{
 /// Attempts in which nobody has seen the request.
 const UNSEEN: usize = 6;
 /// Attempts after a new connection ended without an answer.
-const UNANSWERED: usize = 1;
+const UNANSWERED: usize = 2;
 
 /// One request and what became of its attempts.
 struct Request<'a> {

@@ -61,7 +61,7 @@ fn a_request_that_kills_what_it_reaches_is_not_repeated_for_ever() {
     let proxy = Proxy::with(mortal(u64::MAX), Limits::default(), |_, _| Ok(()));
     let answer = proxy.ask(format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"));
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
-    assert_eq!(proxy.app.seen().matches("GET / ").count(), 2);
+    assert_eq!(proxy.app.seen().matches("GET / ").count(), 3);
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::{
     io::{Read, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::support::{TestDaemon, notes, run, text, until};
 
@@ -51,34 +51,57 @@ fn a_hundred_requests_wake_a_sleeping_instance_once() {
     assert_eq!(daemon.metric("tenement_instances_total"), before + 1);
 }
 
+/// Answers in one piece, so that nothing of an answer can have come when it is killed before.
+const PROMPT: &str = r#"
+import os, socket, threading
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(os.environ["SOCKET_PATH"])
+listener.listen(128)
+def serve(client):
+    with client:
+        while client.recv(65536):
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"#;
+
 #[test]
 fn a_killed_instance_costs_nobody_an_answer() {
-    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
-    assert!(ok(&daemon.get(ALICE, "/")));
+    const CLIENTS: usize = 4;
+    const KILLS: u64 = 3;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.py"), PROMPT).unwrap();
+    let config = "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = 'python3 app.py'\n[instances]\napp = ['one']";
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    let answers: [AtomicU64; CLIENTS] = Default::default();
     let done = AtomicBool::new(false);
+    let ask = |answered: &AtomicU64| {
+        while !done.load(Ordering::Relaxed) {
+            let answer = daemon.get("one.app.localhost", "/");
+            assert!(ok(&answer), "{answer}");
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    };
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut answers = 0;
-                    while !done.load(Ordering::Relaxed) {
-                        let answer = daemon.get(ALICE, "/");
-                        assert!(ok(&answer), "{answer}");
-                        answers += 1;
-                    }
-                    answers
-                })
-            })
-            .collect();
-        for killed in 1..=3 {
-            let pid = daemon.processes()[0];
-            rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), Signal::KILL)
-                .unwrap();
-            until("started again", || daemon.metric("tenement_instances_total") == 1 + killed);
+        answers.iter().for_each(|answered| drop(scope.spawn(|| ask(answered))));
+        for killed in 0..=KILLS {
+            // No request is hit twice: each client has an answer of this run before it is killed.
+            let before = answers.each_ref().map(|answered| answered.load(Ordering::Relaxed));
+            until("answered all", || {
+                answers
+                    .iter()
+                    .zip(before)
+                    .all(|(answered, before)| answered.load(Ordering::Relaxed) > before + 1)
+            });
+            if killed < KILLS {
+                let pid = Pid::from_raw(daemon.processes()[0] as i32).unwrap();
+                rustix::process::kill_process(pid, Signal::KILL).unwrap();
+            }
         }
         done.store(true, Ordering::Relaxed);
-        assert!(clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>() > 3);
     });
+    assert_eq!(daemon.metric("tenement_instances_total"), 1 + KILLS);
 }
 
 #[test]
