@@ -7,12 +7,12 @@ deps: ## Installs what building and testing need (Debian); does nothing when all
 	@scripts/install-deps.sh
 
 run: deps ## Builds ten and serves the examples on port 8000; Ctrl-C ends everything
-	cargo build --release -p tenement
-	cargo build --release --manifest-path examples/hello-rust/Cargo.toml
+	cargo build --release -p tenement --target-dir target
+	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	exec target/release/ten serve --config examples/tenement.toml --data-dir examples/.data
 
 test: deps ## Runs every test
-	cargo build --release --manifest-path examples/hello-rust/Cargo.toml
+	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
 
@@ -26,7 +26,7 @@ deny: ## Licences, sources and duplicates of what we depend on
 
 bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	@scripts/install-deps.sh bench
-	cargo build --release -p tenement
+	cargo build --release -p tenement --target-dir target
 	python3 bench/proxy.py
 	python3 bench/wake.py
 
