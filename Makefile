@@ -22,6 +22,7 @@ lint: ## Formatting and clippy, warnings as errors
 
 deny: ## Licences, sources and duplicates of what we depend on
 	@scripts/install-deps.sh deny
+	cargo fetch --locked -q
 	cargo deny --offline --log-level error check bans licenses sources
 
 bench: ## Measures ten beside nginx and haproxy; see bench/README.md
