@@ -30,7 +30,7 @@ use crate::{event, process::Process};
 const FIRST_TICK: Duration = Duration::from_millis(1);
 const LAST_TICK: Duration = Duration::from_millis(5);
 /// Tries without a pause after the socket appeared: `listen(2)` follows `bind(2)` within microseconds.
-const EAGER_TRIES: u32 = 32;
+const EAGER_TRIES: u32 = 128;
 
 /// Queues that are not in use.
 const KEPT: usize = 64;
@@ -121,7 +121,7 @@ impl Watch {
                 continue;
             }
             tokio::select! {
-                () = self.changed() => eager = EAGER_TRIES,
+                () = self.changed() => (eager, tick) = (EAGER_TRIES, FIRST_TICK),
                 () = tokio::time::sleep(tick) => tick = (tick * 2).min(LAST_TICK),
             }
         }
