@@ -17,7 +17,9 @@ const FIRST: i32 = 3;
 fn handed() -> io::Result<UnixListener> {
     let ours = env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
     if !ours || !env::var("LISTEN_FDS").is_ok_and(|count| count == "1") {
-        return Err(io::Error::other("no socket was handed over: start this with activation = \"listen-fds\""));
+        return Err(io::Error::other(
+            "no socket was handed over: start this with activation = \"listen-fds\"",
+        ));
     }
     // SAFETY: LISTEN_FDS = 1 with our own pid says that descriptor 3 is ours, and nobody else takes it.
     let listener = unsafe { StdListener::from_raw_fd(FIRST) };
@@ -33,5 +35,9 @@ async fn main() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = handed()?;
     println!("ready");
-    axum::serve(listener, app).with_graceful_shutdown(async move { drop(terminate.recv().await) }).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async move {
+            terminate.recv().await;
+        })
+        .await
 }

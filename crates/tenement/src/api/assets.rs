@@ -1,7 +1,7 @@
 //! `GET /`: the dashboard's static shell. It holds no data and asks for a token.
 
 use axum::{
-    http::{HeaderName, header},
+    http::{HeaderName, StatusCode, header},
     response::IntoResponse,
 };
 
@@ -29,4 +29,9 @@ pub(super) async fn script() -> impl IntoResponse {
 
 pub(super) async fn style() -> impl IntoResponse {
     asset("text/css; charset=utf-8", include_str!("../../assets/dashboard.css"))
+}
+
+/// Browsers ask for one by themselves.
+pub(super) async fn no_icon() -> StatusCode {
+    StatusCode::NO_CONTENT
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State, rejection::BytesRejection},
+    extract::{State, rejection::BytesRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,12 @@ use tenement_core::{
 };
 use tenement_supervisor::StopMode;
 
-use super::{Api, ApiError, error::named, page::Page};
+use super::{
+    Api, ApiError,
+    error::named,
+    page::Page,
+    query::{Instance, QueryOf},
+};
 
 /// RFC 3339 with `Z`.
 pub(super) fn timestamp(at: WallMillis) -> String {
@@ -66,7 +71,7 @@ pub(super) struct ListQuery {
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Query(query): Query<ListQuery>,
+    QueryOf(query): QueryOf<ListQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
     let unknown = |key: &str, word: &str| ApiError::bad_request(format!("'{key}' can't be '{word}'"));
@@ -113,7 +118,7 @@ pub(super) struct SpawnQuery {
 
 pub(super) async fn spawn(
     State(api): State<Api>,
-    Query(query): Query<SpawnQuery>,
+    QueryOf(query): QueryOf<SpawnQuery>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
     let body = body.map_err(|_| ApiError::too_large("The body is too large"))?;
@@ -169,7 +174,7 @@ fn variable((key, value): (&String, &Value)) -> Result<(String, String), ApiErro
 
 pub(super) async fn get(
     State(api): State<Api>,
-    Path((service, id)): Path<(String, String)>,
+    Instance(service, id): Instance,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
     let view = api.supervisor.get(&named(&service, &id)?).await?;
     Ok(Json(details(&view)))
@@ -177,7 +182,7 @@ pub(super) async fn get(
 
 pub(super) async fn restart(
     State(api): State<Api>,
-    Path((service, id)): Path<(String, String)>,
+    Instance(service, id): Instance,
 ) -> Result<Json<Value>, ApiError> {
     let view = api.supervisor.restart(named(&service, &id)?).await?;
     Ok(Json(json!({ "instance": view.name.to_string(), "status": Status::Restarting.as_str() })))
@@ -191,8 +196,8 @@ pub(super) struct DeleteQuery {
 
 pub(super) async fn delete(
     State(api): State<Api>,
-    Path((service, id)): Path<(String, String)>,
-    Query(query): Query<DeleteQuery>,
+    Instance(service, id): Instance,
+    QueryOf(query): QueryOf<DeleteQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let mode = match (query.keep.unwrap_or(false), query.purge.unwrap_or(false)) {
         (true, true) => return Err(ApiError::bad_request("'keep' and 'purge' exclude each other")),

@@ -1,15 +1,18 @@
 //! `/api/logs`.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 use tenement_logs::{Level, LevelSet, LogLine, LogPage, LogQuery, QueryError};
 
-use super::{Api, ApiError, error::named, instances::timestamp, page::Page};
+use super::{
+    Api, ApiError,
+    error::named,
+    instances::timestamp,
+    page::Page,
+    query::{Instance, QueryOf},
+};
 
 const LINES: usize = 50;
 
@@ -101,7 +104,7 @@ fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Value, Ap
 
 pub(super) async fn all(
     State(api): State<Api>,
-    Query(request): Query<LogsQuery>,
+    QueryOf(request): QueryOf<LogsQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let query = request.query(request.instance()?)?;
     let limit = query.limit;
@@ -110,8 +113,8 @@ pub(super) async fn all(
 
 pub(super) async fn of_instance(
     State(api): State<Api>,
-    Path((service, id)): Path<(String, String)>,
-    Query(request): Query<LogsQuery>,
+    Instance(service, id): Instance,
+    QueryOf(request): QueryOf<LogsQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let name = named(&service, &id)?;
     let query = request.query(Some(name.clone()))?;

@@ -7,6 +7,7 @@ mod health;
 mod instances;
 mod logs;
 mod page;
+mod query;
 mod serve;
 mod status;
 mod tokens;
@@ -85,6 +86,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .merge(guarded)
         .route("/", get(assets::page))
+        .route("/favicon.ico", get(assets::no_icon))
         .route("/assets/dashboard.js", get(assets::script))
         .route("/assets/dashboard.css", get(assets::style))
         .route("/health", get(health::health))
