@@ -3,4 +3,5 @@
 pub mod api;
 pub mod daemon;
 mod metrics;
+mod panics;
 pub mod store;

@@ -8,7 +8,7 @@ use std::sync::{
 use tenement_core::wake::WakeRefusal;
 use tenement_proxy::Limits;
 
-use crate::support::{App, PATIENCE, Proxy, Script, echo_path, field, upstream};
+use crate::support::{App, PATIENCE, Proxy, Script, TRUSTED, echo_path, field, upstream};
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -173,6 +173,26 @@ fn fields_for_one_hop_end_here_and_ours_stay() {
         Some("for=127.0.0.1;host=\"a.api.localhost\";proto=http")
     );
     assert_eq!(field(&seen, "kept").as_deref(), Some("yes"));
+}
+
+#[test]
+fn what_a_trusted_peer_says_of_the_way_is_kept_and_added_to() {
+    TRUSTED.set(vec!["127.0.0.0/8".parse().unwrap()]);
+    let proxy = Proxy::start(echo_path());
+    let answer = proxy.ask(format!(
+        "GET / HTTP/1.1\r\n{HOST}Connection: close\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: example.com\r\nForwarded: for=192.0.2.1;proto=https\r\nX-Real-IP: 6.6.6.6\r\n\r\n"
+    ));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let seen = proxy.app.seen().to_lowercase();
+    let value = |name: &str| field(&seen, name).unwrap();
+    assert_eq!(value("x-forwarded-for"), "192.0.2.1, 127.0.0.1");
+    assert_eq!(
+        (value("x-forwarded-proto"), value("x-forwarded-host")),
+        ("https".into(), "example.com".into())
+    );
+    assert!(value("forwarded").starts_with("for=192.0.2.1;proto=https, for=127.0.0.1;"), "{seen}");
+    assert!(!seen.contains("6.6.6.6"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A scripted application, a proxy before it, and clients that send raw bytes.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -26,6 +27,11 @@ use tenement_proxy::{Backend, Bound, BoxFuture, Config, Limits, Running};
 
 /// For what has to happen; reached only when it does not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+thread_local! {
+    /// Peers that the next proxy of this test believes.
+    pub(crate) static TRUSTED: RefCell<Vec<ipnet::IpNet>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What the application does with one connection.
 pub(crate) type Script = Arc<dyn Fn(&mut Conversation) -> io::Result<()> + Send + Sync>;
@@ -204,7 +210,7 @@ impl Proxy {
         let config = Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             threads: 2,
-            trusted_proxies: Vec::new(),
+            trusted_proxies: TRUSTED.with_borrow(Clone::clone),
             limits,
         };
         let bound = Bound::bind(config).unwrap();

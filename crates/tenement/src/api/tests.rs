@@ -223,3 +223,42 @@ async fn health_needs_no_token_and_says_when_it_drains() {
     assert_eq!(fixture.send(ask()).await.0, 503);
     fixture.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_for() {
+    let mut fixture = Fixture::new();
+    let (status, made) =
+        fixture.call("POST", "/api/tokens", r#"{ "name": "CI/CD", "expires_in_days": 30 }"#).await;
+    assert_eq!((status, &made["name"]), (201, &json!("CI/CD")));
+    let time = |key: &str| made[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("expires_at").duration_since(time("created_at")).as_hours(), 30 * 24);
+    for body in [
+        r#"{ "scopes": ["read"] }"#,
+        r#"{ "service": "api" }"#,
+        r#"{ "instance": "api:a" }"#,
+        r#"{ "expires_in_days": 0 }"#,
+        r#"{ "expires_in_days": 1.5 }"#,
+        r#"{ "name": 1 }"#,
+    ] {
+        let (status, refused) = fixture.call("POST", "/api/tokens", body).await;
+        assert_eq!((status, &refused["error"]), (400, &json!("bad_request")), "{body}");
+    }
+    fixture.token = made["token"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.call("GET", "/api/status", "").await.0, 200);
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_is_told_only_to_those_who_ask_for_it() {
+    let fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    let (_, plain) = fixture.call("GET", "/api/instances", "").await;
+    assert!(plain["instances"][0].get("memory_mb").is_none());
+    let (_, detailed) = fixture.call("GET", "/api/instances?usage=true", "").await;
+    assert!(detailed["instances"][0]["memory_mb"].as_f64().unwrap() > 1.0, "{detailed}");
+    assert!(detailed["instances"][0]["cpu_percent"].is_number());
+    let (_, status) = fixture.call("GET", "/api/status", "").await;
+    assert_eq!(status["instances"], json!({ "running": 1, "known": 1 }));
+    assert!(status["memory_mb"].as_f64().unwrap() > 1.0 && status["pid"] == std::process::id());
+    fixture.end().await;
+}

@@ -7,13 +7,13 @@ use tenement::daemon;
 use tenement_core::config::{Config, Severity, unsupported};
 use tracing_subscriber::EnvFilter;
 
-use super::{EXIT_FAILURE, Failure, Global};
+use super::{EXIT_FAILURE, Failure, Global, output::note};
 use crate::config_file;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ten serve\n  ten serve --port 9000 --data-dir ./data\n  \
     TENEMENT_TOKEN=... ten serve      choose the API token\n\n\
-    SIGTERM or Ctrl-C lets requests finish and ends every instance; a second one hurries.\n\
+    SIGTERM, SIGQUIT or Ctrl-C lets requests finish and ends every instance; a second one hurries.\n\
     Exit codes: 0 ended as asked, 1 could not start, 2 the configuration or the usage is wrong.")]
 pub(super) struct Serve {
     /// The port of API, dashboard and tenant traffic [default: 8000]
@@ -33,9 +33,11 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let config = self.config(global)?;
-        start_logging(global);
-        daemon::run(config, global.token.as_deref())
-            .map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
+        let log = start_logging(global)
+            .map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
+        let done = daemon::run(config, global.token.as_deref());
+        log.finish();
+        done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
     }
 
     /// The checked configuration with the flags applied. Everything that is wrong is said at once.
@@ -44,7 +46,7 @@ impl Serve {
         let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
         let mut refused = 0;
         for finding in &parsed.diagnostics {
-            eprintln!("{name}:{finding}\n{}", finding.pointer());
+            note(&format!("{name}:{finding}\n{}", finding.pointer()));
             refused += usize::from(self.strict || finding.severity == Severity::Error);
         }
         let mut config = match parsed.config {
@@ -54,7 +56,7 @@ impl Serve {
         let not_here = unsupported(&config);
         if !not_here.is_empty() {
             for message in &not_here {
-                eprintln!("{name}: not supported: {message}");
+                note(&format!("{name}: not supported: {message}"));
             }
             let message = format!("{name} asks for what can't be enforced here: nothing was started");
             return Err(Failure::config(message));
@@ -93,7 +95,7 @@ fn addresses(host: &str) -> Result<Vec<IpAddr>, Failure> {
     })
 }
 
-fn start_logging(global: &Global) {
+fn start_logging(global: &Global) -> std::io::Result<daemon::Log> {
     let default = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "info",
@@ -101,10 +103,12 @@ fn start_logging(global: &Global) {
         (false, _) => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = daemon::Log::to(std::io::stderr())?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(global.colours(&std::io::stderr()))
         .with_target(false)
         .init();
+    Ok(log)
 }

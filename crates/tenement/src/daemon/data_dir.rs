@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use tenement_runtime::output::private_dir;
 
 /// Why a data directory can't be used.
@@ -82,16 +85,25 @@ fn lock(dir: &Path) -> io::Result<Result<File, String>> {
         .truncate(false)
         .mode(0o600)
         .open(dir.join("daemon.lock"))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        file.read_to_string(&mut pid)?;
-        return Ok(Err(pid.trim().to_owned()));
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(Err(owner(&mut file)?)),
+        // Such as a file system without locks.
+        Err(error) => return Err(error.into()),
     }
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())?;
     file.sync_all()?;
     Ok(Ok(file))
+}
+
+/// The pid in the lock; its owner may be about to write it.
+fn owner(lock: &mut File) -> io::Result<String> {
+    let mut pid = String::new();
+    lock.read_to_string(&mut pid)?;
+    let pid = pid.trim();
+    Ok(if pid.is_empty() { "not known yet" } else { pid }.to_owned())
 }
 
 fn remedy(error: &io::Error) -> &'static str {

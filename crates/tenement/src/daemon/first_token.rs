@@ -10,23 +10,30 @@ use std::{
 use tenement_runtime::clock;
 
 use super::{DaemonError, tried};
-use crate::store::Store;
+use crate::store::{Store, random_token};
 
 const FILE: &str = "api_token";
 
 /// Sees to it that there is a token. Returns one that was just made, to be shown.
 pub(super) fn settle(store: &Store, dir: &Path, chosen: Option<&str>) -> Result<Option<String>, DaemonError> {
     if let Some(chosen) = chosen {
-        store.keep_token("first", chosen, clock::wall(), None)?;
-        save(dir, chosen).map_err(tried("can't save the token"))?;
+        keep(store, dir, chosen)?;
         return Ok(None);
     }
     if store.has_tokens()? {
         return Ok(None);
     }
-    let made = store.new_token("first", clock::wall(), None)?.text;
-    save(dir, &made).map_err(tried("can't save the token"))?;
+    let made = random_token()?;
+    keep(store, dir, &made)?;
     Ok(Some(made))
+}
+
+/// The file first: after a crash in between there is no token yet, and the next start makes another one. The other
+/// way round there would be one that nobody knows.
+fn keep(store: &Store, dir: &Path, token: &str) -> Result<(), DaemonError> {
+    save(dir, token).map_err(tried("can't save the token"))?;
+    store.keep_token("first", token, clock::wall(), None)?;
+    Ok(())
 }
 
 /// Replaces the file whole or not at all.

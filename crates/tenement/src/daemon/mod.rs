@@ -13,6 +13,7 @@ mod backend;
 mod data_dir;
 mod first_token;
 mod listen;
+mod log;
 mod output;
 mod ready;
 mod stop;
@@ -20,9 +21,11 @@ mod stop;
 pub use admin::SOCKET as ADMIN_SOCKET;
 pub use data_dir::DataDirError;
 pub use listen::ListenError;
+pub use log::Log;
 
 use std::{io, sync::Arc};
 
+use rustix::fs::Mode;
 use tenement_core::config::Config;
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
@@ -31,6 +34,7 @@ use tenement_supervisor::Deps;
 
 use crate::{
     api::{self, About, Api},
+    panics,
     store::{Store, StoreError},
 };
 
@@ -66,7 +70,9 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
 /// # Errors
 /// It did not start; nothing is left running then.
 pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
+    panics::watch();
     limits::raise_nofile();
+    keep_private();
     let config = Arc::new(config);
     let dir = data_dir::open(&config.settings.data_dir)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
@@ -122,6 +128,12 @@ async fn serve(
     ready::tell(&addresses, config, token.as_deref());
     stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
     Ok(())
+}
+
+/// Whatever this process creates is for its user alone: the state holds tenants' secrets, and the data directory
+/// may have been made by somebody who let everybody in. Instances get a mask of their own.
+fn keep_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// What of the daemon's own environment instances get.

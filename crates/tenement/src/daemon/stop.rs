@@ -1,8 +1,8 @@
 //! The orderly end.
 //!
 //! ```text
-//!   SIGTERM, SIGINT ─► no new connections, requests finish ─► every instance: SIGTERM, grace, kill ─► end
-//!                           └── a second signal: at once ──────────┴── a second signal: no grace
+//!   SIGTERM, SIGINT, SIGQUIT ─► no new connections, requests finish ─► every instance: SIGTERM, grace, kill ─► end
+//!                                    └── a second signal: at once ──────────┴── a second signal: no grace
 //! ```
 
 use std::{io, pin::pin, sync::atomic::Ordering, time::Duration};
@@ -12,11 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::Api;
 
-/// The signals the daemon listens to.
+/// The signals that would end a process which does not listen to them, and leave its instances alone.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hangup: Signal,
+    alarm: Signal,
+    user_1: Signal,
+    user_2: Signal,
 }
 
 impl Signals {
@@ -24,7 +28,11 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
+            alarm: signal(SignalKind::alarm())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -34,12 +42,20 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
+                _ = self.quit.recv() => return,
                 _ = self.hangup.recv() => {
                     tracing::warn!("SIGHUP: the configuration is read at start only; restart to apply changes");
                 }
+                _ = self.alarm.recv() => ignored("SIGALRM"),
+                _ = self.user_1.recv() => ignored("SIGUSR1"),
+                _ = self.user_2.recv() => ignored("SIGUSR2"),
             }
         }
     }
+}
+
+fn ignored(signal: &str) {
+    tracing::warn!("{signal} means nothing here");
 }
 
 /// Waits for a signal and ends everything. `grace` is what requests in flight get.

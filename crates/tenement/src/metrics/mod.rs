@@ -18,7 +18,10 @@ use tenement_core::{
 };
 
 use self::text::Text;
-use crate::api::{Api, Trust, is_allowed};
+use crate::{
+    api::{Api, Trust, is_allowed},
+    panics,
+};
 
 /// Requests of one set of labels.
 #[derive(Default)]
@@ -77,7 +80,7 @@ async fn instances(api: &Api, text: &mut Text) {
         text.sample(&[("service", service.as_str())], *count);
     }
     text.family(&names::PANICS);
-    text.sample(&[], totals.panics);
+    text.sample(&[], panics::count());
     let views = api.supervisor.list().await;
     text.family(&names::INSTANCES);
     for &status in Status::ALL {

@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::Connection;
 
-pub use tokens::NewToken;
+pub use tokens::{NewToken, random_token};
 
 /// Why the store is not usable, or a statement failed.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,14 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     Ok(bytes)
 }
 
+/// The text of a token, 192 random bits, that nobody keeps yet.
+///
+/// # Errors
+/// The kernel gave no random bytes.
+pub fn random_token() -> Result<String, StoreError> {
+    Ok(format!("{PREFIX}{}", hex(&random::<RANDOM_BYTES>()?)))
+}
+
 impl Store {
     /// Makes a token with 192 random bits.
     ///
@@ -43,7 +51,7 @@ impl Store {
         now: WallMillis,
         expires_at: Option<WallMillis>,
     ) -> Result<NewToken, StoreError> {
-        let text = format!("{PREFIX}{}", hex(&random::<RANDOM_BYTES>()?));
+        let text = random_token()?;
         let id = self.keep_token(name, &text, now, expires_at)?;
         Ok(NewToken { id, text })
     }

@@ -3,6 +3,7 @@
 
 mod cli;
 mod client;
+mod daemon;
 mod examples;
 mod serve;
 mod support;

@@ -63,12 +63,25 @@ impl TestDaemon {
     }
 
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        Self::start_as(folder, arguments, |_| {})
+    }
+
+    /// `adapt` has the last word on how the process is started.
+    pub(crate) fn start_as(
+        folder: tempfile::TempDir,
+        arguments: &[&str],
+        adapt: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = ten(folder.path(), &["serve", "--port", "0", "--host", "127.0.0.1"]);
         if !arguments.contains(&"--data-dir") {
             command.args(["--data-dir", "data"]);
         }
         let log = fs::File::options().create(true).append(true).open(folder.path().join("daemon.log"));
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log.unwrap()).spawn().unwrap();
+        command.args(arguments).stdout(Stdio::piped()).stderr(log.unwrap());
+        adapt(&mut command);
+        let mut child = command.spawn().unwrap();
+        // Closes what only the daemon is to hold.
+        drop(command);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut said = String::new();
         let port = loop {

@@ -1,0 +1,142 @@
+//! The daemon under what its surroundings do to it.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write, pipe},
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+};
+
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::Signal,
+};
+
+use crate::support::{PATIENCE, TestDaemon, notes, until};
+
+const ALICE: &str = "alice.notes.localhost";
+
+fn works(daemon: &TestDaemon) {
+    let answer = daemon.get(ALICE, "/");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+fn with_alice(settings: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = notes("[instances]\nnotes = ['alice']").replacen("[settings]", settings, 1);
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    folder
+}
+
+// faults: D14
+#[test]
+fn a_standard_error_whose_reader_is_gone_changes_nothing() {
+    let (reader, writer) = pipe().unwrap();
+    let daemon = TestDaemon::start_as(with_alice("[settings]"), &[], |command| {
+        command.stderr(writer);
+    });
+    drop(reader);
+    daemon.ok(&["restart", "notes:alice", "--wait"]);
+    works(&daemon);
+}
+
+// faults: D14
+#[test]
+fn a_standard_error_that_takes_nothing_changes_nothing() {
+    let (_reader, mut writer) = pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    let full = loop {
+        if let Err(error) = writer.write(&[b'-'; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    fcntl_setfl(&writer, flags).unwrap();
+    let daemon = TestDaemon::start_as(with_alice("[settings]"), &[], |command| {
+        command.stderr(writer).env("RUST_LOG", "trace");
+    });
+    works(&daemon);
+    daemon.ok(&["restart", "notes:alice", "--wait"]);
+    works(&daemon);
+}
+
+// faults: D2
+#[test]
+fn signals_without_a_meaning_end_nothing() {
+    let mut daemon = TestDaemon::start_in(with_alice("[settings]"), &[]);
+    for (signal, name) in [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+    ] {
+        daemon.signal(signal);
+        let log = daemon.folder.path().join("daemon.log");
+        until("said what it does with it", || fs::read_to_string(&log).unwrap().contains(name));
+        works(&daemon);
+    }
+    daemon.signal(Signal::QUIT);
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[test]
+fn a_service_manager_is_told_when_requests_are_served() {
+    let folder = with_alice("[settings]");
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let daemon = TestDaemon::start_as(folder, &[], |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1\n");
+    works(&daemon);
+}
+
+#[test]
+fn in_a_folder_that_others_may_enter_its_files_are_still_its_own() {
+    let folder = with_alice("[settings]");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    works(&daemon);
+    for entry in fs::read_dir(&data).unwrap().map(Result::unwrap) {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
+    }
+}
+
+// faults: D9
+#[test]
+fn what_a_killed_daemon_left_behind_stops_no_other() {
+    let mut daemon = TestDaemon::start(&notes(""));
+    daemon.ok(&["spawn", "notes:carol"]);
+    daemon.ok(&["stop", "notes:carol", "--keep"]);
+    let token = daemon.ok(&["token-gen"]);
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    let folder = daemon.stop();
+    assert!(folder.path().join("data/admin.sock").exists(), "nobody tidied up");
+    let daemon = TestDaemon::start_in(folder, &[]);
+    assert_eq!(daemon.status("notes:carol"), "stopped");
+    let url = format!("http://127.0.0.1:{}", daemon.port);
+    let remote = crate::support::ten(daemon.folder.path(), &["--server", &url, "ps"])
+        .env("TENEMENT_TOKEN", token.trim())
+        .output()
+        .unwrap();
+    assert!(remote.status.success(), "an acknowledged token is kept");
+}
+
+// faults: A17
+#[test]
+fn metrics_name_instances_to_everybody_only_if_that_is_wanted() {
+    let series = "instance=\"notes:alice\"";
+    let public = TestDaemon::start_in(with_alice("[settings]\nmetrics_detail = 'public'"), &[]);
+    works(&public);
+    assert!(public.get("localhost", "/metrics").contains(series));
+    let usual = TestDaemon::start_in(with_alice("[settings]"), &[]);
+    works(&usual);
+    assert!(!usual.get("localhost", "/metrics").contains(series));
+}
