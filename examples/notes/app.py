@@ -7,6 +7,7 @@ import socket
 import socketserver
 import sqlite3
 import sys
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
@@ -40,18 +41,18 @@ class Notes(BaseHTTPRequestHandler):
             return self.answer(200, "ok\n", "text/plain")
         if self.path != "/":
             return self.answer(404, "There is nothing here.\n", "text/plain")
-        with connect() as database:
+        with closing(connect()) as database:
             rows = database.execute("SELECT id, text FROM notes ORDER BY id DESC").fetchall()
         notes = "".join(ITEM.format(id=id, text=html.escape(text)) for id, text in rows)
         return self.answer(200, PAGE.format(owner=html.escape(OWNER), notes=notes), "text/html")
 
     def do_POST(self):
-        length = int(self.headers.get("Content-Length", 0))
-        if length > MAX_BODY:
-            self.close_connection = True
-            return self.answer(413, "That is too long for a note.\n", "text/plain")
-        form = parse_qs(self.rfile.read(length).decode("utf-8", "replace"))
-        with connect() as database:
+        form = self.form()
+        if form is None:
+            return
+        if self.path not in ("/add", "/delete"):
+            return self.answer(404, "There is nothing here.\n", "text/plain")
+        with closing(connect()) as database, database:
             if self.path == "/add" and form.get("text"):
                 database.execute("INSERT INTO notes (text) VALUES (?)", (form["text"][0],))
             elif self.path == "/delete" and form.get("id"):
@@ -61,11 +62,27 @@ class Notes(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def form(self):
+        """What was posted; None when it was refused."""
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            return self.refuse(411, "Say how long it is.\n")
+        if len(length) > 9 or int(length) > MAX_BODY:
+            return self.refuse(413, "That is too long for a note.\n")
+        return parse_qs(self.rfile.read(int(length)).decode("utf-8", "replace"))
+
+    def refuse(self, status, text):
+        # The body was not read: on this connection it would be taken for the next request.
+        self.close_connection = True
+        self.answer(status, text, "text/plain")
+
     def answer(self, status, text, content_type):
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", f"{content_type}; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
