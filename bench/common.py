@@ -8,6 +8,8 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TICKS = os.sysconf("SC_CLK_TCK")
+# As many as ten uses: one thread per core that we may run on.
+THREADS = len(os.sched_getaffinity(0))
 
 
 class Workshop:
@@ -39,9 +41,10 @@ class Workshop:
         return path
 
     def start(self, *command, **more):
-        log = open(os.path.join(self.folder, f"{len(self.processes)}.log"), "w")
-        options = dict(stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
-        process = subprocess.Popen(command, **{**options, **more})
+        self.log = os.path.join(self.folder, f"{len(self.processes)}.log")
+        with open(self.log, "w") as log:
+            options = dict(stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+            process = subprocess.Popen(command, **{**options, **more})
         self.processes.append(process)
         return process
 
@@ -55,7 +58,8 @@ class Workshop:
         for line in process.stdout:
             if line.startswith("tenement is ready"):
                 return process
-        raise SystemExit(f"ten did not start: see {self.folder}")
+        with open(self.log) as log:
+            raise SystemExit(f"ten did not start:\n{log.read()}")
 
 
 def cpu_seconds(pid):
@@ -64,7 +68,10 @@ def cpu_seconds(pid):
     total, todo = 0, [pid]
     while todo:
         one = todo.pop()
-        if os.readlink(f"/proc/{one}/exe") != program:
+        try:
+            if os.readlink(f"/proc/{one}/exe") != program:
+                continue
+        except FileNotFoundError:  # it ended meanwhile
             continue
         with open(f"/proc/{one}/stat") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
