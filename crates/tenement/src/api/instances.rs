@@ -17,6 +17,7 @@ use tenement_core::{
     time::WallMillis,
     view::{Health, InstanceView, Status},
 };
+use tenement_runtime::clock;
 use tenement_supervisor::StopMode;
 
 use super::{
@@ -86,13 +87,13 @@ pub(super) async fn list(
             && health.is_none_or(|health| view.health == health)
     };
     let views = api.supervisor.list().await;
-    let usage = if query.usage.unwrap_or(false) { api.supervisor.usage().await } else { BTreeMap::new() };
+    let usage = if query.usage.unwrap_or(false) { Some(usage(&api, &views).await) } else { None };
     let entry = |view: &InstanceView| {
         let mut entry = summary(view);
-        if query.usage.unwrap_or(false) {
-            let used = usage.get(&view.name).copied().unwrap_or_default();
-            entry.insert("memory_mb".into(), mebibytes(used.memory_bytes).into());
-            entry.insert("cpu_percent".into(), percent(used.cpu_time, view.uptime_ms).into());
+        if let Some(usage) = &usage {
+            let (memory, cpu) = usage.get(&view.name).copied().unwrap_or_default();
+            entry.insert("memory_mb".into(), memory.into());
+            entry.insert("cpu_percent".into(), cpu.into());
         }
         entry
     };
@@ -106,9 +107,18 @@ pub(super) fn mebibytes(bytes: u64) -> f64 {
     (bytes as f64 / (1 << 20) as f64 * 10.0).round() / 10.0
 }
 
-/// Processor time as a share of one core over the life of a process.
-fn percent(time: Duration, uptime_ms: u64) -> f64 {
-    (time.as_secs_f64() * 1000.0 / uptime_ms.max(1) as f64 * 1000.0).round() / 10.0
+/// Memory in MiB, and processor time in percent of one core, of those that run.
+async fn usage(api: &Api, views: &[InstanceView]) -> BTreeMap<InstanceName, (f64, f64)> {
+    let used = api.supervisor.usage().await;
+    let uptimes: BTreeMap<_, _> =
+        views.iter().map(|view| (&view.name, Duration::from_millis(view.uptime_ms))).collect();
+    let uptime_of = |name: &InstanceName| uptimes.get(name).copied().unwrap_or_default();
+    let percent = api.samples.percent(clock::instant(), &used, uptime_of);
+    let both = percent.into_iter().map(|(name, cpu)| {
+        let memory = mebibytes(used.get(&name).map_or(0, |used| used.memory_bytes));
+        (name, (memory, cpu))
+    });
+    both.collect()
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ mod query;
 mod serve;
 mod status;
 mod tokens;
+mod usage;
 
 use std::{
     path::PathBuf,
@@ -31,8 +32,11 @@ use tenement_core::config::MetricsDetail;
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
 
-pub use self::serve::{Trust, serve};
 pub(crate) use self::{auth::is_allowed, error::ApiError};
+pub use self::{
+    serve::{Trust, serve},
+    usage::Samples,
+};
 use crate::store::Store;
 
 /// The largest request body.
@@ -47,6 +51,8 @@ pub struct Api {
     pub logs: LogStore,
     /// The tokens.
     pub store: Arc<Store>,
+    /// What was last seen of their usage.
+    pub samples: Arc<Samples>,
     /// Set while the daemon ends.
     pub draining: Arc<AtomicBool>,
     /// What does not change.

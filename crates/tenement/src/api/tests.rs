@@ -84,6 +84,7 @@ impl Fixture {
         let api = Api {
             supervisor: tenement_supervisor::start(deps, Vec::new()),
             logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
+            samples: Arc::default(),
             draining: Arc::default(),
             store,
             about: Arc::new(About {

@@ -1,15 +1,18 @@
 //! What the proxy needs, given by the supervisor and the API.
 
-use std::{io, os::unix::net::UnixStream};
+use std::{io, os::unix::net::UnixStream, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use tenement_core::{name::InstanceName, route::RouteTable, slot::RunId, wake::WakeRefusal};
 use tenement_proxy::{Backend, BoxFuture};
 use tenement_supervisor::Supervisor;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::api::{self, Trust};
+
+/// When to come back to a daemon that is restarted.
+const RESTARTED: Duration = Duration::from_secs(5);
 
 /// Connects the data plane with everything else.
 pub(super) struct Daemon {
@@ -17,12 +20,14 @@ pub(super) struct Daemon {
     router: Router,
     /// The runtime of the control plane; the proxy's threads have their own.
     control: Handle,
+    /// Becomes true when the daemon begins to end.
+    ending: watch::Receiver<bool>,
 }
 
 impl Daemon {
     /// For the current runtime.
-    pub(super) fn new(supervisor: Supervisor, router: Router) -> Self {
-        Self { supervisor, router, control: Handle::current() }
+    pub(super) fn new(supervisor: Supervisor, router: Router, ending: watch::Receiver<bool>) -> Self {
+        Self { supervisor, router, control: Handle::current(), ending }
     }
 }
 
@@ -32,8 +37,18 @@ impl Backend for Daemon {
     }
 
     fn wake(&self, name: InstanceName, failed: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>> {
-        let supervisor = self.supervisor.clone();
-        Box::pin(async move { supervisor.wake(name, failed).await })
+        let (supervisor, mut ending) = (self.supervisor.clone(), self.ending.clone());
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                // Who waits for an instance now would only hold up the end, and be cut off then.
+                _ = ending.wait_for(|&ending| ending) => Err(WakeRefusal::Unavailable {
+                    reason: "tenement is shutting down".into(),
+                    retry_after: RESTARTED,
+                }),
+                woken = supervisor.wake(name, failed) => woken,
+            }
+        })
     }
 
     fn control(&self) -> io::Result<UnixStream> {

@@ -31,6 +31,7 @@ use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
 use tenement_supervisor::Deps;
+use tokio::sync::watch;
 
 use crate::{
     api::{self, About, Api},
@@ -103,7 +104,14 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
     let done = runtime.block_on(async {
         let supervisor = tenement_supervisor::start(deps, records);
-        let api = Api { supervisor, logs, store, draining: Arc::default(), about: Arc::new(about) };
+        let api = Api {
+            supervisor,
+            logs,
+            store,
+            samples: Arc::default(),
+            draining: Arc::default(),
+            about: Arc::new(about),
+        };
         serve(api, bound, admin, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
@@ -122,11 +130,12 @@ async fn serve(
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
-    let backend = backend::Daemon::new(api.supervisor.clone(), router);
+    let (ending, ends) = watch::channel(false);
+    let backend = backend::Daemon::new(api.supervisor.clone(), router, ends);
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     ready::tell(&addresses, config, token.as_deref());
-    stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
+    stop::when_told(signals, &api, ending, running, config.settings.stop_timeout).await;
     Ok(())
 }
 

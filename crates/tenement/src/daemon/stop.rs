@@ -8,7 +8,10 @@
 use std::{io, pin::pin, sync::atomic::Ordering, time::Duration};
 
 use tenement_proxy::Running;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
 use crate::api::Api;
 
@@ -58,11 +61,19 @@ fn ignored(signal: &str) {
     tracing::warn!("{signal} means nothing here");
 }
 
-/// Waits for a signal and ends everything. `grace` is what requests in flight get.
-pub(super) async fn when_told(mut signals: Signals, api: &Api, running: Running, grace: Duration) {
+/// Waits for a signal and ends everything. `ending` answers requests that wait for an
+/// instance; those in flight get `grace`.
+pub(super) async fn when_told(
+    mut signals: Signals,
+    api: &Api,
+    ending: watch::Sender<bool>,
+    running: Running,
+    grace: Duration,
+) {
     signals.end().await;
     tracing::info!("ending: requests in flight have {} s", grace.as_secs());
     api.draining.store(true, Ordering::Relaxed);
+    ending.send_replace(true);
     let hurried = tokio::select! {
         () = running.drain(grace) => false,
         () = signals.end() => true,

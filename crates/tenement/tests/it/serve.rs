@@ -198,6 +198,22 @@ fn a_request_in_flight_is_answered_before_the_end() {
 
 // faults: D2
 #[test]
+fn a_request_that_waits_for_an_instance_is_answered_at_the_end_and_does_not_hold_it_up() {
+    let config = "[settings]\nstop_timeout = 600\n[service.mute]\ncommand = 'sleep 1000'\nstartup_timeout = 600\n\
+        autostart = false\n[instances]\nmute = ['one']";
+    let mut daemon = TestDaemon::start(config);
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| daemon.get("one.mute.localhost", "/"));
+        until("waiting", || daemon.status("mute:one") == "starting");
+        daemon.signal(Signal::TERM);
+        let answer = asked.join().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+    });
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+// faults: D2
+#[test]
 fn a_second_signal_hurries() {
     let config = "[settings]\nstop_timeout = 600\n[service.stubborn]\n\
         command = \"sh -c 'trap : TERM; touch $DATA_DIR/up; while :; do sleep 1; done'\"\nstartup_timeout = 600\n\
