@@ -150,6 +150,7 @@ fn on_demand(table: &mut Table<'_, '_, '_>) -> OnDemand {
         DeValue::Boolean(false) => Ok(OnDemand::Never),
         DeValue::String(word) if word == "known" => Ok(OnDemand::Known),
         DeValue::String(word) if word == "any" => Ok(OnDemand::Any),
+        DeValue::String(word) if word == "false" => Ok(OnDemand::Never),
         _ => Err("must be \"known\", \"any\" or false".to_owned()),
     };
     table.read("on_demand", read).map_or(OnDemand::Known, |found| found.value)

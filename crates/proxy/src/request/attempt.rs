@@ -17,7 +17,7 @@ use tenement_runtime::clock;
 use super::{
     Client, Next,
     answer::Answer,
-    connect::{self, Failed, Reuse},
+    connect::{self, Failed},
     download::Delivered,
     forward::{Broken, forward},
     route::{self, Target},
@@ -125,12 +125,7 @@ impl Request<'_> {
         let thread = Rc::clone(&client.thread);
         let upstream = lease.map(|lease| &**lease.upstream());
         let run = upstream.map(|upstream| upstream.run);
-        let reuse = match self.head.method {
-            _ if self.stale => Reuse::Never,
-            Method::Other => Reuse::Recent,
-            _ => Reuse::Any,
-        };
-        let connected = connect::connect(&thread, upstream, reuse, &mut client.watchdog).await;
+        let connected = connect::connect(&thread, upstream, self.stale, &mut client.watchdog).await;
         let connection = match connected {
             Ok(connection) => connection,
             Err(failed) => return self.unconnected(run, &failed),

@@ -115,6 +115,32 @@ fn a_dead_kept_connection_costs_a_get_nothing() {
     }
 }
 
+/// Serves two connections at a time, as an application with two workers does.
+#[test]
+fn a_kept_connection_does_not_keep_others_out() {
+    let places = Arc::new((std::sync::Mutex::new(2), std::sync::Condvar::new()));
+    let script: Script = Arc::new(move |app| {
+        let (free, freed) = &*places;
+        let mut free_now = freed.wait_while(free.lock().unwrap(), |free| *free == 0).unwrap();
+        *free_now -= 1;
+        drop(free_now);
+        while let Ok((_, _)) = app.request() {
+            app.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+        *free.lock().unwrap() += 1;
+        freed.notify_one();
+        Ok(())
+    });
+    let proxy = Proxy::start(script);
+    let mut clients: Vec<_> = (0..8).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().1, "ok");
+    }
+}
+
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     // faults: P10
