@@ -5,7 +5,7 @@
 //!                                    └── a second signal: at once ──────────┴── a second signal: no grace
 //! ```
 
-use std::{io, pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{future::ready, io, pin::pin, sync::atomic::Ordering, time::Duration};
 
 use tenement_proxy::Running;
 use tokio::{
@@ -61,8 +61,8 @@ fn ignored(signal: &str) {
     tracing::warn!("{signal} means nothing here");
 }
 
-/// Waits for a signal and ends everything. `ending` answers requests that wait for an
-/// instance; those in flight get `grace`.
+/// Waits for a signal and ends everything. `ending` answers requests that wait for an instance; those in flight
+/// get `grace`.
 pub(super) async fn when_told(
     mut signals: Signals,
     api: &Api,
@@ -74,18 +74,21 @@ pub(super) async fn when_told(
     tracing::info!("ending: requests in flight have {} s", grace.as_secs());
     api.draining.store(true, Ordering::Relaxed);
     ending.send_replace(true);
-    let hurried = tokio::select! {
+    let mut hurried = tokio::select! {
         () = running.drain(grace) => false,
         () = signals.end() => true,
     };
-    if hurried {
-        api.supervisor.hurry();
-    }
     let mut shutdown = pin!(api.supervisor.shutdown());
     loop {
         tokio::select! {
+            // In this order: only what was told to end can be hurried.
+            biased;
             () = &mut shutdown => return,
-            () = signals.end() => api.supervisor.hurry(),
+            () = ready(()), if hurried => {
+                hurried = false;
+                api.supervisor.hurry();
+            }
+            () = signals.end() => hurried = true,
         }
     }
 }

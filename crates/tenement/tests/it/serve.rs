@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
@@ -176,10 +176,8 @@ fn what_cannot_start_says_why_in_a_line() {
     }
 }
 
-// faults: D2
-#[test]
-fn a_request_in_flight_is_answered_before_the_end() {
-    let mut daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+/// A request to Alice's instance whose body, `text=late`, is still to come.
+fn half_a_request(daemon: &TestDaemon) -> TcpStream {
     assert!(ok(&daemon.get(ALICE, "/")));
     let mut stream = daemon.connect();
     let head = format!("POST /add HTTP/1.1\r\nHost: {ALICE}\r\nContent-Length: 9\r\n\r\n");
@@ -187,8 +185,16 @@ fn a_request_in_flight_is_answered_before_the_end() {
     let in_flight =
         || daemon.get("localhost", "/metrics").contains("tenement_requests_in_flight{service=\"notes\"} 1");
     until("in flight", in_flight);
+    stream
+}
+
+// faults: D2
+#[test]
+fn a_request_in_flight_is_answered_before_the_end() {
+    let mut daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    let mut stream = half_a_request(&daemon);
     daemon.signal(Signal::TERM);
-    until("draining", || std::net::TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+    until_draining(&daemon);
     stream.write_all(b"text=late").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -212,16 +218,39 @@ fn a_request_that_waits_for_an_instance_is_answered_at_the_end_and_does_not_hold
     assert_eq!(daemon.wait(), Some(0));
 }
 
+/// Lets neither SIGTERM nor a start within any time end it.
+const STUBBORN: &str = "[service.stubborn]\nstartup_timeout = 600\n\
+    command = \"sh -c 'trap : TERM; touch $DATA_DIR/up; while :; do sleep 1; done'\"\n";
+
+fn until_stubborn(daemon: &TestDaemon) {
+    until("it ignores SIGTERM", || daemon.folder.path().join("data/stubborn/one/up").exists());
+}
+
+fn until_draining(daemon: &TestDaemon) {
+    until("draining", || TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+}
+
 // faults: D2
 #[test]
 fn a_second_signal_hurries() {
-    let config = "[settings]\nstop_timeout = 600\n[service.stubborn]\n\
-        command = \"sh -c 'trap : TERM; touch $DATA_DIR/up; while :; do sleep 1; done'\"\nstartup_timeout = 600\n\
-        [instances]\nstubborn = ['one']";
-    let mut daemon = TestDaemon::start(config);
-    until("it ignores SIGTERM", || daemon.folder.path().join("data/stubborn/one/up").exists());
+    let config = format!("[settings]\nstop_timeout = 600\n{STUBBORN}[instances]\nstubborn = ['one']");
+    let mut daemon = TestDaemon::start(&config);
+    until_stubborn(&daemon);
     daemon.signal(Signal::TERM);
-    until("draining", || std::net::TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+    until_draining(&daemon);
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+// faults: D2
+#[test]
+fn a_second_signal_hurries_while_a_request_is_still_in_flight() {
+    let config = notes(&format!("{STUBBORN}[instances]\nstubborn = ['one']\nnotes = ['alice']"));
+    let mut daemon = TestDaemon::start(&config.replace("stop_timeout = 5", "stop_timeout = 600"));
+    until_stubborn(&daemon);
+    let _stream = half_a_request(&daemon);
+    daemon.signal(Signal::TERM);
+    until_draining(&daemon);
     daemon.signal(Signal::INT);
     assert_eq!(daemon.wait(), Some(0));
 }
