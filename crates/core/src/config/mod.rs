@@ -15,6 +15,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use effective::{Effective, effective};
 pub use model::*;
 pub use parse::{Parsed, SOCKET_PATH_MAX, Source, parse, unsupported};
+pub use service::check_variable;
 pub use settings::parse_domain;
 
 #[cfg(test)]

@@ -188,13 +188,21 @@ fn env(table: &mut Table<'_, '_, '_>) -> BTreeMap<String, Template> {
     env
 }
 
-fn variable(key: &str, value: &DeValue<'_>) -> Result<Template, String> {
+/// Whether a variable may be set for an instance, by whatever way it comes.
+///
+/// # Errors
+/// Why not, in words for people.
+pub fn check_variable(key: &str, value: &str) -> Result<(), &'static str> {
     if key.is_empty() || key.contains(['=', '\0']) {
-        return Err("the name of a variable can't be empty and can't hold '=' or NUL".into());
+        return Err("the name of a variable can't be empty and can't hold '=' or NUL");
     }
     if key.starts_with("LD_") {
-        return Err("variables of the dynamic loader are not passed on".into());
+        return Err("variables of the dynamic loader are not passed on");
     }
+    if value.contains('\0') { Err("can't hold a NUL") } else { Ok(()) }
+}
+
+fn variable(key: &str, value: &DeValue<'_>) -> Result<Template, String> {
     let text = match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(digits) if digits.radix() == 10 => digits.as_str().to_owned(),
@@ -202,8 +210,6 @@ fn variable(key: &str, value: &DeValue<'_>) -> Result<Template, String> {
         DeValue::Boolean(value) => value.to_string(),
         other => return Err(format!("must be a text, a number, true or false, not {}", kind(other))),
     };
-    if text.contains('\0') {
-        return Err("can't hold a NUL".into());
-    }
+    check_variable(key, &text)?;
     Template::parse(&text).map_err(|error| error.to_string())
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tenement_core::{
+    config::check_variable,
     name::InstanceName,
     time::WallMillis,
     view::{Health, InstanceView, Status},
@@ -173,12 +174,8 @@ fn variable((key, value): (&String, &Value)) -> Result<(String, String), ApiErro
             )));
         }
     };
-    if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
-        return Err(ApiError::bad_request(format!(
-            "'env.{}' can't be an environment variable",
-            key.escape_debug()
-        )));
-    }
+    check_variable(key, &value)
+        .map_err(|why| ApiError::bad_request(format!("'env.{}': {why}", key.escape_debug())))?;
     Ok((key.clone(), value))
 }
 

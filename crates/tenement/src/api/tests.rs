@@ -170,7 +170,7 @@ async fn without_a_valid_token_there_is_a_401_and_nothing_else() {
     fixture.end().await;
 }
 
-// faults: A6 A7 A9 L4
+// faults: A6 A7 A9 C8 L4
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_in_the_envelope() {
     let fixture = Fixture::new();
@@ -179,6 +179,15 @@ async fn what_is_wrong_is_said_in_the_envelope() {
         ("POST", "/api/instances", r#"{"id":"a"}"#, 400, "bad_request"),
         ("POST", "/api/instances", r#"{"service":"api","id":"../x"}"#, 400, "bad_request"),
         ("POST", "/api/instances", r#"{"service":"api","id":"a","env":[]}"#, 400, "bad_request"),
+        (
+            "POST",
+            "/api/instances",
+            r#"{"service":"api","id":"a","env":{"LD_PRELOAD":"x"}}"#,
+            400,
+            "bad_request",
+        ),
+        ("POST", "/api/instances", r#"{"service":"api","id":"a","env":{"A=B":"x"}}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"service":"api","id":"a","env":{"A":"x\u0000"}}"#, 400, "bad_request"),
         ("POST", "/api/instances", r#"{"service":"none","id":"a"}"#, 404, "not_found"),
         ("GET", "/api/instances/api/none", "", 404, "instance_not_found"),
         ("GET", "/api/instances?limit=-1", "", 400, "bad_request"),
