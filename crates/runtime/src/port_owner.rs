@@ -1,6 +1,6 @@
 //! Who listens on a TCP port: `/proc/net/tcp` names the socket, `/proc/*/fd` its holder. See `proc(5)`.
 
-use std::{fs, io};
+use std::{collections::HashSet, fs};
 
 /// A process that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,41 +20,42 @@ impl std::fmt::Display for Listener {
 /// The process that listens on `port`, as far as this user may see it.
 #[must_use]
 pub fn listener(port: u16) -> Option<Listener> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .into_iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| table.lines().filter_map(|line| listening(line, port)).collect::<Vec<_>>())
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
-    if inodes.is_empty() {
+    let sockets = listening(port);
+    if sockets.is_empty() {
         return None;
     }
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.into_iter().find(|pid| holds(*pid, &inodes).unwrap_or(false)).map(|pid| {
+    pids.into_iter().find(|pid| holds(*pid, &sockets)).map(|pid| {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Listener { pid, name: name.trim().to_owned() }
     })
 }
 
-/// The inode in a line of the table, if it is a listening socket of `port`.
-fn listening(line: &str, port: u16) -> Option<String> {
+/// The sockets that listen on `port`, as the links in `/proc/*/fd` name them.
+pub(crate) fn listening(port: u16) -> HashSet<String> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines());
+    lines.filter_map(|line| inode_of(line, port)).map(|inode| format!("socket:[{inode}]")).collect()
+}
+
+/// Whether a process has one of the sockets open; no, if it can't be seen.
+pub(crate) fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    open.flatten().any(|entry| {
+        fs::read_link(entry.path()).is_ok_and(|link| sockets.contains(link.to_string_lossy().as_ref()))
+    })
+}
+
+/// The inode of a line of the table, if it is a listening socket of `port`.
+fn inode_of(line: &str, port: u16) -> Option<&str> {
     const LISTEN: &str = "0A";
-    let mut columns = line.split_whitespace();
+    let mut columns = line.split_ascii_whitespace();
     let local = columns.nth(1)?;
     let state = columns.nth(1)?;
     let found = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
-    (found == port && state == LISTEN).then(|| columns.nth(5).map(str::to_owned))?
-}
-
-fn holds(pid: u32, inodes: &[String]) -> io::Result<bool> {
-    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let target = fs::read_link(entry?.path()).unwrap_or_default();
-        if target.to_str().is_some_and(|target| inodes.iter().any(|inode| inode == target)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    (found == port && state == LISTEN).then(|| columns.nth(5))?
 }
 
 #[cfg(test)]
@@ -68,5 +69,14 @@ mod tests {
         assert_eq!(listener(port).map(|found| found.pid), Some(std::process::id()));
         drop(socket);
         assert_eq!(listener(port), None);
+    }
+
+    #[test]
+    fn only_a_listening_socket_on_the_port_counts() {
+        let line = "   0: 0100007F:7530 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0";
+        assert_eq!(inode_of(line, 30_000), Some("4711"));
+        assert_eq!(inode_of(line, 30_001), None);
+        assert_eq!(inode_of(&line.replace(" 0A ", " 01 "), 30_000), None);
+        assert_eq!(inode_of("", 1), None);
     }
 }

@@ -9,7 +9,6 @@
 //! way. Timers have a grain of 1 ms; what is faster than that is noticed through inotify.
 
 use std::{
-    collections::HashSet,
     fs, io,
     net::Ipv4Addr,
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
@@ -25,7 +24,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::{event, process::Process};
+use crate::{event, port_owner, process::Process};
 
 const FIRST_TICK: Duration = Duration::from_millis(1);
 const LAST_TICK: Duration = Duration::from_millis(5);
@@ -148,41 +147,8 @@ async fn connect_tcp(process: &Process, port: u16) -> Option<OwnedFd> {
     if owns_listener(process, port) { stream.into_std().ok().map(OwnedFd::from) } else { None }
 }
 
-/// Whether a socket listening on `port` is open in a process of the tree: `proc_net(5)`, `proc_pid_fd(5)`.
+/// Whether a socket listening on `port` is open in a process of the tree.
 fn owns_listener(process: &Process, port: u16) -> bool {
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
-    let listening: HashSet<String> = tables
-        .iter()
-        .flat_map(|table| table.lines().skip(1))
-        .filter_map(|line| inode_of(line, port))
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
-    let open_in = |pid| fs::read_dir(format!("/proc/{pid}/fd"));
-    process.members().into_iter().filter_map(|pid| open_in(pid).ok()).flatten().flatten().any(|entry| {
-        fs::read_link(entry.path()).is_ok_and(|link| listening.contains(link.to_string_lossy().as_ref()))
-    })
-}
-
-/// The inode of a line of `/proc/net/tcp` that listens on `port`.
-fn inode_of(line: &str, port: u16) -> Option<&str> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let local = fields.get(1)?.rsplit_once(':')?.1;
-    let matches = u16::from_str_radix(local, 16) == Ok(port) && *fields.get(3)? == LISTEN;
-    matches.then(|| fields.get(9).copied()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_listening_socket_on_the_port_counts() {
-        let line = "   0: 0100007F:7530 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0";
-        assert_eq!(inode_of(line, 30_000), Some("4711"));
-        assert_eq!(inode_of(line, 30_001), None);
-        assert_eq!(inode_of(&line.replace(" 0A ", " 01 "), 30_000), None);
-        assert_eq!(inode_of("", 1), None);
-    }
+    let sockets = port_owner::listening(port);
+    process.members().into_iter().any(|pid| port_owner::holds(pid, &sockets))
 }

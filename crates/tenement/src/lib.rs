@@ -5,3 +5,4 @@ pub mod daemon;
 mod metrics;
 mod panics;
 pub mod store;
+pub mod token_file;

@@ -1,5 +1,7 @@
 //! What a field's name means to a proxy.
 
+use super::lines::MAX_FIELDS;
+
 /// How the proxy treats a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -90,16 +92,45 @@ pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Fields that `Connection` names: they end at this hop.
+/// What `Connection` says (RFC 9110 section 7.6.1).
 #[derive(Debug, Default)]
-pub(super) struct Nominated<'h>(Vec<&'h [u8]>);
+pub(super) struct Connection<'h> {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// Fields that it names: they end at this hop.
+    nominated: Vec<&'h [u8]>,
+}
 
-impl<'h> Nominated<'h> {
-    pub(super) fn add(&mut self, element: &'h [u8]) {
-        self.0.push(element);
+impl<'h> Connection<'h> {
+    pub(super) fn add(&mut self, value: &'h [u8]) {
+        for element in elements(value) {
+            match element {
+                _ if element.eq_ignore_ascii_case(b"close") => self.close = true,
+                _ if element.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ if element.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                other => self.nominated.push(other),
+            }
+        }
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
+    pub(super) fn ends(&self, name: &str) -> bool {
+        self.nominated.iter().any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// Which fields of a head go on, by their places.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept(u128);
+
+const _: () = assert!(MAX_FIELDS <= u128::BITS as usize);
+
+impl Kept {
+    pub(super) fn add(&mut self, at: usize) {
+        self.0 |= 1 << at;
+    }
+
+    pub(super) fn contains(self, at: usize) -> bool {
+        self.0 & 1 << at != 0
     }
 }

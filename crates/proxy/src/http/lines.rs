@@ -1,8 +1,10 @@
 //! Where a head ends.
 
+use super::Malformed;
+
 /// What is known of a head from the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lines {
+enum Lines {
     /// It goes on.
     Open,
     /// It ends before this offset.
@@ -20,8 +22,21 @@ pub(super) fn is_unpadded(head: &[u8], value: &[u8]) -> bool {
     (before.ends_with(b":") || before.ends_with(b": ")) && rest[value.len()..].starts_with(b"\r\n")
 }
 
+/// Fields of a head at most; what is above this is too many whatever the limit says.
+pub(super) const MAX_FIELDS: usize = 128;
+
+/// The head at the beginning of `bytes`, of at most `max`; `None` while its end is not there.
+pub(super) fn head(bytes: &[u8], max: usize) -> Result<Option<&[u8]>, Malformed> {
+    match scan(bytes) {
+        Lines::Bad => Err(Malformed::bad("a line does not end with CRLF")),
+        Lines::End(end) if end <= max => Ok(Some(&bytes[..end])),
+        Lines::Open if bytes.len() < max => Ok(None),
+        Lines::Open | Lines::End(_) => Err(Malformed { status: 431, why: "the head is too large" }),
+    }
+}
+
 /// Looks for the empty line. A bare CR in a whole head is left to the parser of the fields.
-pub(super) fn scan(bytes: &[u8]) -> Lines {
+fn scan(bytes: &[u8]) -> Lines {
     let mut line = 0;
     for at in memchr::memchr_iter(b'\n', bytes) {
         if at == line || bytes[at - 1] != b'\r' {

@@ -44,6 +44,20 @@ impl Version {
     }
 }
 
+/// Writes the fields that go on, but for those that `connection` ends here.
+fn write_kept(
+    fields: &[httparse::Header<'_>],
+    kept: field::Kept,
+    connection: &field::Connection<'_>,
+    out: &mut Vec<u8>,
+) {
+    for (at, field) in fields.iter().enumerate() {
+        if kept.contains(at) && !connection.ends(field.name) {
+            write_field(field.name, field.value, out);
+        }
+    }
+}
+
 /// Writes one field.
 fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());

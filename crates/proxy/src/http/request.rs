@@ -4,16 +4,12 @@ use std::mem::MaybeUninit;
 
 use super::{
     Malformed, Version,
-    field::{Field, Nominated, elements},
+    field::{Connection, Field, Kept},
     framing::{Body, Framing},
-    host,
-    lines::{self, Lines},
+    host, lines,
     peer::{Peer, Said},
 };
 use crate::config::Limits;
-
-/// More than the limit can ever be set to; what is above it is too many in any case.
-const MAX_HEADERS: usize = 128;
 
 /// What matters of a method (RFC 9110 section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +64,15 @@ impl RequestHead {
         limits: &Limits,
         out: &mut Vec<u8>,
     ) -> Result<Option<Self>, Malformed> {
-        let head = match lines::scan(bytes) {
-            Lines::Bad => return Err(Malformed::bad("a line does not end with CRLF")),
-            Lines::End(end) if end <= limits.head_bytes => &bytes[..end],
-            Lines::Open if bytes.len() < limits.head_bytes => return too_long_already(bytes, limits),
-            Lines::Open | Lines::End(_) => return Err(TOO_LARGE),
+        let Some(head) = lines::head(bytes, limits.head_bytes)? else {
+            return too_long_already(bytes, limits);
         };
-        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut storage = [const { MaybeUninit::uninit() }; lines::MAX_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, &mut storage) {
             Ok(httparse::Status::Complete(length)) if length == head.len() => {}
             Ok(_) => return Err(Malformed::bad("the head is malformed")),
-            Err(error) => return Err(refusal(error)),
+            Err(error) => return Err(refusal(head, error)),
         }
         if request.headers.len() > limits.headers {
             return Err(Malformed { status: 431, why: "too many header fields" });
@@ -89,8 +82,6 @@ impl RequestHead {
     }
 }
 
-const TOO_LARGE: Malformed = Malformed { status: 431, why: "the head is too large" };
-
 fn too_long_already(bytes: &[u8], limits: &Limits) -> Result<Option<RequestHead>, Malformed> {
     let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     if line > limits.target_bytes + 64 {
@@ -99,12 +90,22 @@ fn too_long_already(bytes: &[u8], limits: &Limits) -> Result<Option<RequestHead>
     Ok(None)
 }
 
-fn refusal(error: httparse::Error) -> Malformed {
+fn refusal(head: &[u8], error: httparse::Error) -> Malformed {
     match error {
         httparse::Error::TooManyHeaders => Malformed { status: 431, why: "too many header fields" },
-        httparse::Error::Version => Malformed { status: 505, why: "only HTTP/1.0 and HTTP/1.1 are spoken" },
+        httparse::Error::Version if names_a_version(head) => {
+            Malformed { status: 505, why: "only HTTP/1.0 and HTTP/1.1 are spoken" }
+        }
         _ => Malformed::bad("the head is malformed"),
     }
+}
+
+/// Whether the request line is well formed but for the version, which is not one of ours.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ').skip(2);
+    let (version, None) = (words.next().unwrap_or_default(), words.next()) else { return false };
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
 /// The target in origin form, and the authority that it names itself.
@@ -133,17 +134,16 @@ fn split_target<'h>(method: &str, target: &'h str) -> Result<(&'h str, Option<&'
 struct Found<'h> {
     host: Option<&'h [u8]>,
     framing: Framing,
-    nominated: Nominated<'h>,
+    connection: Connection<'h>,
+    kept: Kept,
     said: Said<'h>,
-    close: bool,
-    upgrade_named: bool,
     websocket: bool,
     expects: bool,
 }
 
 fn collect<'h>(head: &[u8], headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed> {
     let mut found = Found::default();
-    for header in headers {
+    for (at, header) in headers.iter().enumerate() {
         let value = header.value;
         if !value.is_ascii() {
             return Err(Malformed::bad("a header field has bytes outside of ASCII"));
@@ -163,21 +163,13 @@ fn collect<'h>(head: &[u8], headers: &[httparse::Header<'h>]) -> Result<Found<'h
             Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => found.expects = true,
             Field::Expect => return Err(Malformed { status: 417, why: "Expect other than 100-continue" }),
             Field::Upgrade => found.websocket = value.eq_ignore_ascii_case(b"websocket"),
-            Field::Connection => {
-                for element in elements(value) {
-                    match element {
-                        _ if element.eq_ignore_ascii_case(b"close") => found.close = true,
-                        _ if element.eq_ignore_ascii_case(b"upgrade") => found.upgrade_named = true,
-                        _ if element.eq_ignore_ascii_case(b"keep-alive") => {}
-                        other => found.nominated.add(other),
-                    }
-                }
-            }
+            Field::Connection => found.connection.add(value),
             Field::XForwardedFor => found.said.x_for.push(value),
             Field::XForwardedProto => found.said.x_proto = Some(value),
             Field::XForwardedHost => found.said.x_host = Some(value),
             Field::Forwarded => found.said.forwarded.push(value),
-            Field::EndToEnd | Field::HopByHop | Field::Forged => {}
+            Field::EndToEnd => found.kept.add(at),
+            Field::HopByHop | Field::Forged => {}
         }
     }
     Ok(found)
@@ -205,7 +197,7 @@ fn write(
         // RFC 9110 section 9.3.1: without meaning, and known from request smuggling.
         return Err(Malformed::bad("a GET or HEAD with a body"));
     }
-    let upgrade = found.upgrade_named
+    let upgrade = found.connection.upgrade
         && found.websocket
         && method == Method::Get
         && version == Version::Http11
@@ -218,11 +210,7 @@ fn write(
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     out.extend_from_slice(authority);
     out.extend_from_slice(b"\r\n");
-    for header in request.headers.iter() {
-        if Field::of(header.name) == Field::EndToEnd && !found.nominated.contains(header.name) {
-            super::write_field(header.name, header.value, out);
-        }
-    }
+    super::write_kept(request.headers, found.kept, &found.connection, out);
     peer.write(&found.said, authority, out);
     if expects {
         out.extend_from_slice(b"Expect: 100-continue\r\n");
@@ -232,7 +220,7 @@ fn write(
     }
     super::write_framing(body, found.framing.length(), out);
     out.extend_from_slice(b"\r\n");
-    let keep_alive = version == Version::Http11 && !found.close;
+    let keep_alive = version == Version::Http11 && !found.connection.close;
     Ok(RequestHead { method, version, body, host, keep_alive, upgrade, expects, bytes: head.len() })
 }
 

@@ -4,14 +4,12 @@ use std::mem::MaybeUninit;
 
 use super::{
     Malformed, Version,
-    field::{Field, Nominated, elements},
+    field::{Connection, Field, Kept},
     framing::{Body, Framing},
-    lines::{self, Lines},
+    lines,
     request::{Method, RequestHead},
 };
 use crate::config::Limits;
-
-const MAX_HEADERS: usize = 128;
 
 /// A response that was understood.
 #[derive(Debug)]
@@ -44,13 +42,8 @@ impl ResponseHead {
         shape: ResponseShape,
         out: &mut Vec<u8>,
     ) -> Result<Option<Self>, Malformed> {
-        let head = match lines::scan(bytes) {
-            Lines::Bad => return Err(Malformed::bad("a line does not end with CRLF")),
-            Lines::End(end) if end <= limits.head_bytes => &bytes[..end],
-            Lines::Open if bytes.len() < limits.head_bytes => return Ok(None),
-            Lines::Open | Lines::End(_) => return Err(Malformed::bad("the head is too large")),
-        };
-        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let Some(head) = lines::head(bytes, limits.head_bytes)? else { return Ok(None) };
+        let mut storage = [const { MaybeUninit::uninit() }; lines::MAX_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, head, &mut storage) {
@@ -69,29 +62,21 @@ impl ResponseHead {
 #[derive(Default)]
 struct Found<'h> {
     framing: Framing,
-    nominated: Nominated<'h>,
-    close: bool,
-    keep_alive: bool,
+    connection: Connection<'h>,
+    kept: Kept,
     websocket: bool,
 }
 
 fn collect<'h>(headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed> {
     let mut found = Found::default();
-    for header in headers {
+    for (at, header) in headers.iter().enumerate() {
         match Field::of(header.name) {
             Field::ContentLength => found.framing.content_length(header.value)?,
             Field::TransferEncoding => found.framing.transfer_encoding(header.value)?,
             Field::Upgrade => found.websocket = header.value.eq_ignore_ascii_case(b"websocket"),
-            Field::Connection => {
-                for element in elements(header.value) {
-                    match element {
-                        _ if element.eq_ignore_ascii_case(b"close") => found.close = true,
-                        _ if element.eq_ignore_ascii_case(b"keep-alive") => found.keep_alive = true,
-                        _ if element.eq_ignore_ascii_case(b"upgrade") => {}
-                        other => found.nominated.add(other),
-                    }
-                }
-            }
+            Field::Connection => found.connection.add(header.value),
+            // What would be a client's to say or the proxy's own has no meaning in an answer.
+            Field::EndToEnd | Field::Expect | Field::Host | Field::Forged => found.kept.add(at),
             _ => {}
         }
     }
@@ -118,7 +103,8 @@ fn write(
     }
     let bodiless = status < 200 || status == 204 || status == 304 || request.method == Method::Head;
     let body = if bodiless { Body::None } else { framed.unwrap_or(Body::UntilClose) };
-    let persistent = if version == Version::Http11 { !found.close } else { found.keep_alive };
+    let persistent =
+        if version == Version::Http11 { !found.connection.close } else { found.connection.keep_alive };
     let keep_alive = persistent && body != Body::UntilClose;
 
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -126,13 +112,7 @@ fn write(
     out.push(b' ');
     out.extend_from_slice(response.reason.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    for header in response.headers.iter() {
-        let field = Field::of(header.name);
-        let own = matches!(field, Field::EndToEnd | Field::Expect | Field::Host | Field::Forged);
-        if own && !found.nominated.contains(header.name) {
-            super::write_field(header.name, header.value, out);
-        }
-    }
+    super::write_kept(response.headers, found.kept, &found.connection, out);
     if switches {
         out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: websocket\r\n");
     } else if status >= 200 {

@@ -49,12 +49,11 @@ fn a_head_has_its_time_however_it_trickles() {
         use std::io::Write;
         // Each byte in time, all of them never.
         while trickle.write_all(b"G").is_ok() {
-            std::thread::yield_now();
             std::thread::sleep(Duration::from_millis(20));
         }
     });
     let answer = client.rest();
-    assert!(answer.starts_with("HTTP/1.1 408 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     sender.join().unwrap();
     proxy.assert_still_works();
 }

@@ -112,7 +112,7 @@ impl Fixture {
                 "{name} never {what}: {:?}",
                 self.view(name).await
             );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     }
 

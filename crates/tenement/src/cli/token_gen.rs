@@ -1,14 +1,8 @@
 //! `ten token-gen`.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
-
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::{Value, json};
+use tenement::token_file;
 use tenement_core::name::ServiceName;
 
 use super::{Failure, Global, client, client::Client, instance, output, print, print_json};
@@ -43,13 +37,13 @@ pub(super) struct TokenGen {
 impl TokenGen {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let body = self.body()?;
-        let place = if self.save { Some(client::data_dir(global)?.join("api_token")) } else { None };
+        let place = if self.save { Some(client::data_dir(global)?.join(token_file::NAME)) } else { None };
         let answer = Client::new(global)?.post("/api/tokens", &body, None)?;
         let token = answer["token"].as_str().unwrap_or_default();
         // It exists only here: whatever fails, both are tried.
         let printed = if global.json { print_json(&answer) } else { print(token) };
         let saved = place.as_deref().map_or(Ok(()), |path| {
-            save(path, token).map_err(|error| {
+            token_file::save(path, token).map_err(|error| {
                 Failure::general(format!("can't save the token as '{}': {error}", path.display()))
             })
         });
@@ -83,18 +77,4 @@ impl TokenGen {
         }
         Ok(body)
     }
-}
-
-/// Replaces the file whole or not at all; nobody else could ever read it.
-fn save(path: &Path, token: &str) -> io::Result<()> {
-    let fresh = path.with_extension("saving");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }

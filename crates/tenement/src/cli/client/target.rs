@@ -52,7 +52,7 @@ impl Target {
         let authority = authority(url)?;
         let token = match &global.token {
             Some(token) => Some(token.trim().to_owned()),
-            None => saved_token(&data_dir(global)?.join("api_token"))?,
+            None => saved_token(&data_dir(global)?.join(tenement::token_file::NAME))?,
         };
         Ok(Self::Remote { authority, token })
     }
