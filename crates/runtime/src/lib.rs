@@ -7,5 +7,6 @@ pub mod output;
 pub mod port_owner;
 pub mod ports;
 pub mod process;
+mod pulse;
 pub mod readiness;
 pub mod socket;

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   inotify on the socket's folder ─┐
-//!   a tick, 1 ms growing to 5 ms ───┴─► connect ─► does the listener belong to the process? ─► ready
+//!   a tick, growing to 5 ms ────────┴─► connect ─► does the listener belong to the process? ─► ready
 //! ```
 //!
 //! The folder is watched only while an instance starts, so the number of watches is that of the starts under
-//! way. Timers have a grain of 1 ms; what is faster than that is noticed through inotify.
+//! way. A socket that appears is bound but does not listen yet: listen(2) follows within microseconds, and
+//! nothing tells when. Trying again at once would take the processor from the application that is about to
+//! call it; so the tick starts anew, much finer.
 
 use std::{
     fs, io,
@@ -21,15 +23,16 @@ use rustix::fs::inotify;
 use tenement_core::slot::Address;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
 };
 
-use crate::{event, port_owner, process::Process};
+use crate::{event, port_owner, process::Process, pulse::Pulse, socket};
 
-const FIRST_TICK: Duration = Duration::from_millis(1);
+/// Before the first look at the port.
+const FIRST_TICK: Duration = Duration::from_micros(200);
 const LAST_TICK: Duration = Duration::from_millis(5);
-/// Tries without a pause after the socket appeared: `listen(2)` follows `bind(2)` within microseconds.
-const EAGER_TRIES: u32 = 128;
+/// After the socket appeared.
+const LISTEN_TICK: Duration = Duration::from_micros(25);
 
 /// Queues that are not in use.
 const KEPT: usize = 64;
@@ -101,45 +104,42 @@ impl Watch {
     /// Returns when the process accepts on `socket` or on `port` of 127.0.0.1, which came first, and the
     /// connection that shows it. Does not end by itself: race it against the process's exit and a deadline.
     pub async fn ready(&self, process: &Process, socket: &Path, port: u16) -> (Address, OwnedFd) {
+        let pulse = Pulse::new();
         let mut tick = FIRST_TICK;
-        let mut eager = 0;
         loop {
-            if let Some(connection) = connect_unix(process, socket).await {
+            tokio::select! {
+                () = self.changed() => tick = LISTEN_TICK,
+                () = pulse.pause(tick) => tick = (tick * 2).min(LAST_TICK),
+            }
+            if let Some(connection) = connect_unix(process, socket) {
                 return (Address::Unix(socket.to_owned()), connection);
+            }
+            if tick < FIRST_TICK {
+                continue;
             }
             if let Some(connection) = connect_tcp(process, port).await {
                 // An app that listens on both was between the two a moment ago; its socket is the cheaper way.
-                return match connect_unix(process, socket).await {
+                return match connect_unix(process, socket) {
                     Some(connection) => (Address::Unix(socket.to_owned()), connection),
                     None => (Address::Tcp(port), connection),
                 };
-            }
-            if eager > 0 {
-                eager -= 1;
-                tokio::task::yield_now().await;
-                continue;
-            }
-            tokio::select! {
-                () = self.changed() => (eager, tick) = (EAGER_TRIES, FIRST_TICK),
-                () = tokio::time::sleep(tick) => tick = (tick * 2).min(LAST_TICK),
             }
         }
     }
 }
 
-async fn connect_unix(process: &Process, socket: &Path) -> Option<OwnedFd> {
+fn connect_unix(process: &Process, path: &Path) -> Option<OwnedFd> {
     // A link could lead to another instance's socket, or to the daemon's own.
-    if !fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket()) {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         return None;
     }
-    let stream = UnixStream::connect(socket).await.ok()?;
-    let listener =
-        stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
-    let own = listener.is_some_and(|pid| process.owns(pid));
-    if !own {
-        tracing::warn!(socket = %socket.display(), ?listener, "somebody else listens on the instance's socket");
+    let stream = socket::connect(path).ok()?;
+    let listener = socket::listener_pid(&stream);
+    if listener.is_some_and(|pid| process.owns(pid)) {
+        return Some(stream.into());
     }
-    if own { stream.into_std().ok().map(OwnedFd::from) } else { None }
+    tracing::warn!(socket = %path.display(), ?listener, "somebody else listens on the instance's socket");
+    None
 }
 
 async fn connect_tcp(process: &Process, port: u16) -> Option<OwnedFd> {

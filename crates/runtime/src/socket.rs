@@ -4,8 +4,9 @@
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, SocketAddrV4, TcpStream},
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd, OwnedFd},
         unix::fs::FileTypeExt,
         unix::net::{UnixListener, UnixStream},
     },
@@ -63,6 +64,42 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// Begins to connect to a port of 127.0.0.1 without waiting; the stream is non-blocking, and refuses to send until
+/// it is connected.
+///
+/// # Errors
+/// As `connect(2)`, as far as it is known at once.
+pub fn connect_port(port: u16) -> io::Result<TcpStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The process that called listen(2) on the other end's socket: `SO_PEERCRED` in unix(7). None when this process
+/// has no number for it, as for one in another pid namespace.
+pub(crate) fn listener_pid(stream: &UnixStream) -> Option<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = libc::socklen_t::try_from(size_of_val(&peer)).ok()?;
+    // SAFETY: the descriptor is open while `stream` is borrowed, and the kernel writes at most `size` bytes to
+    // `peer`, which has as many and takes any bit pattern.
+    let asked = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    if asked != 0 {
+        return None;
+    }
+    u32::try_from(peer.pid).ok().filter(|&pid| pid != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +108,15 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tenement-socket-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         folder
+    }
+
+    #[test]
+    fn a_connection_tells_who_listens() {
+        let folder = folder("peer");
+        let _listener = listen(&folder.join("a.sock")).unwrap();
+        let connection = connect(&folder.join("a.sock")).unwrap();
+        assert_eq!(listener_pid(&connection), Some(std::process::id()));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     // faults: I3

@@ -1,22 +1,23 @@
 //! One health check: a connection of its own, one request, judged by the status line alone.
+//!
+//! ```text
+//!   ask ─► Exchange ──advance──► verdict
+//!             └─ not yet ─► wait, until the timeout
+//! ```
 
 use std::{
     io::{self, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
     time::Duration,
 };
 
 use tenement_core::slot::Address;
 use tenement_runtime::socket;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
-    task::JoinSet,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longer status lines are not read.
 const STATUS_LINE_MAX: usize = 64;
-/// When the answers to many checks are collected.
-const COLLECT: Duration = Duration::from_millis(10);
 
 /// Why a check failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub(crate) enum CheckError {
     NotHttp,
 }
 
+/// What a check found: `Ok` for a 2xx.
+pub(crate) type Verdict = Result<(), CheckError>;
+
 /// What to ask, and of whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -43,105 +47,126 @@ pub(crate) struct Question {
     pub(crate) timeout: Duration,
 }
 
-/// Asks once; `Ok` for a 2xx. Redirects are not followed, the body is not read.
-pub(crate) async fn check(question: &Question) -> Result<(), CheckError> {
-    Asked::of(question)?.wait(question.timeout).await
-}
-
-/// Asks many at once. An idle daemon with hundreds of instances does little else than checking them, and most of
-/// what a check costs is being woken for its answer; so the answers are collected together, and only those that
-/// take longer are waited for one by one.
-pub(crate) async fn check_all<K: Send + 'static>(
-    questions: Vec<(K, Question)>,
-    mut tell: impl FnMut(K, Result<(), CheckError>),
-) {
-    let asked: Vec<_> =
-        questions.into_iter().map(|(key, question)| (key, Asked::of(&question), question.timeout)).collect();
-    tokio::time::sleep(COLLECT).await;
-    let mut slow = JoinSet::new();
-    for (key, asked, timeout) in asked {
-        match asked.map(Asked::collect) {
-            Ok(Collected::Verdict(verdict)) => tell(key, verdict),
-            Ok(Collected::Pending(asked)) => {
-                drop(slow.spawn(async move { (key, asked.wait(timeout).await) }))
-            }
-            Err(error) => tell(key, Err(error)),
-        }
-    }
-    while let Some(done) = slow.join_next().await {
-        if let Ok((key, verdict)) = done {
-            tell(key, verdict);
-        }
-    }
+/// Asks once. Redirects are not followed, the body is not read.
+pub(crate) async fn check(question: &Question) -> Verdict {
+    Exchange::begin(question)?.wait(question.timeout).await
 }
 
 /// A question that was asked, as far as that goes without waiting.
-struct Asked {
-    pending: Pending,
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    stream: Stream,
     request: String,
-    line: StatusLine,
+    sent: usize,
+    answer: StatusLine,
+    timeout: Duration,
 }
 
-enum Collected {
-    Verdict(Result<(), CheckError>),
-    Pending(Asked),
-}
-
-impl Asked {
-    fn of(question: &Question) -> Result<Self, CheckError> {
-        let Question { address, host, path, .. } = question;
+impl Exchange {
+    pub(crate) fn begin(question: &Question) -> Result<Self, CheckError> {
+        let Question { address, host, path, timeout } = question;
+        let stream = match address {
+            Address::Unix(path) => socket::connect(path).map(Stream::Unix),
+            Address::Tcp(port) => socket::connect_port(*port).map(Stream::Tcp),
+        };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tenement-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         );
-        let pending = match address {
-            Address::Unix(socket) => {
-                // A Unix socket connects and takes a short request at once or not at all.
-                let mut stream = socket::connect(socket).map_err(CheckError::Connect)?;
-                stream.write_all(request.as_bytes()).map_err(CheckError::Broken)?;
-                Pending::Unix(stream)
-            }
-            Address::Tcp(port) => Pending::Tcp(*port),
+        let mut begun = Self {
+            stream: stream.map_err(CheckError::Connect)?,
+            request,
+            sent: 0,
+            answer: StatusLine::default(),
+            timeout: *timeout,
         };
-        Ok(Self { pending, request, line: StatusLine::default() })
+        begun.send()?;
+        Ok(begun)
     }
 
-    /// Takes the answer if it is there.
-    fn collect(mut self) -> Collected {
-        let Pending::Unix(stream) = &mut self.pending else { return Collected::Pending(self) };
-        match stream.read(self.line.room()) {
-            Ok(read) => self.line.add(read),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Collected::Verdict(Err(CheckError::Broken(error))),
+    /// How long the answer may take, from the beginning.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Goes on without waiting; there is a verdict once the status line is there or nothing more can come.
+    pub(crate) fn advance(&mut self) -> Option<Verdict> {
+        let whole = self.send().and_then(|()| self.receive());
+        whole.map_or_else(|error| Some(Err(error)), |whole| whole.then(|| self.answer.verdict()))
+    }
+
+    fn send(&mut self) -> Result<(), CheckError> {
+        while self.sent < self.request.len() {
+            match self.stream.write(&self.request.as_bytes()[self.sent..]) {
+                Ok(sent) => self.sent += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(self.unsendable(error)),
+            }
         }
-        if self.line.is_whole() { Collected::Verdict(self.line.verdict()) } else { Collected::Pending(self) }
+        Ok(())
     }
 
-    async fn wait(self, timeout: Duration) -> Result<(), CheckError> {
-        let Self { pending, request, line } = self;
-        let answer = async {
-            match pending {
-                Pending::Unix(stream) => {
-                    line.read(UnixStream::from_std(stream).map_err(CheckError::Broken)?).await
-                }
-                Pending::Tcp(port) => {
-                    let stream = TcpStream::connect(("127.0.0.1", port)).await;
-                    let mut stream = stream.map_err(CheckError::Connect)?;
-                    stream.write_all(request.as_bytes()).await.map_err(CheckError::Broken)?;
-                    line.read(stream).await
-                }
+    /// A connection to a port is still being made when its first bytes are to be sent.
+    fn unsendable(&self, error: io::Error) -> CheckError {
+        if self.sent == 0 { CheckError::Connect(error) } else { CheckError::Broken(error) }
+    }
+
+    /// Whether all that is looked at is there.
+    fn receive(&mut self) -> Result<bool, CheckError> {
+        while self.sent > 0 && !self.answer.is_whole() {
+            match self.stream.read(self.answer.room()) {
+                Ok(read) => self.answer.add(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(CheckError::Broken(error)),
             }
-        };
-        tokio::time::timeout(timeout, answer).await.unwrap_or(Err(CheckError::Timeout(timeout)))
+        }
+        Ok(self.answer.is_whole())
+    }
+
+    /// Waits for the verdict, at most for what is left of the timeout.
+    pub(crate) async fn wait(self, left: Duration) -> Verdict {
+        let timeout = self.timeout;
+        tokio::time::timeout(left, self.waited()).await.unwrap_or(Err(CheckError::Timeout(timeout)))
+    }
+
+    async fn waited(self) -> Verdict {
+        let Self { stream, request, sent, answer, .. } = self;
+        let unsent = &request.as_bytes()[sent..];
+        match stream {
+            Stream::Unix(stream) => {
+                let stream = tokio::net::UnixStream::from_std(stream).map_err(CheckError::Broken)?;
+                rest(stream, unsent, answer).await
+            }
+            Stream::Tcp(stream) => {
+                let stream = tokio::net::TcpStream::from_std(stream).map_err(CheckError::Broken)?;
+                if sent == 0 {
+                    // Only now it is known whether there is a connection.
+                    stream.writable().await.map_err(CheckError::Connect)?;
+                    stream
+                        .take_error()
+                        .map_err(CheckError::Connect)?
+                        .map_or(Ok(()), |e| Err(CheckError::Connect(e)))?;
+                }
+                rest(stream, unsent, answer).await
+            }
+        }
     }
 }
 
-/// An exchange that has to be waited for.
-enum Pending {
-    Unix(std::os::unix::net::UnixStream),
-    Tcp(u16),
+async fn rest(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    unsent: &[u8],
+    mut answer: StatusLine,
+) -> Verdict {
+    stream.write_all(unsent).await.map_err(CheckError::Broken)?;
+    while !answer.is_whole() {
+        let read = stream.read(answer.room()).await.map_err(CheckError::Broken)?;
+        answer.add(read);
+    }
+    answer.verdict()
 }
 
 /// What has come of a status line.
+#[derive(Debug)]
 struct StatusLine {
     bytes: [u8; STATUS_LINE_MAX],
     length: usize,
@@ -168,18 +193,33 @@ impl StatusLine {
         self.ended || self.length == self.bytes.len() || self.bytes[..self.length].contains(&b'\n')
     }
 
-    async fn read(mut self, mut stream: impl AsyncRead + Unpin) -> Result<(), CheckError> {
-        while !self.is_whole() {
-            let read = stream.read(self.room()).await.map_err(CheckError::Broken)?;
-            self.add(read);
-        }
-        self.verdict()
-    }
-
-    fn verdict(&self) -> Result<(), CheckError> {
+    fn verdict(&self) -> Verdict {
         match status_of(&self.bytes[..self.length]).ok_or(CheckError::NotHttp)? {
             200..=299 => Ok(()),
             status => Err(CheckError::Status(status)),
+        }
+    }
+}
+
+/// A connection that does not block.
+#[derive(Debug)]
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(bytes),
+            Self::Tcp(stream) => stream.read(bytes),
         }
     }
 }
@@ -193,15 +233,4 @@ fn status_of(line: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_status_line_counts() {
-        assert_eq!(status_of(b"HTTP/1.1 204 No Content\r\n"), Some(204));
-        assert_eq!(status_of(b"HTTP/1.0 500\r\n"), Some(500));
-        for bad in ["", "HTTP/1.1 20", "HTTP/2 200 ", "HTTP/1.1 2000 ", "HTTP/1.1 2x0 ", "200 OK"] {
-            assert_eq!(status_of(bad.as_bytes()), None, "{bad}");
-        }
-    }
-}
+mod tests;

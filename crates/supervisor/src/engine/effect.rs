@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{CommandError, Desired, Record, StopMode},
-    check::{Question, check_all},
+    check::Question,
     launch::{Order, erase},
 };
 
@@ -126,20 +126,7 @@ impl Engine {
             path: path.clone(),
             timeout: entry.slot.service().health_timeout,
         };
-        self.due_checks.push(((name.clone(), run), question));
-    }
-
-    /// Does the checks that became due together.
-    pub(super) fn do_checks(&mut self) {
-        if self.due_checks.is_empty() {
-            return;
-        }
-        let questions = std::mem::take(&mut self.due_checks);
-        let messages = self.messages.clone();
-        self.tasks.spawn(check_all(questions, move |(name, run), verdict| {
-            let failure = verdict.err().map(|error| error.to_string());
-            let _ = messages.send(Message::News(name, News::Event(Event::Checked { run, failure })));
-        }));
+        self.rounds.add((name.clone(), run), question);
     }
 
     /// What follows from where an instance has arrived.

@@ -9,6 +9,7 @@
 //! No lock is held and nothing is awaited while a message is handled.
 
 mod boot;
+mod checks;
 mod command;
 mod effect;
 mod entry;
@@ -42,16 +43,12 @@ use tokio::{
 };
 
 pub(crate) use self::message::{Command, Message, News};
-use self::{entry::Entry, permits::Permits, timers::Timers};
+use self::{checks::Rounds, entry::Entry, permits::Permits, timers::Timers};
 use crate::{
     api::{Output, Record, Registry, Totals},
-    check::Question,
     handle::Supervisor,
     launch::Launcher,
 };
-
-/// Moments in which the checks of one interval are done.
-const CHECK_SLOTS: u64 = 64;
 
 /// What the loop works with.
 pub struct Deps {
@@ -85,7 +82,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         entries: BTreeMap::new(),
         timers: Timers::default(),
         agenda: VecDeque::new(),
-        due_checks: Vec::new(),
+        rounds: Rounds::default(),
         tasks: JoinSet::new(),
         totals: Totals::default(),
         created: 0,
@@ -120,8 +117,7 @@ struct Engine {
     timers: Timers,
     /// Events that follow from what is being handled.
     agenda: VecDeque<(InstanceName, Event)>,
-    /// Checks to be done when what is at hand has been worked off.
-    due_checks: Vec<((InstanceName, RunId), Question)>,
+    rounds: Rounds,
     tasks: JoinSet<()>,
     totals: Totals,
     /// Entries made so far: each numbers its runs from a place of its own.
@@ -136,7 +132,7 @@ impl Engine {
         let mut set_for = None;
         loop {
             self.guarded(Self::settle);
-            let next = self.timers.next();
+            let next = self.timers.next().into_iter().chain(self.rounds.next()).min();
             if next != set_for
                 && let Some(at) = next
             {
@@ -200,6 +196,7 @@ impl Engine {
     /// Rings what is due, hands out permits, and works off what follows, until nothing follows any more.
     fn settle(&mut self) {
         let now = clock::now();
+        self.collect(now);
         loop {
             if let Some((name, event)) = self.agenda.pop_front() {
                 self.step(&name, event);
@@ -214,7 +211,7 @@ impl Engine {
                 break;
             }
         }
-        self.do_checks();
+        self.ask(now);
         self.finish_shutdown();
     }
 
@@ -279,15 +276,9 @@ impl Engine {
         RunId(self.created << 32)
     }
 
-    /// Checks keep their spread, in slots of an interval: with many instances a few at a time cost much less
-    /// than as many by themselves, and still no more than 1 in [`CHECK_SLOTS`] is checked at once.
-    fn check_slot(&self, at: Millis) -> Millis {
-        let slot = (self.config.settings.health_check_interval.as_millis() as u64 / CHECK_SLOTS).max(1);
-        Millis(at.0.next_multiple_of(slot))
-    }
-
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
-        let at = if timer == Timer::Check { self.check_slot(at) } else { at };
+        let interval = self.config.settings.health_check_interval;
+        let at = if timer == Timer::Check { checks::slot(at, interval) } else { at };
         self.timers.set(timers::Alarm { at, timer, generation, name: name.clone() });
     }
 }

@@ -1,0 +1,116 @@
+//! Health checks in rounds: those that become due together are asked together, and answered together.
+//!
+//! ```text
+//!   due ──► asked ──COLLECT──► verdict
+//!                      └─ not yet ─► a task that waits for this one alone
+//! ```
+//!
+//! An idle daemon with hundreds of instances does little else than checking them, and most of what a check costs
+//! is being woken: for its time, and for its answer. So both happen for many at once.
+
+use std::time::Duration;
+
+use tenement_core::{lifecycle::Event, name::InstanceName, slot::RunId, time::Millis};
+use tenement_runtime::clock;
+
+use super::{
+    Engine,
+    message::{Message, News},
+};
+use crate::check::{CheckError, Exchange, Question, Verdict};
+
+/// Moments in which the checks of one interval are done.
+const SLOTS: u64 = 32;
+/// When the answers of a round are collected.
+const COLLECT: Duration = Duration::from_millis(10);
+
+/// The run that is checked.
+type Key = (InstanceName, RunId);
+
+/// What is to be asked and what was asked.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    due: Vec<(Key, Question)>,
+    asked: Vec<(Key, Result<Exchange, CheckError>)>,
+    collect_at: Option<Millis>,
+}
+
+impl Rounds {
+    pub(super) fn add(&mut self, key: Key, question: Question) {
+        self.due.push((key, question));
+    }
+
+    /// When answers are to be looked at.
+    pub(super) fn next(&self) -> Option<Millis> {
+        self.collect_at
+    }
+}
+
+/// The moment of its interval in which a check that would be due at `at` is done: with many instances a few at a
+/// time cost much less than as many by themselves, and still no more than 1 in [`SLOTS`] is checked at once.
+pub(super) fn slot(at: Millis, interval: Duration) -> Millis {
+    let length = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX) / SLOTS;
+    Millis(at.0.next_multiple_of(length.max(1)))
+}
+
+impl Engine {
+    /// Asks what became due.
+    pub(super) fn ask(&mut self, now: Millis) {
+        if self.rounds.due.is_empty() {
+            return;
+        }
+        let asked = self.rounds.due.drain(..).map(|(key, question)| (key, Exchange::begin(&question)));
+        self.rounds.asked.extend(asked);
+        self.rounds.collect_at.get_or_insert(now.after(COLLECT));
+    }
+
+    /// Takes the answers that are there; the others are waited for one by one.
+    pub(super) fn collect(&mut self, now: Millis) {
+        if self.rounds.collect_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.rounds.collect_at = None;
+        for (key, exchange) in std::mem::take(&mut self.rounds.asked) {
+            match exchange {
+                Ok(mut exchange) => match exchange.advance() {
+                    Some(verdict) => self.checked(key, verdict),
+                    None => self.wait_for(key, exchange),
+                },
+                Err(error) => self.checked(key, Err(error)),
+            }
+        }
+    }
+
+    fn checked(&mut self, (name, run): Key, verdict: Verdict) {
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.last_check = Some(clock::wall());
+            self.agenda.push_back((name, event(run, verdict)));
+        }
+    }
+
+    fn wait_for(&mut self, (name, run): Key, exchange: Exchange) {
+        let messages = self.messages.clone();
+        self.tasks.spawn(async move {
+            let left = exchange.timeout().saturating_sub(COLLECT);
+            let verdict = exchange.wait(left).await;
+            let _ = messages.send(Message::News(name, News::Event(event(run, verdict))));
+        });
+    }
+}
+
+fn event(run: RunId, verdict: Verdict) -> Event {
+    Event::Checked { run, failure: verdict.err().map(|error| error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_a_part_of_the_interval_and_never_earlier() {
+        let interval = Duration::from_secs(32);
+        assert_eq!(slot(Millis(1), interval), Millis(1000));
+        assert_eq!(slot(Millis(1000), interval), Millis(1000));
+        assert_eq!(slot(Millis(7), Duration::from_millis(3)), Millis(7));
+    }
+}
