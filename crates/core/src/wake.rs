@@ -14,4 +14,11 @@ pub enum WakeRefusal {
         /// When a new try makes sense.
         retry_after: Duration,
     },
+    /// It was started for this request, and did not come up or not stay up: 503 with `Retry-After`.
+    Failed {
+        /// In words for people; names no path and no secret.
+        reason: String,
+        /// When a new try makes sense.
+        retry_after: Duration,
+    },
 }

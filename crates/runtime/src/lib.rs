@@ -3,10 +3,12 @@
 pub mod clock;
 mod event;
 pub mod limits;
+pub mod listener;
 pub mod output;
 pub mod port_owner;
 pub mod ports;
 pub mod process;
 mod pulse;
 pub mod readiness;
+mod sock_diag;
 pub mod socket;

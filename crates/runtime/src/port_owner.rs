@@ -1,6 +1,8 @@
-//! Who listens on a TCP port: `/proc/net/tcp` names the socket, `/proc/*/fd` its holder. See `proc(5)`.
+//! Who listens on a TCP port: the kernel names the socket, `/proc/*/fd` its holder. See `proc(5)`.
 
-use std::{collections::HashSet, fs};
+use std::fs;
+
+use crate::sock_diag;
 
 /// A process that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +34,26 @@ pub fn listener(port: u16) -> Option<Listener> {
     })
 }
 
-/// The sockets that listen on `port`, as the links in `/proc/*/fd` name them.
-pub(crate) fn listening(port: u16) -> HashSet<String> {
+/// The inode of the socket that listens on `port` of 127.0.0.1.
+pub(crate) fn listening_inode(port: u16) -> Option<u64> {
+    sock_diag::listening_inode(port).unwrap_or_else(|_| listening(port).first().copied())
+}
+
+/// The inodes of all sockets that listen on `port`, from the tables for people.
+fn listening(port: u16) -> Vec<u64> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let lines = tables.iter().flat_map(|table| table.lines());
-    lines.filter_map(|line| inode_of(line, port)).map(|inode| format!("socket:[{inode}]")).collect()
+    lines.filter_map(|line| inode_of(line, port)?.parse().ok()).collect()
 }
 
 /// Whether a process has one of the sockets open; no, if it can't be seen.
-pub(crate) fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
+pub(crate) fn holds(pid: u32, sockets: &[u64]) -> bool {
     let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let sockets: Vec<_> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
     open.flatten().any(|entry| {
-        fs::read_link(entry.path()).is_ok_and(|link| sockets.contains(link.to_string_lossy().as_ref()))
+        fs::read_link(entry.path())
+            .is_ok_and(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str()))
     })
 }
 

@@ -3,9 +3,11 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddrV4},
     sync::{Arc, Mutex, PoisonError},
 };
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 const FIRST: u16 = 30_000;
 const LAST: u16 = 40_000;
@@ -47,8 +49,7 @@ impl PortPool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for step in 0..count {
             let number = FIRST + u16::try_from((dice % count + step) % count).unwrap_or_default();
-            // Bound and closed again without a connection, so nothing lingers that would refuse the app.
-            if !taken.contains(&number) && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+            if !taken.contains(&number) && is_free(number) {
                 taken.insert(number);
                 return Ok(Port { number, pool: self.clone() });
             }
@@ -57,9 +58,34 @@ impl PortPool {
     }
 }
 
+/// Whether an application could bind it. Tried without `SO_REUSEADDR`, as not every application sets it: a port on
+/// which connections of an earlier run linger in TIME_WAIT is not free to those. Nothing lingers of the trial.
+fn is_free(number: u16) -> bool {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    socket.is_ok_and(|socket| {
+        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, number)).is_ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    #[test]
+    fn a_port_with_lingering_connections_is_not_free() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let number = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", number)).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        // Who closes first keeps the connection in TIME_WAIT.
+        drop(server);
+        drop(client);
+        drop(listener);
+        assert!(!is_free(number));
+    }
 
     #[test]
     fn a_port_in_use_or_handed_out_is_not_handed_out() {

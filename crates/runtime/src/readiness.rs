@@ -5,6 +5,8 @@
 //!   a tick, growing to 5 ms ────────┴─► connect ─► does the listener belong to the process? ─► ready
 //! ```
 //!
+//! A process that takes a socket from us accepts as soon as the first connection is no longer in the socket's queue.
+//!
 //! The folder is watched only while an instance starts, so the number of watches is that of the starts under
 //! way. A socket that appears is bound but does not listen yet: listen(2) follows within microseconds, and
 //! nothing tells when. Trying again at once would take the processor from the application that is about to
@@ -13,20 +15,26 @@
 use std::{
     fs, io,
     net::Ipv4Addr,
-    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileTypeExt,
+    },
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use rustix::fs::inotify;
-use tenement_core::slot::Address;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::inotify,
+};
+use tenement_core::slot::{Address, Identity};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpStream,
 };
 
-use crate::{event, port_owner, process::Process, pulse::Pulse, socket};
+use crate::{event, listener::Listener, process::Process, pulse::Pulse, socket};
 
 /// Before the first look at the port.
 const FIRST_TICK: Duration = Duration::from_micros(200);
@@ -101,54 +109,97 @@ impl Watch {
         ready.clear_ready();
     }
 
-    /// Returns when the process accepts on `socket` or on `port` of 127.0.0.1, which came first, and the
-    /// connection that shows it. Does not end by itself: race it against the process's exit and a deadline.
-    pub async fn ready(&self, process: &Process, socket: &Path, port: u16) -> (Address, OwnedFd) {
+    /// Returns when the process accepts on `socket` or on `port` of 127.0.0.1, which came first, with how to know it
+    /// again and the connection that shows it. Does not end by itself: race it against the process's exit and a
+    /// deadline.
+    pub async fn ready(&self, process: &Process, socket: &Path, port: u16) -> Accepts {
         let pulse = Pulse::new();
+        let unix = Probe::new(process, Address::Unix(socket.to_owned()));
+        let tcp = Probe::new(process, Address::Tcp(port));
         let mut tick = FIRST_TICK;
         loop {
             tokio::select! {
                 () = self.changed() => tick = LISTEN_TICK,
                 () = pulse.pause(tick) => tick = (tick * 2).min(LAST_TICK),
             }
-            if let Some(connection) = connect_unix(process, socket) {
-                return (Address::Unix(socket.to_owned()), connection);
+            if let Some(connection) = connect_unix(socket).filter(|found| unix.is_behind(found)) {
+                return unix.accepts(connection);
             }
             if tick < FIRST_TICK {
                 continue;
             }
-            if let Some(connection) = connect_tcp(process, port).await {
+            if let Some(connection) = connect_tcp(port).await.filter(|found| tcp.is_behind(found)) {
                 // An app that listens on both was between the two a moment ago; its socket is the cheaper way.
-                return match connect_unix(process, socket) {
-                    Some(connection) => (Address::Unix(socket.to_owned()), connection),
-                    None => (Address::Tcp(port), connection),
+                return match connect_unix(socket).filter(|found| unix.is_behind(found)) {
+                    Some(connection) => unix.accepts(connection),
+                    None => tcp.accepts(connection),
                 };
             }
         }
     }
 }
 
-fn connect_unix(process: &Process, path: &Path) -> Option<OwnedFd> {
-    // A link could lead to another instance's socket, or to the daemon's own.
-    if !fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        return None;
+/// Returns when `process` takes a connection from `listening`, the socket bound to `path` that was passed on to it.
+/// Does not end by itself, as [`Watch::ready`].
+///
+/// # Errors
+/// The socket is not there any more.
+pub async fn taken(process: &Process, path: &Path, listening: OwnedFd) -> io::Result<Accepts> {
+    let connection = socket::connect(path)?.into();
+    let pulse = Pulse::new();
+    let mut tick = LISTEN_TICK;
+    while has_waiting(&listening)? {
+        pulse.pause(tick).await;
+        tick = (tick * 3 / 2).min(LAST_TICK);
     }
-    let stream = socket::connect(path).ok()?;
-    let listener = socket::listener_pid(&stream);
-    if listener.is_some_and(|pid| process.owns(pid)) {
-        return Some(stream.into());
-    }
-    tracing::warn!(socket = %path.display(), ?listener, "somebody else listens on the instance's socket");
-    None
+    let listener = Arc::new(Listener::passed_on(process.clone(), path));
+    Ok(Accepts { address: Address::Unix(path.to_owned()), listener, connection })
 }
 
-async fn connect_tcp(process: &Process, port: u16) -> Option<OwnedFd> {
+/// Whether a connection waits to be accepted: accept(2) says that a listening socket is then readable.
+fn has_waiting(listening: &OwnedFd) -> io::Result<bool> {
+    let mut asked = [PollFd::new(listening, PollFlags::IN)];
+    rustix::event::poll(&mut asked, Some(&Timespec::default()))?;
+    Ok(asked[0].revents().contains(PollFlags::IN))
+}
+
+/// Where a process accepts connections.
+#[derive(Debug)]
+pub struct Accepts {
+    /// Where to connect.
+    pub address: Address,
+    /// Knows later whether it is still the process that does.
+    pub listener: Arc<Listener>,
+    /// The connection that showed it.
+    pub connection: OwnedFd,
+}
+
+/// An address to try.
+struct Probe {
+    address: Address,
+    listener: Listener,
+}
+
+impl Probe {
+    fn new(process: &Process, address: Address) -> Self {
+        Self { listener: Listener::bound(process.clone(), &address), address }
+    }
+
+    fn is_behind(&self, connection: &OwnedFd) -> bool {
+        self.listener.is_behind(connection.as_fd())
+    }
+
+    fn accepts(self, connection: OwnedFd) -> Accepts {
+        Accepts { address: self.address, listener: Arc::new(self.listener), connection }
+    }
+}
+
+fn connect_unix(path: &Path) -> Option<OwnedFd> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket { socket::connect(path).ok().map(OwnedFd::from) } else { None }
+}
+
+async fn connect_tcp(port: u16) -> Option<OwnedFd> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
-    if owns_listener(process, port) { stream.into_std().ok().map(OwnedFd::from) } else { None }
-}
-
-/// Whether a socket listening on `port` is open in a process of the tree.
-fn owns_listener(process: &Process, port: u16) -> bool {
-    let sockets = port_owner::listening(port);
-    process.members().into_iter().any(|pid| port_owner::holds(pid, &sockets))
+    stream.into_std().ok().map(OwnedFd::from)
 }

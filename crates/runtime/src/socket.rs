@@ -3,20 +3,25 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests clean up after themselves"))]
 
 use std::{
+    ffi::OsStr,
     fs, io,
     net::{Ipv4Addr, SocketAddrV4, TcpStream},
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::FileTypeExt,
+        fd::{AsRawFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
+        unix::{ffi::OsStrExt, fs::FileTypeExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Connections the kernel holds for an app that is not there yet.
 const BACKLOG: i32 = 4096;
+/// Between two tries to get into a full queue.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+const FULL_PAUSE_MAX: Duration = Duration::from_millis(20);
 
 /// Makes room at a path for a new socket: makes its folder, removes a stale socket of an earlier run.
 ///
@@ -35,10 +40,16 @@ pub fn make_room(path: &Path) -> io::Result<()> {
     if !kind.is_socket() {
         return Err(refuse("is there already and is not a socket: remove it"));
     }
-    if UnixStream::connect(path).is_ok() {
-        return Err(refuse("is in use by another process"));
+    match connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // Where the queue is full, somebody listens as well.
+        Ok(_) => Err(refuse("is in use by another process")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(refuse("is in use by another process"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
-    fs::remove_file(path)
 }
 
 /// A socket that listens at a path from now on, to be passed to a process.
@@ -64,6 +75,24 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// As [`connect`], and waits as long as the queue of the listening socket is full.
+///
+/// # Errors
+/// As `connect(2)`.
+pub async fn connect_in_turn(path: &Path) -> io::Result<UnixStream> {
+    let mut pause = FULL_PAUSE;
+    loop {
+        match connect(path) {
+            // Nothing tells when there is room again.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(FULL_PAUSE_MAX);
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Begins to connect to a port of 127.0.0.1 without waiting; the stream is non-blocking, and refuses to send until
 /// it is connected.
 ///
@@ -78,16 +107,30 @@ pub fn connect_port(port: u16) -> io::Result<TcpStream> {
     }
 }
 
+/// Bytes written to a socket that the other side has not taken: `SIOCOUTQ` of tcp(7) and unix(7).
+///
+/// # Errors
+/// It is not such a socket.
+pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open while it is borrowed, and the kernel writes one int.
+    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if asked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// The process that called listen(2) on the other end's socket: `SO_PEERCRED` in unix(7). None when this process
 /// has no number for it, as for one in another pid namespace.
-pub(crate) fn listener_pid(stream: &UnixStream) -> Option<u32> {
+pub(crate) fn listener_pid(connection: BorrowedFd<'_>) -> Option<u32> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut size = libc::socklen_t::try_from(size_of_val(&peer)).ok()?;
-    // SAFETY: the descriptor is open while `stream` is borrowed, and the kernel writes at most `size` bytes to
-    // `peer`, which has as many and takes any bit pattern.
+    // SAFETY: the descriptor is open while it is borrowed, and the kernel writes at most `size` bytes to `peer`,
+    // which has as many and takes any bit pattern.
     let asked = unsafe {
         libc::getsockopt(
-            stream.as_raw_fd(),
+            connection.as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_PEERCRED,
             (&raw mut peer).cast(),
@@ -100,8 +143,17 @@ pub(crate) fn listener_pid(stream: &UnixStream) -> Option<u32> {
     u32::try_from(peer.pid).ok().filter(|&pid| pid != 0)
 }
 
+/// The path that the other end's socket was bound to.
+pub(crate) fn bound_to(connection: BorrowedFd<'_>) -> Option<PathBuf> {
+    let address = rustix::net::getpeername(connection).ok()??;
+    let address = SocketAddrUnix::try_from(address).ok()?;
+    Some(PathBuf::from(OsStr::from_bytes(address.path_bytes()?)))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     fn folder(name: &str) -> std::path::PathBuf {
@@ -115,8 +167,19 @@ mod tests {
         let folder = folder("peer");
         let _listener = listen(&folder.join("a.sock")).unwrap();
         let connection = connect(&folder.join("a.sock")).unwrap();
-        assert_eq!(listener_pid(&connection), Some(std::process::id()));
+        assert_eq!(listener_pid(connection.as_fd()), Some(std::process::id()));
+        assert_eq!(bound_to(connection.as_fd()), Some(folder.join("a.sock")));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_taken_is_counted() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        assert_eq!(unsent(ours.as_fd()).unwrap(), 0);
+        io::Write::write_all(&mut ours, b"hello").unwrap();
+        assert!(unsent(ours.as_fd()).unwrap() > 0);
+        io::Read::read_exact(&mut theirs, &mut [0; 5]).unwrap();
+        assert_eq!(unsent(ours.as_fd()).unwrap(), 0);
     }
 
     // faults: I3
@@ -129,7 +192,12 @@ mod tests {
         assert!(!path.exists());
         let listener = listen(&path).unwrap();
         assert!(make_room(&path).unwrap_err().to_string().contains("in use"));
-        drop(listener);
+        // A queue of one, and full.
+        rustix::net::listen(&listener, 0).unwrap();
+        let queued: Vec<_> = std::iter::from_fn(|| connect(&path).ok()).take(16).collect();
+        assert!(queued.len() < 16, "the queue never fills");
+        assert!(make_room(&path).unwrap_err().to_string().contains("in use"));
+        drop((listener, queued));
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         assert!(make_room(&path).unwrap_err().to_string().contains("not a socket"));

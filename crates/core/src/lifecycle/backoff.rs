@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Lifecycle, Moment};
 use crate::{
-    config::{RestartPolicy, Service, Settings},
+    config::{OnDemand, RestartPolicy, Service, Settings},
     time::Millis,
 };
 
@@ -29,6 +29,8 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// Between health checks; `None`: not checked.
     pub check_interval: Option<Duration>,
+    /// Whether a request may start it.
+    pub wakeable: bool,
 }
 
 impl Policy {
@@ -45,6 +47,7 @@ impl Policy {
             stop_timeout: settings.stop_timeout,
             idle_timeout: service.idle_timeout,
             check_interval: service.health.as_ref().map(|_| settings.health_check_interval),
+            wakeable: service.on_demand != OnDemand::Never,
         }
     }
 
@@ -106,6 +109,7 @@ mod tests {
             stop_timeout: Duration::from_secs(10),
             idle_timeout: None,
             check_interval: None,
+            wakeable: true,
         }
     }
 

@@ -26,7 +26,8 @@
 //! 5. a start permit is held exactly in `Launching`;
 //! 6. by itself it is never started more often than the crash limit allows;
 //! 7. after a shutdown began, nothing is started;
-//! 8. every phase but `Rest`, `Up` and `Forgotten` has something under way that ends it.
+//! 8. every phase but `Rest`, `Up` and `Forgotten` has something under way that ends it;
+//! 9. where requests may not start it, none does.
 
 mod backoff;
 mod event;

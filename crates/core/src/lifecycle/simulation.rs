@@ -63,6 +63,7 @@ impl World {
             stop_timeout: Duration::from_secs(rng.u64(0..10)),
             idle_timeout: rng.bool().then(|| Duration::from_secs(rng.u64(1..20))),
             check_interval: rng.bool().then(|| Duration::from_secs(rng.u64(1..10))),
+            wakeable: rng.u8(..4) > 0,
         };
         Self {
             now: Millis(0),
@@ -277,6 +278,12 @@ impl World {
 
     fn check(&self) {
         let phase = &self.life.phase;
+        let woken = match phase {
+            Phase::Queued(start) | Phase::Launching { start, .. } => start.cause == Cause::Wake,
+            Phase::Ending(Ending { then: Then::Start(start), .. }) => start.cause == Cause::Wake,
+            _ => false,
+        };
+        assert!(self.policy.wakeable || !woken, "a request started it");
         let up = matches!(phase, Phase::Up { .. });
         let without =
             matches!(phase, Phase::Rest(_) | Phase::Queued(_) | Phase::Backoff { .. } | Phase::Forgotten);

@@ -16,6 +16,7 @@ fn policy() -> Policy {
         stop_timeout: Duration::from_secs(10),
         idle_timeout: Some(Duration::from_secs(5)),
         check_interval: Some(Duration::from_secs(10)),
+        wakeable: true,
     }
 }
 
@@ -246,6 +247,25 @@ fn a_stop_overtakes_a_launch() {
     story.tell(Event::Stop(Stop::Forget));
     assert_eq!(story.tell(Event::Launched(RunId(1))), [Effect::Kill(RunId(1))]);
     assert_eq!(story.gone(), [Effect::Forgotten]);
+}
+
+#[test]
+fn what_is_not_started_on_demand_is_not_on_its_way_down_either() {
+    let mut story = Story::up();
+    story.policy.wakeable = false;
+    story.exit(true);
+    let refused_with = |effects: &[Effect]| refused(effects).is_some();
+    assert!(refused_with(&story.tell(Event::Wake { failed: None })));
+    story.gone();
+    assert!(refused_with(&story.tell(Event::Wake { failed: None })));
+    assert_eq!(story.life.status(), Status::Sleeping);
+    // A request that found it broken waits for news; there is none but its end.
+    let mut story = Story::up();
+    story.policy.wakeable = false;
+    story.tell(Event::Wake { failed: Some(RunId(1)) });
+    assert!(refused_with(&story.exit(true)));
+    story.gone();
+    assert_eq!(story.life.status(), Status::Sleeping);
 }
 
 #[test]

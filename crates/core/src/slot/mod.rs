@@ -7,6 +7,7 @@
 //!   data plane:              lease() ─► Lease ─► drop
 //! ```
 
+mod identity;
 mod occupancy;
 mod opened;
 mod traffic;
@@ -15,6 +16,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 
+pub use identity::Identity;
 pub use occupancy::{Occupancy, Refusal};
 pub use opened::Opened;
 pub use traffic::{DURATION_BUCKETS_MS, StatusClass, Traffic};
@@ -32,16 +34,10 @@ pub struct Upstream {
     pub run: RunId,
     /// Where to connect.
     pub address: Address,
+    /// Tells whether a connection to it leads to the instance.
+    pub identity: Arc<dyn Identity>,
     /// The connection that showed that it accepts.
     pub opened: Opened,
-}
-
-impl Upstream {
-    /// Without an open connection.
-    #[must_use]
-    pub fn new(run: RunId, address: Address) -> Self {
-        Self { run, address, opened: Opened::default() }
-    }
 }
 
 /// An address to connect to.

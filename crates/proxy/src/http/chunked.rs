@@ -8,9 +8,12 @@
 //!                          Trailers ──► Done
 //! ```
 //!
-//! Extensions end here; trailers go on unless their name says that they have no place there.
+//! Extensions end here. Trailers go on if they are known or announced; one that must not be a trailer is refused.
 
-use super::{Malformed, field::is_forbidden_in_trailers};
+use super::{
+    Malformed,
+    field::{goes_on_in_trailers, is_forbidden_in_trailers},
+};
 
 /// Bytes of extensions and trailers that one body may have.
 const MAX_EXTRA: usize = 8 << 10;
@@ -44,11 +47,14 @@ pub(crate) struct Chunks {
     extra: usize,
     /// The trailer section so far.
     trailers: Vec<u8>,
+    /// The value of the `Trailer` field.
+    announced: Box<[u8]>,
 }
 
 impl Chunks {
-    pub(crate) fn new(emit: Emit) -> Self {
-        Self { state: START, emit, extra: 0, trailers: Vec::new() }
+    /// `announced` is the value of the `Trailer` field, empty without one.
+    pub(crate) fn new(emit: Emit, announced: &[u8]) -> Self {
+        Self { state: START, emit, extra: 0, trailers: Vec::new(), announced: announced.into() }
     }
 
     /// Whether the whole body was there.
@@ -131,7 +137,7 @@ impl Chunks {
         }
         if self.emit == Emit::Chunks {
             out.extend_from_slice(b"0\r\n");
-            write_trailers(&self.trailers, out)?;
+            write_trailers(&self.trailers, &self.announced, out)?;
             out.extend_from_slice(b"\r\n");
         }
         self.trailers = Vec::new();
@@ -151,7 +157,7 @@ pub(crate) fn chunk(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_trailers(section: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+fn write_trailers(section: &[u8], announced: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut storage = [httparse::EMPTY_HEADER; 32];
     let bad = Malformed::bad("a trailer is malformed");
     let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(section, &mut storage) else {
@@ -161,7 +167,9 @@ fn write_trailers(section: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         if is_forbidden_in_trailers(field.name) || !field.value.is_ascii() {
             return Err(Malformed::bad("a trailer that must not be one"));
         }
-        super::write_field(field.name, field.value, out);
+        if goes_on_in_trailers(field.name, announced) {
+            super::write_field(field.name, field.value, out);
+        }
     }
     Ok(())
 }

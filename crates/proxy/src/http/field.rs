@@ -1,6 +1,6 @@
 //! What a field's name means to a proxy.
 
-use super::lines::MAX_FIELDS;
+use super::{Malformed, lines::MAX_FIELDS};
 
 /// How the proxy treats a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Field {
     Connection,
     Upgrade,
     Expect,
+    /// Announces trailers.
+    Trailer,
     /// For one hop only (RFC 9110 section 7.6.1), or never meant for an application behind a proxy.
     HopByHop,
     /// Says where a request comes from; only the proxy does.
@@ -33,7 +35,9 @@ impl Field {
             2 if is("te") => Self::HopByHop,
             4 if is("host") => Self::Host,
             6 if is("expect") => Self::Expect,
+            5 if is("proxy") => Self::HopByHop, // becomes HTTP_PROXY in CGI-like interfaces
             7 if is("upgrade") => Self::Upgrade,
+            7 if is("trailer") => Self::Trailer,
             9 if is("forwarded") => Self::Forwarded,
             9 if is("x-real-ip") => Self::Forged,
             10 if is("connection") => Self::Connection,
@@ -66,7 +70,7 @@ fn forged_by_underscore(name: &str) -> bool {
 /// Fields that must not come in a trailer section (RFC 9110 section 6.5.1): framing, routing, authentication,
 /// request modifiers, and what says how the content is to be read.
 pub(super) fn is_forbidden_in_trailers(name: &str) -> bool {
-    const FORBIDDEN: [&str; 16] = [
+    const FORBIDDEN: [&str; 15] = [
         "age",
         "authorization",
         "cache-control",
@@ -80,11 +84,34 @@ pub(super) fn is_forbidden_in_trailers(name: &str) -> bool {
         "max-forwards",
         "range",
         "set-cookie",
-        "trailer",
         "vary",
         "www-authenticate",
     ];
     Field::of(name) != Field::EndToEnd || FORBIDDEN.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+/// What the names of fields have in them that can be known only after the content: its integrity, its fate, its cost.
+const TRAILERS: [&str; 12] = [
+    "checksum",
+    "crc32",
+    "digest",
+    "etag",
+    "grpc-",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "signature",
+    "sum",
+    "timing",
+];
+
+/// Whether a field of a trailer section goes on: only one whose name has a place there, or that the message
+/// `announced` in its `Trailer` field. The recipient may put it among the fields of the head without a thought.
+pub(super) fn goes_on_in_trailers(name: &str, announced: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    TRAILERS.iter().any(|known| lower.contains(known))
+        || elements(announced).any(|element| element.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// The elements of a comma-separated list, without white space; empty ones left out.
@@ -102,16 +129,23 @@ pub(super) struct Connection<'h> {
     nominated: Vec<&'h [u8]>,
 }
 
+/// Fields that one head may nominate: each is compared with each field.
+const MAX_NOMINATED: usize = 32;
+
 impl<'h> Connection<'h> {
-    pub(super) fn add(&mut self, value: &'h [u8]) {
+    pub(super) fn add(&mut self, value: &'h [u8]) -> Result<(), Malformed> {
         for element in elements(value) {
             match element {
                 _ if element.eq_ignore_ascii_case(b"close") => self.close = true,
                 _ if element.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
                 _ if element.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                _ if self.nominated.len() == MAX_NOMINATED => {
+                    return Err(Malformed::bad("Connection names too many fields"));
+                }
                 other => self.nominated.push(other),
             }
         }
+        Ok(())
     }
 
     pub(super) fn ends(&self, name: &str) -> bool {

@@ -38,7 +38,7 @@ impl Peer {
     /// Writes the forwarding fields of a request for `authority`.
     pub(super) fn write(&self, said: &Said<'_>, authority: &[u8], out: &mut Vec<u8>) {
         let believed = |list: &[&[u8]], out: &mut Vec<u8>| {
-            for value in list.iter().filter(|_| self.trusted) {
+            for value in list.iter().filter(|value| self.trusted && !value.trim_ascii().is_empty()) {
                 out.extend_from_slice(value);
                 out.extend_from_slice(b", ");
             }

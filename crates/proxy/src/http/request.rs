@@ -51,6 +51,8 @@ pub(crate) struct RequestHead {
     pub(crate) upgrade: bool,
     /// Waits for a 100 before it sends its body.
     pub(crate) expects: bool,
+    /// The trailers it announces.
+    pub(crate) trailers: Box<[u8]>,
     /// Bytes it came in.
     pub(crate) bytes: usize,
 }
@@ -139,6 +141,7 @@ struct Found<'h> {
     said: Said<'h>,
     websocket: bool,
     expects: bool,
+    trailers: &'h [u8],
 }
 
 fn collect<'h>(head: &[u8], headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed> {
@@ -163,11 +166,15 @@ fn collect<'h>(head: &[u8], headers: &[httparse::Header<'h>]) -> Result<Found<'h
             Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => found.expects = true,
             Field::Expect => return Err(Malformed { status: 417, why: "Expect other than 100-continue" }),
             Field::Upgrade => found.websocket = value.eq_ignore_ascii_case(b"websocket"),
-            Field::Connection => found.connection.add(value),
+            Field::Connection => found.connection.add(value)?,
             Field::XForwardedFor => found.said.x_for.push(value),
             Field::XForwardedProto => found.said.x_proto = Some(value),
             Field::XForwardedHost => found.said.x_host = Some(value),
             Field::Forwarded => found.said.forwarded.push(value),
+            Field::Trailer => {
+                found.trailers = value;
+                found.kept.add(at);
+            }
             Field::EndToEnd => found.kept.add(at),
             Field::HopByHop | Field::Forged => {}
         }
@@ -221,7 +228,8 @@ fn write(
     super::write_framing(body, found.framing.length(), out);
     out.extend_from_slice(b"\r\n");
     let keep_alive = version == Version::Http11 && !found.connection.close;
-    Ok(RequestHead { method, version, body, host, keep_alive, upgrade, expects, bytes: head.len() })
+    let trailers = found.trailers.into();
+    Ok(RequestHead { method, version, body, host, keep_alive, upgrade, expects, trailers, bytes: head.len() })
 }
 
 /// The authority a request is for. An absolute target and `Host` must agree (RFC 9112 section 3.2.2 would let
@@ -236,7 +244,7 @@ fn authority<'h>(
             Err(Malformed::bad("Host and request target disagree"))
         }
         (Some(authority), _) => host::parse(authority, host).map(|()| authority),
-        (None, Some(own)) => host::parse(own.as_bytes(), host).map(|()| own.as_bytes()),
-        (None, None) => Err(Malformed::bad("no Host")),
+        // HTTP/1.1 demands it of every request, whatever the target says (RFC 9112 section 3.2).
+        (None, _) => Err(Malformed::bad("no Host")),
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct ResponseHead {
     pub(crate) body: Body,
     /// Whether the application's connection can take another request after it.
     pub(crate) keep_alive: bool,
+    /// The trailers it announces.
+    pub(crate) trailers: Box<[u8]>,
     /// Bytes it came in.
     pub(crate) bytes: usize,
 }
@@ -65,6 +67,7 @@ struct Found<'h> {
     connection: Connection<'h>,
     kept: Kept,
     websocket: bool,
+    trailers: &'h [u8],
 }
 
 fn collect<'h>(headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed> {
@@ -74,7 +77,11 @@ fn collect<'h>(headers: &[httparse::Header<'h>]) -> Result<Found<'h>, Malformed>
             Field::ContentLength => found.framing.content_length(header.value)?,
             Field::TransferEncoding => found.framing.transfer_encoding(header.value)?,
             Field::Upgrade => found.websocket = header.value.eq_ignore_ascii_case(b"websocket"),
-            Field::Connection => found.connection.add(header.value),
+            Field::Connection => found.connection.add(header.value)?,
+            Field::Trailer => {
+                found.trailers = header.value;
+                found.kept.add(at);
+            }
             // What would be a client's to say or the proxy's own has no meaning in an answer.
             Field::EndToEnd | Field::Expect | Field::Host | Field::Forged => found.kept.add(at),
             _ => {}
@@ -105,7 +112,10 @@ fn write(
     let body = if bodiless { Body::None } else { framed.unwrap_or(Body::UntilClose) };
     let persistent =
         if version == Version::Http11 { !found.connection.close } else { found.connection.keep_alive };
-    let keep_alive = persistent && body != Body::UntilClose;
+    // Some applications send the body that such an answer only announces; it would be the next client's answer.
+    let announces = !matches!(framed, None | Some(Body::None | Body::Length(0)));
+    let doubtful = request.method == Method::Head || (status >= 200 && bodiless && announces);
+    let keep_alive = persistent && body != Body::UntilClose && !doubtful;
 
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.to_string().as_bytes());
@@ -125,7 +135,7 @@ fn write(
         super::write_framing(body, stated, out);
     }
     out.extend_from_slice(b"\r\n");
-    Ok(ResponseHead { status, body, keep_alive, bytes })
+    Ok(ResponseHead { status, body, keep_alive, trailers: found.trailers.into(), bytes })
 }
 
 /// For a client that knows no chunks: the end of the connection is the end of the body.

@@ -7,10 +7,12 @@ use std::{
     future::poll_fn,
     io::{self, ErrorKind, IoSlice},
     net::Shutdown,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll, ready},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tenement_runtime::socket;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected stream socket.
@@ -29,6 +31,12 @@ macro_rules! on {
     };
 }
 
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        on!(self, inner => inner.as_fd())
+    }
+}
+
 impl Stream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on!(self, inner => inner.poll_read_ready(cx))
@@ -41,6 +49,33 @@ impl Stream {
     /// Reads what is there without waiting; `WouldBlock` when nothing is.
     pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         on!(self, inner => inner.try_read(into))
+    }
+
+    /// Writes what goes at once; `WouldBlock` when nothing does.
+    pub(crate) fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+        on!(self, inner => inner.try_write(from))
+    }
+
+    /// Waits until there is room to write, or an error.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    /// Bytes written that the other side has not taken yet.
+    pub(crate) fn unsent(&self) -> Option<usize> {
+        socket::unsent(self.as_fd()).ok()
+    }
+
+    /// Whether the other side can't send `expected` more bytes: it was reset, or it has ended and less is there.
+    pub(crate) fn falls_short(&self, expected: u64) -> bool {
+        let mut asked = [PollFd::new(self, PollFlags::RDHUP)];
+        if rustix::event::poll(&mut asked, Some(&Timespec::default())).is_err() {
+            return false;
+        }
+        let found = asked[0].revents();
+        found.intersects(PollFlags::ERR | PollFlags::HUP)
+            || (found.contains(PollFlags::RDHUP)
+                && rustix::io::ioctl_fionread(self).is_ok_and(|there| there < expected))
     }
 
     /// Waits until there is something to read, or an end, or an error.
@@ -95,14 +130,12 @@ impl Stream {
 
     /// Nothing more will be written.
     pub(crate) fn shutdown(&self) {
-        let fd = on!(self, inner => inner.as_fd());
         // Fails only when the other side is gone already.
-        let _ = socket2::SockRef::from(&fd).shutdown(Shutdown::Write);
+        let _ = socket2::SockRef::from(self).shutdown(Shutdown::Write);
     }
 
     /// Makes closing a reset, so that the other side can't take what it got for the whole.
     pub(crate) fn reset_on_close(&self) {
-        let fd = on!(self, inner => inner.as_fd());
-        let _ = socket2::SockRef::from(&fd).set_linger(Some(std::time::Duration::ZERO));
+        let _ = socket2::SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
     }
 }

@@ -12,6 +12,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::Stream;
+
+/// How often within its limit a write is looked at.
+const LOOKS: u32 = 8;
+
 /// A time limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimedOut;
@@ -65,8 +70,83 @@ impl Watchdog {
         self.set(limit);
         self.guard(future).await
     }
+
+    /// Waits for `future`, which writes to `to`, as long as the other side takes something within `stall`. That is
+    /// not the same as a write that goes on: with much under way, the kernel reports room only after a large part of
+    /// it was taken.
+    pub(crate) async fn sending<T>(
+        &mut self,
+        stall: Duration,
+        to: &Stream,
+        future: impl Future<Output = T>,
+    ) -> Result<T, TimedOut> {
+        let mut future = pin!(future);
+        let (mut queued, mut quiet) = (None, 0);
+        loop {
+            self.set(stall / LOOKS);
+            if let Ok(done) = self.guard(future.as_mut()).await {
+                return Ok(done);
+            }
+            let now = to.unsent();
+            if now.is_none() || now == queued {
+                quiet += 1;
+            } else {
+                (queued, quiet) = (now, 0);
+            }
+            if quiet == LOOKS {
+                return Err(TimedOut);
+            }
+        }
+    }
 }
 
 fn now() -> Instant {
     Instant::from_std(tenement_runtime::clock::instant())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::TcpListener};
+
+    use super::*;
+
+    /// A stream into which much is being written, and its other end, which has little room.
+    async fn full() -> (Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        (Stream::Tcp(ours), theirs)
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_slow_but_steady_is_not_given_up() {
+        const STALL: Duration = Duration::from_millis(400);
+        const SIZE: usize = 8 << 20;
+        let (stream, mut reader) = full().await;
+        let reading = std::thread::spawn(move || {
+            let mut taken = 0;
+            // Three times as long as may pass without a byte.
+            for _ in 0..60 {
+                std::thread::sleep(STALL / 20);
+                taken += reader.read(&mut [0; 4096]).unwrap();
+            }
+            taken + std::io::copy(&mut reader, &mut std::io::sink()).unwrap() as usize
+        });
+        let bytes = vec![0; SIZE];
+        let sent = Watchdog::new(STALL).sending(STALL, &stream, stream.write_all(&bytes)).await;
+        assert!(matches!(sent, Ok(Ok(()))), "{sent:?}");
+        drop(stream);
+        assert_eq!(reading.join().unwrap(), SIZE);
+    }
+
+    // faults: P9
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        const STALL: Duration = Duration::from_millis(40);
+        let (stream, _reader) = full().await;
+        let bytes = vec![0; 32 << 20];
+        let sent = Watchdog::new(STALL).sending(STALL, &stream, stream.write_all(&bytes)).await;
+        assert!(matches!(sent, Err(TimedOut)), "{sent:?}");
+    }
 }

@@ -3,9 +3,10 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections the kernel keeps for us until they are accepted; it may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -50,6 +51,11 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     if shared {
         socket.listen(BACKLOG)?;
     }
+    // Accepted connections inherit it. A tunnel has no other limit: this ends one whose client has vanished, after
+    // two minutes in all.
+    let (time, interval) = (Duration::from_secs(60), Duration::from_secs(15));
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

@@ -12,11 +12,13 @@ pub(super) struct Answer {
     pub(super) status: u16,
     why: String,
     retry_after: Option<Duration>,
+    /// An instance was started for the request, in vain.
+    pub(super) tried: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, why: impl Into<String>) -> Self {
-        Self { status, why: why.into(), retry_after: None }
+        Self { status, why: why.into(), retry_after: None, tried: false }
     }
 
     pub(super) fn of(malformed: Malformed) -> Self {
@@ -25,13 +27,16 @@ impl Answer {
 
     /// Come back later.
     pub(super) fn unavailable(why: impl Into<String>, retry_after: Duration) -> Self {
-        Self { status: 503, why: why.into(), retry_after: Some(retry_after) }
+        Self { status: 503, why: why.into(), retry_after: Some(retry_after), tried: false }
     }
 
     pub(super) fn refused(refusal: WakeRefusal) -> Self {
         match refusal {
             WakeRefusal::Unknown => Self::new(404, "there is no such instance"),
             WakeRefusal::Unavailable { reason, retry_after } => Self::unavailable(reason, retry_after),
+            WakeRefusal::Failed { reason, retry_after } => {
+                Self { tried: true, ..Self::unavailable(reason, retry_after) }
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | no connection, or nothing could be sent | always: nobody has seen the request |
 //! | sent, nothing came back, on a connection kept from earlier | if idempotent and still there as a whole |
-//! | sent, nothing came back, on a new connection | as above, but twice: the request may be what kills it |
+//! | sent, nothing came back, on a new connection | as above, but once: the request may be what kills it |
 //! | anything came back | never |
 //!
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
@@ -18,8 +18,8 @@ use super::{
     Client, Next,
     answer::Answer,
     connect::{self, Failed},
-    download::Delivered,
-    forward::{Broken, forward},
+    download::{Delivered, Signals},
+    forward::{Broken, forward, watch},
     route::{self, Target},
     upgrade,
     upload::Upload,
@@ -33,7 +33,10 @@ use crate::{
 /// Attempts in which nobody has seen the request.
 const UNSEEN: usize = 6;
 /// Attempts after a new connection ended without an answer.
-const UNANSWERED: usize = 2;
+const UNANSWERED: usize = 1;
+
+/// As nginx counts a client that left before its answer.
+const CLIENT_GONE: u16 = 499;
 
 /// One request and what became of its attempts.
 struct Request<'a> {
@@ -74,9 +77,16 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
     let mut request =
         Request { head, upload, target, started, unseen: 0, unanswered: 0, failed: None, stale: false };
     loop {
-        let lease = match wake::lease(&thread, &request.target, request.failed.take()).await {
-            Ok(lease) => lease,
-            Err(answer) => {
+        let leasing = wake::lease(&thread, &request.target, request.failed.take());
+        let lease = match unless_gone(client, leasing).await {
+            Some(Ok(lease)) => lease,
+            None => {
+                if let Target::Instance(slot) = &request.target {
+                    request.count(slot, CLIENT_GONE, 0);
+                }
+                return Next::Reset;
+            }
+            Some(Err(answer)) => {
                 if let Target::Instance(slot) = &request.target {
                     request.count(slot, answer.status, 0);
                 }
@@ -104,6 +114,24 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
     }
 }
 
+/// Waits for a lease while the client waits: one that left must not keep a place in the queue, and least of all
+/// have its request carried out.
+async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -> Option<T> {
+    let signals = Signals::default();
+    let gone = async {
+        if watch(&client.stream, &mut client.buffer, &signals).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let leased = tokio::select! {
+        biased;
+        leased = leasing => Some(leased),
+        () = gone => None,
+    };
+    client.ended |= signals.half_closed.get().is_some();
+    leased
+}
+
 /// Answers in place of the application.
 async fn own_answer(client: &mut Client, head: &RequestHead, upload: &Upload, answer: &Answer) -> Next {
     let close = !head.keep_alive || !upload.is_done() || client.thread.draining.get();
@@ -113,7 +141,8 @@ async fn own_answer(client: &mut Client, head: &RequestHead, upload: &Upload, an
         answer.write(&mut client.reply, close);
     }
     let stall = client.thread.config.limits.stall;
-    match client.watchdog.within(stall, client.stream.write_all(&client.reply)).await {
+    let sending = client.stream.write_all(&client.reply);
+    match client.watchdog.sending(stall, &client.stream, sending).await {
         Ok(Ok(())) if !close => Next::Keep,
         Ok(Ok(())) => Next::Linger,
         _ => Next::Close,
@@ -199,8 +228,7 @@ impl Request<'_> {
             }
             Broken::TimedOut => Outcome::Refused(Answer::new(504, "the instance did not answer in time")),
             Broken::Request(answer) => Outcome::Refused(answer),
-            // As nginx counts a client that left before its answer.
-            Broken::ClientGone => Outcome::Over(499, Next::Close),
+            Broken::ClientGone => Outcome::Over(CLIENT_GONE, Next::Reset),
             Broken::Truncated => Outcome::Over(502, Next::Reset),
         }
     }

@@ -6,7 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     rc::Rc,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use tenement_core::{
     slot::{Address, RunId, Upstream},
     time::Millis,
 };
-use tenement_runtime::clock;
+use tenement_runtime::{clock, socket};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Thread;
@@ -118,7 +118,7 @@ pub(super) async fn connect(
         None => open_control(thread),
         Some(upstream) if let Some(connection) = upstream.opened.take() => adopt(upstream, connection),
         Some(upstream) => watchdog
-            .within(thread.config.limits.connect, open(&upstream.address))
+            .within(thread.config.limits.connect, open(upstream))
             .await
             .map_err(|TimedOut| Failed::TimedOut)?,
     };
@@ -143,26 +143,21 @@ fn adopt(upstream: &Upstream, connection: OwnedFd) -> io::Result<Stream> {
     }
 }
 
-async fn open(address: &Address) -> io::Result<Stream> {
-    match address {
+async fn open(upstream: &Upstream) -> io::Result<Stream> {
+    let stream = match &upstream.address {
         Address::Tcp(port) => {
             let stream = TcpStream::connect(("127.0.0.1", *port)).await?;
             stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
+            Stream::Tcp(stream)
         }
         Address::Unix(path) => {
-            let mut pause = Duration::from_micros(500);
-            loop {
-                match UnixStream::connect(path).await {
-                    // The queue of the listening socket is full (connect(2) on AF_UNIX); nothing tells when
-                    // it is not.
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_millis(20));
-                    }
-                    other => return other.map(Stream::Unix),
-                }
-            }
+            let stream = socket::connect_in_turn(path).await?;
+            Stream::Unix(UnixStream::from_std(stream)?)
         }
+    };
+    if upstream.identity.is_behind(stream.as_fd()) {
+        return Ok(stream);
     }
+    tracing::warn!(address = ?upstream.address, "somebody else listens where an instance did: nothing is sent there");
+    Err(io::Error::other("somebody else listens in its place"))
 }

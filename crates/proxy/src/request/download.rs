@@ -8,7 +8,10 @@
 //!     └─ broke off: Truncated, the client's connection is reset
 //! ```
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use super::{forward::Broken, upload::LONG};
 use crate::{
@@ -31,8 +34,38 @@ pub(super) struct Signals {
     pub(super) continued: Cell<bool>,
     /// Something of the final answer has gone to the client.
     pub(super) begun: Cell<bool>,
-    /// The client sends nothing more. It may have left, or wait for its answer.
-    pub(super) half_closed: Cell<bool>,
+    /// When the client ended its side. It may have left, or wait for its answer.
+    pub(super) half_closed: Cell<Option<Instant>>,
+    /// While the application has to take more of the body before anything goes on: what it had not taken yet.
+    pub(super) blocked: Cell<Option<usize>>,
+    /// The application will take no more of the body.
+    pub(super) refused: Cell<bool>,
+    /// When something of the body was last passed on.
+    pub(super) progress: Cell<Option<Instant>>,
+}
+
+impl Signals {
+    /// How much longer to wait for an answer after `patience` without one, which counts from the end of the request:
+    /// as long as that is still coming, the application has no reason to answer.
+    fn extension(&self, patience: Duration, upstream: &Stream) -> Option<Duration> {
+        let left = self.progress.get().and_then(|at| patience.checked_sub(at.elapsed()));
+        if left.is_some_and(|left| !left.is_zero()) {
+            return left;
+        }
+        if !self.uploading.get() || self.refused.get() {
+            return None;
+        }
+        match self.blocked.get() {
+            // It is the client's turn, with a limit of its own.
+            None => Some(patience),
+            // What it takes in small bites does not make room at once.
+            Some(before) => {
+                let now = upstream.unsent().filter(|&now| now < before)?;
+                self.blocked.set(Some(now));
+                Some(patience)
+            }
+        }
+    }
 }
 
 /// A response under way.
@@ -47,7 +80,7 @@ pub(super) struct Download<'a> {
     pub(super) limits: &'a Limits,
     pub(super) request: &'a RequestHead,
     pub(super) signals: &'a Signals,
-    pub(super) draining: bool,
+    pub(super) draining: &'a Cell<bool>,
 }
 
 /// A response that was passed on to its end.
@@ -81,7 +114,8 @@ impl Download<'_> {
                 _ => self.request.version == Version::Http11,
             };
             if wanted {
-                written(self.watchdog.within(self.limits.stall, self.client.write_all(self.reply)).await)?;
+                let sending = self.client.write_all(self.reply);
+                written(self.watchdog.sending(self.limits.stall, self.client, sending).await)?;
             }
         }
     }
@@ -89,7 +123,7 @@ impl Download<'_> {
     async fn head(&mut self, patience: Duration, heard: bool) -> Result<(ResponseHead, bool), Broken> {
         self.watchdog.set(patience);
         loop {
-            let closing = !self.request.keep_alive || self.draining || self.signals.uploading.get();
+            let closing = !self.request.keep_alive || self.draining.get() || self.signals.uploading.get();
             let shape = ResponseShape { close: closing, version: self.request.version };
             self.reply.clear();
             if !self.buffer.is_empty()
@@ -103,8 +137,10 @@ impl Download<'_> {
                 Ok(Ok(1..)) => {}
                 Ok(_) if self.buffer.is_empty() && !heard => return Err(Broken::Silent),
                 Ok(_) => return Err(Broken::BadAnswer("it ended within its head")),
-                Err(TimedOut) if self.signals.uploading.get() => self.watchdog.set(patience),
-                Err(TimedOut) => return Err(Broken::TimedOut),
+                Err(TimedOut) => match self.signals.extension(patience, self.upstream) {
+                    Some(more) => self.watchdog.set(more),
+                    None => return Err(Broken::TimedOut),
+                },
             }
         }
     }
@@ -115,7 +151,7 @@ impl Download<'_> {
         let bytes = match head.body {
             Body::None => self.send().await.map(|()| 0)?,
             Body::Length(length) => self.sized(length).await?,
-            Body::Chunked => self.chunked().await?,
+            Body::Chunked => self.chunked(&head.trailers).await?,
             Body::UntilClose => self.unbounded().await?,
         };
         // What comes after the end belongs to nobody; it must not become somebody's answer.
@@ -132,8 +168,8 @@ impl Download<'_> {
                 self.send_with(count).await?;
                 with_head = false;
             } else {
-                let piece = self.client.write_all(&self.buffer[..count]);
-                written(self.watchdog.within(self.limits.stall, piece).await)?;
+                let sending = self.client.write_all(&self.buffer[..count]);
+                written(self.watchdog.sending(self.limits.stall, self.client, sending).await)?;
             }
             self.buffer.consume(count);
             left -= count as u64;
@@ -146,9 +182,9 @@ impl Download<'_> {
         }
     }
 
-    async fn chunked(&mut self) -> Result<u64, Broken> {
+    async fn chunked(&mut self, trailers: &[u8]) -> Result<u64, Broken> {
         let plain = self.request.version == Version::Http10;
-        let mut chunks = Chunks::new(if plain { Emit::Plain } else { Emit::Chunks });
+        let mut chunks = Chunks::new(if plain { Emit::Plain } else { Emit::Chunks }, trailers);
         let mut bytes = 0;
         loop {
             let taken = chunks.pass(self.buffer, self.reply).map_err(|Malformed { why, .. }| {
@@ -203,9 +239,11 @@ impl Download<'_> {
         self.signals.begun.set(true);
         let done = if count <= JOINED {
             self.reply.extend_from_slice(body);
-            self.watchdog.within(self.limits.stall, self.client.write_all(self.reply)).await
+            let sending = self.client.write_all(self.reply);
+            self.watchdog.sending(self.limits.stall, self.client, sending).await
         } else {
-            self.watchdog.within(self.limits.stall, self.client.write_both(self.reply, body)).await
+            let sending = self.client.write_both(self.reply, body);
+            self.watchdog.sending(self.limits.stall, self.client, sending).await
         };
         written(done)
     }
@@ -218,8 +256,11 @@ impl Download<'_> {
             match self.watchdog.guard(self.buffer.fill(self.upstream, large)).await {
                 Ok(Ok(read)) => return Ok(read),
                 Ok(Err(_)) => return Err(Broken::Truncated),
-                Err(TimedOut) if self.signals.half_closed.get() => return Err(Broken::ClientGone),
-                Err(TimedOut) => self.watchdog.set(self.limits.stall),
+                Err(TimedOut) => {
+                    let silent = self.signals.half_closed.get().map_or(Duration::ZERO, |at| at.elapsed());
+                    let left = self.limits.stall.checked_sub(silent).filter(|left| !left.is_zero());
+                    self.watchdog.set(left.ok_or(Broken::ClientGone)?);
+                }
             }
         }
     }

@@ -4,6 +4,8 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
+use tenement_runtime::clock;
+
 use super::{
     Client,
     answer::Answer,
@@ -61,7 +63,7 @@ pub(super) async fn forward(
         limits: &limits,
         request: head,
         signals: &signals,
-        draining: client.thread.draining.get(),
+        draining: &client.thread.draining,
     };
     let (stream, ahead) = (&client.stream, &mut client.buffer);
     let client_side = async {
@@ -69,13 +71,19 @@ pub(super) async fn forward(
             if head.expects {
                 Upload::invite(stream, ahead, &signals).await?;
             }
-            upload.pump(stream, ahead, upstream, limits.stall).await?;
-            signals.uploading.set(false);
+            match upload.pump(stream, ahead, upstream, limits.stall, &signals).await {
+                // It may have answered already, or still answer.
+                Err(Interrupted::UpstreamGone) => signals.refused.set(true),
+                outcome => {
+                    outcome?;
+                    signals.uploading.set(false);
+                }
+            }
         }
         watch(stream, ahead, &signals).await
     };
     let outcome = both(download.run(patience), client_side, &signals).await;
-    client.ended |= signals.half_closed.get();
+    client.ended |= signals.half_closed.get().is_some();
     outcome
 }
 
@@ -95,11 +103,11 @@ async fn send(client: &mut Client, upstream: &Stream, stall: Duration) -> Result
 }
 
 /// Follows what the client does while it waits: it may send its next request, end its side, or go away.
-async fn watch(client: &Stream, ahead: &mut Buffer, signals: &Signals) -> Result<(), Interrupted> {
+pub(super) async fn watch(client: &Stream, ahead: &mut Buffer, signals: &Signals) -> Result<(), Interrupted> {
     while ahead.len() < AHEAD {
         match ahead.fill(client, false).await {
             Ok(0) => {
-                signals.half_closed.set(true);
+                signals.half_closed.set(Some(clock::instant()));
                 return Ok(());
             }
             Ok(_) => {}
@@ -122,10 +130,8 @@ async fn both(
         }
         if !over && let Poll::Ready(done) = client_side.as_mut().poll(cx) {
             over = true;
-            if let Err(reason) = done
-                && let Some(broken) = broken(reason, signals.begun.get())
-            {
-                return Poll::Ready(Err(broken));
+            if let Err(reason) = done {
+                return Poll::Ready(Err(broken(reason, signals.begun.get())));
             }
         }
         Poll::Pending
@@ -133,13 +139,13 @@ async fn both(
     .await
 }
 
-/// What an interrupted request means for its answer; nothing, if the answer may still come.
-fn broken(reason: Interrupted, begun: bool) -> Option<Broken> {
+/// What an interrupted request means for its answer.
+fn broken(reason: Interrupted, begun: bool) -> Broken {
     match reason {
-        Interrupted::UpstreamGone => None,
-        Interrupted::ClientGone => Some(Broken::ClientGone),
-        Interrupted::Malformed(_) | Interrupted::Stalled if begun => Some(Broken::Truncated),
-        Interrupted::Malformed(malformed) => Some(Broken::Request(Answer::of(malformed))),
-        Interrupted::Stalled => Some(Broken::Request(Answer::new(408, "the request body took too long"))),
+        Interrupted::ClientGone => Broken::ClientGone,
+        _ if begun => Broken::Truncated,
+        Interrupted::UpstreamGone => Broken::Silent,
+        Interrupted::Malformed(malformed) => Broken::Request(Answer::of(malformed)),
+        Interrupted::Stalled => Broken::Request(Answer::new(408, "the request body took too long")),
     }
 }

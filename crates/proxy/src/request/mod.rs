@@ -120,8 +120,8 @@ impl Client {
     /// Answers by itself, as the last answer of the connection.
     async fn refuse(&mut self, answer: &Answer) -> Next {
         answer.write(&mut self.reply, true);
-        match self.watchdog.within(self.thread.config.limits.stall, self.stream.write_all(&self.reply)).await
-        {
+        let sending = self.stream.write_all(&self.reply);
+        match self.watchdog.sending(self.thread.config.limits.stall, &self.stream, sending).await {
             Ok(Ok(())) => Next::Linger,
             _ => Next::Close,
         }

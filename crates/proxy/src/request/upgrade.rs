@@ -1,6 +1,13 @@
 //! Phase "upgrade": after a 101 the connection is a tunnel, until both sides have ended.
 
-use std::{cell::Cell, io, time::Duration};
+use std::{
+    cell::Cell,
+    io,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use tenement_runtime::clock;
 
 use crate::io::{Buffer, Stream, TimedOut, Watchdog};
 
@@ -14,8 +21,8 @@ pub(super) async fn tunnel(
     stall: Duration,
 ) -> (u64, u64) {
     let (up, down) = (Cell::new(0), Cell::new(0));
-    // Set when one side has ended: the other one then has to end in good time.
-    let ending = Cell::new(false);
+    // When one side ended: the other one then has to end in good time.
+    let ending = Cell::new(None);
     let both = async {
         let _ = tokio::join!(
             one_way(client, upstream, ahead, &up, &ending, stall),
@@ -31,13 +38,14 @@ async fn one_way(
     to: &Stream,
     buffer: &mut Buffer,
     moved: &Cell<u64>,
-    ending: &Cell<bool>,
+    ending: &Cell<Option<Instant>>,
     stall: Duration,
 ) -> io::Result<()> {
     let mut watchdog = Watchdog::new(stall);
     let outcome = loop {
         if !buffer.is_empty() {
-            match watchdog.within(stall, to.write_all(buffer)).await {
+            // Who does not read holds back who writes, for as long as both sides are open.
+            match patiently(&mut watchdog, ending, stall, to.write_all(buffer)).await {
                 Ok(Ok(())) => moved.set(moved.get() + buffer.len() as u64),
                 Ok(Err(error)) => break Err(error),
                 Err(TimedOut) => break Err(io::ErrorKind::TimedOut.into()),
@@ -45,20 +53,38 @@ async fn one_way(
             let count = buffer.len();
             buffer.consume(count);
         }
-        watchdog.set(stall);
-        match watchdog.guard(buffer.fill(from, false)).await {
+        match patiently(&mut watchdog, ending, stall, buffer.fill(from, false)).await {
             Ok(Ok(1..)) => {}
             Ok(Ok(_)) => break Ok(()),
             Ok(Err(error)) => break Err(error),
-            Err(TimedOut) if ending.get() => break Err(io::ErrorKind::TimedOut.into()),
-            Err(TimedOut) => {}
+            Err(TimedOut) => break Err(io::ErrorKind::TimedOut.into()),
         }
     };
-    ending.set(true);
+    if ending.get().is_none() {
+        ending.set(Some(clock::instant()));
+    }
     to.shutdown();
     if outcome.is_err() {
         // Nothing more can be taken from the other direction either.
         from.shutdown();
     }
     outcome
+}
+
+/// Waits without limit while both sides are open, and for `stall` from the end of one of them on.
+async fn patiently<T>(
+    watchdog: &mut Watchdog,
+    ending: &Cell<Option<Instant>>,
+    stall: Duration,
+    future: impl Future<Output = T>,
+) -> Result<T, TimedOut> {
+    let mut future = pin!(future);
+    loop {
+        let since = ending.get().map_or(Duration::ZERO, |at| at.elapsed());
+        let left = stall.checked_sub(since).filter(|left| !left.is_zero());
+        watchdog.set(left.ok_or(TimedOut)?);
+        if let Ok(done) = watchdog.guard(future.as_mut()).await {
+            return Ok(done);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Phase "forward", request body: from the client to the application, never more than a buffer ahead of it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
+
+use tenement_runtime::clock;
 
 use super::download::Signals;
 use crate::{
@@ -10,6 +12,9 @@ use crate::{
 
 /// Bodies longer than this are moved in large pieces.
 pub(super) const LONG: u64 = 16 << 10;
+
+/// How often a client that can't go on is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a client that waits for a 100 is left to the application.
 const HESITATION: Duration = Duration::from_secs(1);
@@ -50,7 +55,7 @@ impl Upload {
         request: &mut Vec<u8>,
     ) -> Result<Self, Malformed> {
         let rest = match head.body {
-            Body::Chunked => Rest::Chunked(Chunks::new(Emit::Chunks)),
+            Body::Chunked => Rest::Chunked(Chunks::new(Emit::Chunks, &head.trailers)),
             Body::Length(length) => Rest::Length(length),
             Body::None | Body::UntilClose => Rest::Length(0),
         };
@@ -118,6 +123,7 @@ impl Upload {
         buffer: &mut Buffer,
         upstream: &Stream,
         stall: Duration,
+        signals: &Signals,
     ) -> Result<(), Interrupted> {
         let mut watchdog = Watchdog::new(stall);
         let mut piece = Vec::new();
@@ -132,8 +138,45 @@ impl Upload {
             self.pumped = true;
             piece.clear();
             self.pass(buffer, &mut piece).map_err(Interrupted::Malformed)?;
-            // An application that takes its time holds the client back and nobody else.
-            upstream.write_all(&piece).await.map_err(|_| Interrupted::UpstreamGone)?;
+            self.give(&piece, client, buffer.len(), upstream, signals).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a piece to the application. One that takes its time holds the client back and nobody else; but a client
+    /// that leaves meanwhile is noticed, although nothing is read from it.
+    async fn give(
+        &self,
+        mut piece: &[u8],
+        client: &Stream,
+        ahead: usize,
+        upstream: &Stream,
+        signals: &Signals,
+    ) -> Result<(), Interrupted> {
+        let missing = match self.rest {
+            Rest::Length(left) => left.saturating_sub(ahead as u64),
+            Rest::Chunked(_) => 0,
+        };
+        while !piece.is_empty() {
+            match upstream.try_write(piece) {
+                Ok(written) => {
+                    piece = &piece[written..];
+                    signals.progress.set(Some(clock::instant()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    signals.blocked.set(Some(upstream.unsent().unwrap_or(0)));
+                    let room = loop {
+                        match tokio::time::timeout(LOOK, upstream.writable()).await {
+                            Ok(room) => break room,
+                            Err(_) if client.falls_short(missing) => return Err(Interrupted::ClientGone),
+                            Err(_) => {}
+                        }
+                    };
+                    signals.blocked.set(None);
+                    room.map_err(|_| Interrupted::UpstreamGone)?;
+                }
+                Err(_) => return Err(Interrupted::UpstreamGone),
+            }
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId
     Err(Answer::unavailable(format!("{} does not stay awake", slot.name()), FULL))
 }
 
-/// The running instance with the fewest requests in flight; when none runs, the one used last.
+/// The running instance with the fewest requests in flight; when none runs, the one used last that may be woken.
 async fn any(thread: &Thread, service: &ServiceRoutes, failed: Option<RunId>) -> Result<Lease, Answer> {
     if let Some(slot) = service.least_busy() {
         return instance(thread, Arc::clone(slot), failed).await;
@@ -57,7 +57,8 @@ async fn any(thread: &Thread, service: &ServiceRoutes, failed: Option<RunId>) ->
     let mut refusal = Answer::new(404, "this service has no instances");
     for slot in slots {
         match instance(thread, Arc::clone(slot), failed).await {
-            Err(answer) if answer.status == 503 || answer.status == 404 => refusal = answer,
+            // Starting one after another in vain would take as long as there are instances.
+            Err(answer) if !answer.tried && matches!(answer.status, 503 | 404) => refusal = answer,
             other => return other,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{
 use tenement_core::wake::WakeRefusal;
 use tenement_proxy::Limits;
 
-use crate::support::{App, PATIENCE, Proxy, Script, TRUSTED, echo_path, field, upstream};
+use crate::support::{App, PATIENCE, Proxy, Script, TRUSTED, echo_path, field, until, upstream};
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -61,7 +61,7 @@ fn a_request_that_kills_what_it_reaches_is_not_repeated_for_ever() {
     let proxy = Proxy::with(mortal(u64::MAX), Limits::default(), |_, _| Ok(()));
     let answer = proxy.ask(format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"));
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
-    assert_eq!(proxy.app.seen().matches("GET / ").count(), 3);
+    assert_eq!(proxy.app.seen().matches("GET / ").count(), 2);
 }
 
 #[test]
@@ -285,6 +285,39 @@ fn an_instance_that_is_not_to_be_had() {
         assert_eq!(field(&head, "retry-after").as_deref(), Some("30"));
         assert!(body.contains("it did not start"));
     }
+}
+
+#[test]
+fn a_client_that_leaves_gives_up_its_place_and_its_request_is_not_carried_out() {
+    let proxy = Proxy::with(echo_path(), Limits::default(), |_, _| Ok(()));
+    proxy.slot.close();
+    proxy.instances.holds.store(true, Ordering::SeqCst);
+    let waiting = || proxy.instances.waiting.load(Ordering::SeqCst);
+    let mut clients: Vec<_> = (0..2).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 3\r\n\r\nabc"));
+    }
+    until("both wait", || waiting() == 2);
+    // The first ends its side only, and may still read its answer.
+    clients[0].stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let leaves = clients.pop().unwrap();
+    socket2::SockRef::from(&leaves.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(leaves);
+    until("one waits", || waiting() == 1);
+    assert_eq!(proxy.app.seen(), "");
+}
+
+#[test]
+fn nothing_is_sent_to_whom_a_swapped_socket_leads() {
+    // faults: I3
+    let proxy = Proxy::with(echo_path(), Limits::default(), |_, _| Ok(()));
+    let elsewhere = proxy.socket().with_file_name("other.sock");
+    let other = App::start(&elsewhere, echo_path());
+    std::fs::remove_file(proxy.socket()).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, proxy.socket()).unwrap();
+    let answer = proxy.ask(format!("GET /secret HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    assert_eq!(other.seen(), "");
 }
 
 #[test]

@@ -3,9 +3,13 @@
 use std::{
     io::Write,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 
-use crate::support::{PATIENCE, Proxy, Script, echo_path};
+use tenement_core::config::{Service, testing};
+use tenement_proxy::Limits;
+
+use crate::support::{Client, PATIENCE, Proxy, Script, echo_path};
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -88,7 +92,8 @@ fn an_old_client_gets_plain_bytes_for_chunks() {
 }
 
 #[test]
-fn answers_without_a_body_keep_the_connection() {
+fn answers_without_a_body_keep_the_connection_unless_they_announce_one() {
+    // faults: P14
     let script: Script = Arc::new(|app| {
         loop {
             let (head, _) = app.request()?;
@@ -112,7 +117,93 @@ fn answers_without_a_body_keep_the_connection() {
         let head = client.until(b"\r\n\r\n");
         assert!(head.starts_with(line), "{head}");
     }
-    assert_eq!(proxy.app.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(proxy.app.connections.load(std::sync::atomic::Ordering::SeqCst), 3);
+}
+
+/// A head, and later the body that it must not have.
+#[test]
+fn a_body_that_must_not_be_is_nobodys_answer() {
+    // faults: P14
+    let script: Script = Arc::new(|app| {
+        let (head, _) = app.request()?;
+        if head.starts_with("GET /legitimate") {
+            return app.say("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n/legitimate");
+        }
+        let status = if head.contains("/304") { "304 Not Modified" } else { "200 OK" };
+        app.say(format!("HTTP/1.1 {status}\r\nContent-Length: 42\r\n\r\n"))?;
+        // Until the proxy has closed: whoever came on this connection now would be given the rest.
+        let _ = app.until(b"\r\n\r\n");
+        app.say("HTTP/1.1 200 EVIL\r\nContent-Length: 4\r\n\r\nevil")
+    });
+    let proxy = Proxy::start(script);
+    for request in ["HEAD /200", "GET /304"] {
+        let mut client = proxy.client();
+        client.send(format!("{request} HTTP/1.1\r\n{HOST}\r\n"));
+        client.until(b"\r\n\r\n");
+        proxy.assert_still_works();
+    }
+}
+
+#[test]
+fn an_application_that_takes_no_body_is_given_up_and_a_client_that_leaves_is_noticed() {
+    // faults: P9, P17
+    let service = Service { request_timeout: Duration::from_millis(300), ..testing::service("api") };
+    let (script, _hold) = deaf();
+    let proxy = Proxy::of(service, script, Limits::default(), |_, _| Ok(()));
+    let head = format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 50000000\r\n\r\n");
+    let stays = stuffed(&proxy, &head);
+    let mut stays = Client::of(stays);
+    assert!(stays.until(b"\r\n\r\n").starts_with("HTTP/1.1 504"));
+    proxy.until_idle();
+
+    let patient = Service { request_timeout: PATIENCE, ..testing::service("api") };
+    let (script, _hold) = deaf();
+    let proxy = Proxy::of(patient, script, Limits::default(), |_, _| Ok(()));
+    let leaves = stuffed(&proxy, &head);
+    assert_eq!(proxy.slot.in_flight(), 1);
+    socket2::SockRef::from(&leaves).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(leaves);
+    proxy.until_idle();
+}
+
+/// Reads a head and nothing else; ends when the sender is dropped.
+fn deaf() -> (Script, mpsc::Sender<()>) {
+    let (hold, held) = mpsc::channel();
+    let held = std::sync::Mutex::new(held);
+    let script: Script = Arc::new(move |app| {
+        app.until(b"\r\n\r\n")?;
+        let _ = held.lock().unwrap().recv();
+        Ok(())
+    });
+    (script, hold)
+}
+
+/// A connection that carries as much of a request as it takes.
+fn stuffed(proxy: &Proxy, head: &str) -> std::net::TcpStream {
+    let mut stream = proxy.client().stream;
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    while stream.write(&[b'x'; 64 << 10]).is_ok() {}
+    stream
+}
+
+#[test]
+fn the_time_for_an_answer_counts_from_the_end_of_the_request() {
+    let service = Service { request_timeout: Duration::from_millis(400), ..testing::service("api") };
+    let script: Script = Arc::new(|app| {
+        app.request()?;
+        // Most of the time allowed, which an upload has used up before.
+        std::thread::sleep(Duration::from_millis(200));
+        app.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    });
+    let proxy = Proxy::of(service, script, Limits::default(), |_, _| Ok(()));
+    let mut client = proxy.client();
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 4\r\n\r\n"));
+    for byte in b"slow" {
+        std::thread::sleep(Duration::from_millis(90));
+        client.send([*byte]);
+    }
+    assert!(client.answer().0.starts_with("HTTP/1.1 200"));
 }
 
 #[test]

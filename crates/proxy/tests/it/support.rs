@@ -5,11 +5,14 @@ use std::{
     collections::HashMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::BorrowedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -17,13 +20,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tenement_core::{
-    config::testing,
+    config::{Service, testing},
     name::InstanceName,
     route::RouteTable,
-    slot::{Address, RunId, Slot, Upstream},
+    slot::{Address, Identity, Opened, RunId, Slot, Upstream},
     wake::WakeRefusal,
 };
 use tenement_proxy::{Backend, Bound, BoxFuture, Config, Limits, Running};
+use tenement_runtime::clock;
 
 /// For what has to happen; reached only when it does not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,7 +145,27 @@ pub(crate) struct Instances {
     routes: ArcSwap<RouteTable>,
     pub(crate) wakes: AtomicU64,
     on_wake: OnWake,
+    /// Whether requests wait for ever.
+    pub(crate) holds: AtomicBool,
+    /// How many do.
+    pub(crate) waiting: Arc<AtomicU64>,
     slots: HashMap<InstanceName, Arc<Slot>>,
+}
+
+/// A place in the queue.
+struct Place(Arc<AtomicU64>);
+
+impl Place {
+    fn take(waiting: &Arc<AtomicU64>) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(waiting))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Backend for Instances {
@@ -152,7 +176,14 @@ impl Backend for Instances {
     fn wake(&self, name: InstanceName, failed: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>> {
         self.wakes.fetch_add(1, Ordering::SeqCst);
         let answer = (self.on_wake)(&self.slots[&name], failed);
-        Box::pin(async move { answer })
+        let place = self.holds.load(Ordering::SeqCst).then(|| Place::take(&self.waiting));
+        Box::pin(async move {
+            if place.is_some() {
+                std::future::pending::<()>().await;
+            }
+            drop(place);
+            answer
+        })
     }
 
     fn control(&self) -> io::Result<UnixStream> {
@@ -178,8 +209,20 @@ pub(crate) struct Proxy {
     _folder: tempfile::TempDir,
 }
 
+/// Vouches for the applications of the tests, which are threads; but not for what a link leads to.
+#[derive(Debug)]
+struct OwnSocket(PathBuf);
+
+impl Identity for OwnSocket {
+    fn is_behind(&self, connection: BorrowedFd<'_>) -> bool {
+        let stream = UnixStream::from(connection.try_clone_to_owned().unwrap());
+        stream.peer_addr().unwrap().as_pathname() == Some(&self.0)
+    }
+}
+
 pub(crate) fn upstream(run: u64, socket: PathBuf) -> Upstream {
-    Upstream::new(RunId(run), Address::Unix(socket))
+    let identity = Arc::new(OwnSocket(socket.clone()));
+    Upstream { run: RunId(run), address: Address::Unix(socket), identity, opened: Opened::default() }
 }
 
 impl Proxy {
@@ -192,10 +235,19 @@ impl Proxy {
         limits: Limits,
         on_wake: impl Fn(&Slot, Option<RunId>) -> Result<(), WakeRefusal> + Send + Sync + 'static,
     ) -> Self {
+        Self::of(testing::service("api"), script, limits, on_wake)
+    }
+
+    pub(crate) fn of(
+        service: Service,
+        script: Script,
+        limits: Limits,
+        on_wake: impl Fn(&Slot, Option<RunId>) -> Result<(), WakeRefusal> + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("app.sock");
         let app = App::start(&socket, script);
-        let service = Arc::new(testing::service("api"));
+        let service = Arc::new(service);
         let name: InstanceName = "api:a".parse().unwrap();
         let slot = Arc::new(Slot::new(name.clone(), Arc::clone(&service)));
         slot.open(upstream(1, socket));
@@ -205,6 +257,8 @@ impl Proxy {
             routes: ArcSwap::from_pointee(routes),
             wakes: AtomicU64::new(0),
             on_wake: Box::new(on_wake),
+            holds: AtomicBool::new(false),
+            waiting: Arc::default(),
             slots: HashMap::from([(name, Arc::clone(&slot))]),
         });
         let config = Config {
@@ -222,7 +276,7 @@ impl Proxy {
     pub(crate) fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { stream, ahead: Vec::new() }
+        Client::of(stream)
     }
 
     /// One request on its own connection; the whole answer until the connection's end.
@@ -230,6 +284,16 @@ impl Proxy {
         let mut client = self.client();
         client.send(request);
         client.rest()
+    }
+
+    /// Waits until nothing is in flight.
+    pub(crate) fn until_idle(&self) {
+        until("nothing is in flight", || self.slot.in_flight() == 0);
+    }
+
+    /// Where the application listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self._folder.path().join("app.sock")
     }
 
     /// A request nobody can object to.
@@ -240,6 +304,15 @@ impl Proxy {
     }
 }
 
+/// Waits for something that has to happen.
+pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
+    let start = clock::instant();
+    while !happened() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        thread::yield_now();
+    }
+}
+
 /// A client that sends what it is told.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
@@ -247,6 +320,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, ahead: Vec::new() }
+    }
+
     /// Sends bytes; the proxy may have closed already.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());

@@ -141,7 +141,9 @@ impl Process {
     /// Whether a process belongs to the tree.
     #[must_use]
     pub fn owns(&self, pid: u32) -> bool {
-        !self.inner.gone.load(Ordering::Acquire) && self.inner.tree.owns(pid)
+        // Until its status is taken, the number of the first process is nobody else's.
+        let is_first = pid == self.pid() && self.try_exited().is_none();
+        is_first || (!self.inner.gone.load(Ordering::Acquire) && self.inner.tree.owns(pid))
     }
 
     /// What the tree uses. Reads one file where cgroups count it, else one per process of the tree; without cgroups it

@@ -1,13 +1,28 @@
 use std::{
     net::TcpListener,
-    sync::mpsc,
+    os::{fd::BorrowedFd, unix::net::UnixListener},
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
 };
 
+use tenement_core::slot::{Identity, Opened, RunId};
+
 use super::*;
 
+/// Vouches for everybody, or for nobody.
+#[derive(Debug)]
+struct Vouching(bool);
+
+impl Identity for Vouching {
+    fn is_behind(&self, _connection: BorrowedFd<'_>) -> bool {
+        self.0
+    }
+}
+
 fn question(address: Address, timeout: Duration) -> Question {
-    Question { address, host: "h".into(), path: "/health".into(), timeout }
+    let upstream =
+        Upstream { run: RunId(1), address, identity: Arc::new(Vouching(true)), opened: Opened::default() };
+    Question { upstream, host: "h".into(), path: "/health".into(), timeout }
 }
 
 /// Answers the first connection with `parts`, each once a value was sent for it.
@@ -29,15 +44,6 @@ fn app(parts: &'static [&'static str]) -> (u16, mpsc::Sender<()>, JoinHandle<()>
     (port, go, thread)
 }
 
-#[test]
-fn only_a_status_line_counts() {
-    assert_eq!(status_of(b"HTTP/1.1 204 No Content\r\n"), Some(204));
-    assert_eq!(status_of(b"HTTP/1.0 500\r\n"), Some(500));
-    for bad in ["", "HTTP/1.1 20", "HTTP/2 200 ", "HTTP/1.1 2000 ", "HTTP/1.1 2x0 ", "200 OK"] {
-        assert_eq!(status_of(bad.as_bytes()), None, "{bad}");
-    }
-}
-
 #[tokio::test]
 async fn an_answer_in_pieces_is_waited_for() {
     let (port, go, thread) = app(&["HTTP/1.", "1 503 Service", " Unavailable\r\n"]);
@@ -46,9 +52,13 @@ async fn an_answer_in_pieces_is_waited_for() {
     for _ in 0..3 {
         go.send(()).unwrap();
     }
-    let verdict = exchange.wait(Duration::from_secs(60)).await;
-    assert!(matches!(verdict, Err(CheckError::Status(503))), "{verdict:?}");
-    drop(go);
+    let mut found = None;
+    let judged = |verdict| {
+        found = Some(verdict);
+        drop(go);
+    };
+    exchange.wait(Duration::from_secs(60), judged).await;
+    assert!(matches!(found, Some(Err(CheckError::Status(503)))), "{found:?}");
     thread.join().unwrap();
 }
 
@@ -70,4 +80,53 @@ async fn nobody_there_is_no_connection() {
         let verdict = check(&question(address, Duration::from_secs(60))).await;
         assert!(matches!(verdict, Err(CheckError::Connect(_))), "{verdict:?}");
     }
+}
+
+// faults: I18
+#[tokio::test]
+async fn a_full_queue_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut queued: Vec<_> = std::iter::from_fn(|| socket::connect(&path).ok()).take(16).collect();
+    let mut exchange = Exchange::begin(&question(Address::Unix(path), Duration::from_secs(60))).unwrap();
+    assert!(exchange.advance().is_none());
+    let app = thread::spawn(move || {
+        queued.drain(..).for_each(drop);
+        loop {
+            let (mut stream, _) = listener.accept().unwrap();
+            if stream.read(&mut [0; 1024]).unwrap() > 0 {
+                return stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            }
+        }
+    });
+    let mut found = None;
+    exchange.wait(Duration::from_secs(60), |verdict| found = Some(verdict)).await;
+    assert!(matches!(found, Some(Ok(()))), "{found:?}");
+    app.join().unwrap();
+}
+
+// faults: I3
+#[tokio::test]
+async fn somebody_else_in_its_place_is_asked_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut question = question(Address::Tcp(port), Duration::from_secs(60));
+    question.upstream.identity = Arc::new(Vouching(false));
+    let verdict = check(&question).await;
+    assert!(matches!(verdict, Err(CheckError::Stranger)), "{verdict:?}");
+    let (mut stream, _) = listener.accept().unwrap();
+    assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_is_read_to_its_end() {
+    let (port, go, thread) = app(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "hello", "", ""]);
+    for _ in 0..4 {
+        go.send(()).unwrap();
+    }
+    assert!(check(&question(Address::Tcp(port), Duration::from_secs(60))).await.is_ok());
+    drop(go);
+    thread.join().unwrap();
 }

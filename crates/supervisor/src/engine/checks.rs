@@ -73,7 +73,12 @@ impl Engine {
         for (key, exchange) in std::mem::take(&mut self.rounds.asked) {
             match exchange {
                 Ok(mut exchange) => match exchange.advance() {
-                    Some(verdict) => self.checked(key, verdict),
+                    Some(verdict) => {
+                        if verdict.is_ok() && !exchange.is_over() {
+                            self.tasks.spawn(exchange.linger());
+                        }
+                        self.checked(key, verdict);
+                    }
                     None => self.wait_for(key, exchange),
                 },
                 Err(error) => self.checked(key, Err(error)),
@@ -92,8 +97,10 @@ impl Engine {
         let messages = self.messages.clone();
         self.tasks.spawn(async move {
             let left = exchange.timeout().saturating_sub(COLLECT);
-            let verdict = exchange.wait(left).await;
-            let _ = messages.send(Message::News(name, News::Event(event(run, verdict))));
+            let tell = |verdict| {
+                let _ = messages.send(Message::News(name, News::Event(event(run, verdict))));
+            };
+            exchange.wait(left, tell).await;
         });
     }
 }

@@ -235,6 +235,9 @@ impl Engine {
             if service.on_demand != OnDemand::Any {
                 return Err(WakeRefusal::Unknown);
             }
+            if !self.newcomers.take(clock::now()) {
+                return Err(unavailable("too many unknown instances are asked for", 1));
+            }
             if let Err(reason) = self.check_room(name, &service) {
                 tracing::warn!(instance = %name, reason, "not started on demand");
                 return Err(unavailable("no more instances of this service can be started", 60));
@@ -247,9 +250,6 @@ impl Engine {
             self.save_in_background(vec![record]);
         }
         let Some(entry) = self.entries.get_mut(name) else { return Err(WakeRefusal::Unknown) };
-        if service.on_demand == OnDemand::Never && entry.life.is_at_rest() {
-            return Err(unavailable("the instance is not started on demand", 60));
-        }
         if entry.waiters.len() >= service.max_waiting {
             entry.waiters.retain(|waiter| !waiter.reply.is_closed());
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenement_core::{
-    lifecycle::{Effect, Event},
+    lifecycle::{Effect, Event, Lifecycle},
     name::InstanceName,
     slot::RunId,
     wake::WakeRefusal,
@@ -32,8 +32,9 @@ impl Engine {
             Effect::ReleasePermit => self.permits.release(name),
             Effect::Launch(run) => self.launch(name, run),
             Effect::Terminate(_) => {
-                if let Some(process) = &entry.process {
-                    process.terminate();
+                if let Some(process) = entry.process.clone() {
+                    // Without cgroups it looks through all processes of the host.
+                    self.tasks.spawn_blocking(move || process.terminate());
                 }
             }
             Effect::Kill(run) => self.kill(name, run),
@@ -96,7 +97,9 @@ impl Engine {
         if !entry.starters.is_empty() {
             entry.start_error = Some(match refusal {
                 WakeRefusal::Unknown => "it was deleted meanwhile".to_owned(),
-                WakeRefusal::Unavailable { reason, .. } => reason.clone(),
+                WakeRefusal::Unavailable { reason, .. } | WakeRefusal::Failed { reason, .. } => {
+                    reason.clone()
+                }
             });
         }
     }
@@ -121,7 +124,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let (Some(upstream), Some(path)) = (&entry.upstream, &entry.slot.service().health) else { return };
         let question = Question {
-            address: upstream.address.clone(),
+            upstream: upstream.clone(),
             host: self.launcher.host_name(name),
             path: path.clone(),
             timeout: entry.slot.service().health_timeout,
@@ -163,13 +166,27 @@ impl Engine {
         });
     }
 
+    /// What could not be forgotten stays, stopped: it would come back with the next start of the daemon.
+    fn unforgotten(&mut self, name: &InstanceName, error: String) {
+        let before = self.runs_from();
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.life = Lifecycle::stopped(before);
+        if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
+            let _ = reply.send(Err(CommandError::Storage(error)));
+        }
+        self.next_command(name);
+    }
+
     pub(super) fn erased(&mut self, name: &InstanceName, erased: Result<(), String>) {
+        if let Err(error) = erased {
+            return self.unforgotten(name, error);
+        }
         let Some(mut entry) = self.entries.remove(name) else { return };
         entry.slot.close();
         entry.refuse(&WakeRefusal::Unknown);
         self.publish(&name.service);
         if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
-            let _ = reply.send(erased.map_err(CommandError::Storage));
+            let _ = reply.send(Ok(()));
         }
         for command in entry.queue {
             self.command(name, command);

@@ -14,6 +14,7 @@ mod command;
 mod effect;
 mod entry;
 mod message;
+mod newcomers;
 mod news;
 mod permits;
 mod timers;
@@ -43,7 +44,7 @@ use tokio::{
 };
 
 pub(crate) use self::message::{Command, Message, News};
-use self::{checks::Rounds, entry::Entry, permits::Permits, timers::Timers};
+use self::{checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, timers::Timers};
 use crate::{
     api::{Output, Record, Registry, Totals},
     handle::Supervisor,
@@ -72,7 +73,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
     let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone() };
     let launcher = Launcher::new(&deps);
     let mut engine = Engine {
-        permits: Permits::new(deps.config.settings.max_starting),
+        permits: Permits::new(deps.config.settings.max_starting, deps.config.services.len()),
         config: deps.config,
         registry: deps.registry,
         output: deps.output,
@@ -86,6 +87,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         tasks: JoinSet::new(),
         totals: Totals::default(),
         created: 0,
+        newcomers: Newcomers::default(),
         shutdown: Vec::new(),
         shutting_down: false,
     };
@@ -122,6 +124,7 @@ struct Engine {
     totals: Totals,
     /// Entries made so far: each numbers its runs from a place of its own.
     created: u64,
+    newcomers: Newcomers,
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
 }

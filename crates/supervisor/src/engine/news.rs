@@ -29,6 +29,10 @@ impl Engine {
                 self.step(name, Event::LaunchFailed { run, words, permanent });
             }
             News::Ready(run, upstream) => {
+                if entry.slot.service().health.is_some() {
+                    // A start ends with a good check.
+                    entry.last_check = Some(clock::wall());
+                }
                 if entry.waiters.is_empty() {
                     drop(upstream.opened.take());
                 }

@@ -1,5 +1,6 @@
 //! How many instances start at the same time, and who is next: services take turns, so that one with
-//! hundreds of instances does not hold up another with one.
+//! hundreds of instances does not hold up another with one. One permit is kept for services that hold none: so one
+//! whose starts hang does not hold up another either.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,14 +9,18 @@ use tenement_core::name::{InstanceName, ServiceName};
 #[derive(Debug)]
 pub(super) struct Permits {
     free: usize,
+    /// Permits that only a service without one is given.
+    reserve: usize,
     held: BTreeSet<InstanceName>,
     /// Services in the order of their turns, each with those that wait; none is empty.
     queues: VecDeque<(ServiceName, VecDeque<InstanceName>)>,
 }
 
 impl Permits {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { free: limit.max(1), held: BTreeSet::new(), queues: VecDeque::new() }
+    /// For starts of that many `services`.
+    pub(super) fn new(limit: usize, services: usize) -> Self {
+        let reserve = usize::from(limit > 1 && services > 1);
+        Self { free: limit.max(1), reserve, held: BTreeSet::new(), queues: VecDeque::new() }
     }
 
     pub(super) fn request(&mut self, name: InstanceName) {
@@ -42,7 +47,11 @@ impl Permits {
         if self.free == 0 {
             return None;
         }
-        let (service, mut queue) = self.queues.pop_front()?;
+        let may = |(service, _): &(ServiceName, _)| {
+            self.free > self.reserve || !self.held.iter().any(|name| name.service == *service)
+        };
+        let turn = self.queues.iter().position(may)?;
+        let (service, mut queue) = self.queues.remove(turn)?;
         let name = queue.pop_front()?;
         if !queue.is_empty() {
             self.queues.push_back((service, queue));
@@ -63,7 +72,7 @@ mod tests {
 
     #[test]
     fn services_take_turns() {
-        let mut permits = Permits::new(1);
+        let mut permits = Permits::new(1, 2);
         for waiting in ["a:1", "a:2", "a:3", "b:1"] {
             permits.request(name(waiting));
         }
@@ -75,9 +84,23 @@ mod tests {
         assert_eq!(order, ["a:1", "b:1", "a:2", "a:3"]);
     }
 
+    // faults: I1
+    #[test]
+    fn a_service_whose_starts_hang_does_not_hold_up_another() {
+        let mut permits = Permits::new(3, 2);
+        for waiting in ["a:1", "a:2", "a:3", "a:4"] {
+            permits.request(name(waiting));
+        }
+        assert_eq!((permits.grant(), permits.grant()), (Some(name("a:1")), Some(name("a:2"))));
+        assert_eq!(permits.grant(), None);
+        permits.request(name("b:1"));
+        assert_eq!(permits.grant(), Some(name("b:1")));
+        assert_eq!(permits.grant(), None);
+    }
+
     #[test]
     fn no_more_than_the_limit_and_a_withdrawn_request_is_not_granted() {
-        let mut permits = Permits::new(1);
+        let mut permits = Permits::new(1, 2);
         permits.request(name("a:1"));
         permits.request(name("a:2"));
         assert_eq!(permits.grant(), Some(name("a:1")));

@@ -9,6 +9,7 @@ mod plan;
 
 use std::{
     io,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,13 +19,13 @@ use tenement_core::{
     config::{Activation, Config, Service},
     lifecycle::{Ended, Event},
     name::InstanceName,
-    slot::{Address, Opened, RunId, Upstream},
+    slot::{Opened, RunId, Upstream},
 };
 use tenement_runtime::{
     output::private_dir,
     ports::{Port, PortPool},
     process::{Host, Launch, Process},
-    readiness::Watch,
+    readiness::{self, Accepts, Watch},
     socket,
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -55,6 +56,14 @@ pub(crate) struct Order {
     pub(crate) service: Arc<Service>,
     pub(crate) record: Record,
     pub(crate) socket: PathBuf,
+}
+
+/// A process on its way.
+struct Started {
+    process: Process,
+    port: Port,
+    /// The socket that was passed on to it.
+    listening: Option<OwnedFd>,
 }
 
 /// Why there is no process.
@@ -112,7 +121,7 @@ impl Launcher {
             let order = Arc::clone(&order);
             tokio::task::spawn_blocking(move || launcher.start(&order)).await
         };
-        let (process, port) = match started {
+        let Started { process, port, listening } = match started {
             Ok(Ok(started)) => started,
             Ok(Err(failure)) => {
                 self.output.detach(&name, run).await;
@@ -126,12 +135,13 @@ impl Launcher {
         };
         let number = port.number();
         tell(News::Launched(run, process.clone(), Arc::new(Reservation { _port: port })));
-        let ready = self.ready(&watch, &process, &order, number);
+        let ready = self.ready(&watch, &process, &order, number, listening);
         let opened = tokio::select! {
             biased;
             exit = process.exited() => return tell(ended(run, exit)),
-            (address, opened) = ready => {
-                tell(News::Ready(run, Upstream { run, address, opened: opened.clone() }));
+            upstream = ready => {
+                let opened = upstream.opened.clone();
+                tell(News::Ready(run, upstream));
                 opened
             }
         };
@@ -144,19 +154,33 @@ impl Launcher {
         tell(ended(run, process.exited().await));
     }
 
-    async fn ready(&self, watch: &Watch, process: &Process, order: &Order, port: u16) -> (Address, Opened) {
-        let (address, opened) = match order.service.activation {
-            Activation::ListenFds => (Address::Unix(order.socket.clone()), Opened::default()),
-            Activation::Bind => {
-                let (address, connection) = watch.ready(process, &order.socket, port).await;
-                (address, Opened::new(connection))
-            }
+    /// Does not end when the instance never gets there: its deadline is the lifecycle's.
+    async fn ready(
+        &self,
+        watch: &Watch,
+        process: &Process,
+        order: &Order,
+        port: u16,
+        listening: Option<OwnedFd>,
+    ) -> Upstream {
+        let accepts = match listening {
+            None => watch.ready(process, &order.socket, port).await,
+            Some(listening) => match readiness::taken(process, &order.socket, listening).await {
+                Ok(accepts) => accepts,
+                Err(error) => {
+                    tracing::warn!(instance = %order.record.name, %error, "the socket that was passed on is gone");
+                    std::future::pending().await
+                }
+            },
         };
-        let Some(path) = &order.service.health else { return (address, opened) };
+        let Accepts { address, listener, connection } = accepts;
+        let upstream =
+            Upstream { run: order.run, address, identity: listener, opened: Opened::new(connection) };
+        let Some(path) = &order.service.health else { return upstream };
         // The check must not wait behind a connection on which nothing is asked.
-        drop(opened.take());
+        drop(upstream.opened.take());
         let question = Question {
-            address: address.clone(),
+            upstream: upstream.clone(),
             host: self.host_name(&order.record.name),
             path: path.clone(),
             timeout: order.service.health_timeout,
@@ -166,11 +190,11 @@ impl Launcher {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PROBE_PAUSE_MAX);
         }
-        (address, opened)
+        upstream
     }
 
     /// Prepares the place and starts the process. Blocks.
-    fn start(&self, order: &Order) -> Result<(Process, Port), Failure> {
+    fn start(&self, order: &Order) -> Result<Started, Failure> {
         let name = &order.record.name;
         let port = self.ports.reserve(fastrand::u64(..))?;
         let own = self.data_dir(name);
@@ -180,6 +204,7 @@ impl Launcher {
             Activation::ListenFds => Some(socket::listen(&order.socket)?),
             Activation::Bind => None,
         };
+        let listening = listen.as_ref().map(OwnedFd::try_clone).transpose()?;
         let facts = Facts {
             name,
             service: &order.service,
@@ -200,7 +225,7 @@ impl Launcher {
             listen,
         };
         match self.host.spawn(launch) {
-            Ok(process) => Ok((process, port)),
+            Ok(process) => Ok(Started { process, port, listening }),
             Err(error) => Err(Failure {
                 words: error.to_string(),
                 permanent: !error.is_temporary(),
@@ -217,11 +242,13 @@ fn ended(run: RunId, exit: tenement_runtime::process::Exit) -> News {
 /// Removes what an instance that is forgotten leaves behind. Blocks.
 pub(crate) fn erase(socket: &Path, data: Option<&Path>) -> Result<(), String> {
     let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    match std::fs::remove_file(socket) {
-        Err(error) if !absent(&error) => {
-            tracing::warn!(%error, socket = %socket.display(), "socket not removed")
-        }
-        _ => {}
+    // What else may be there is not ours.
+    let is_socket = std::fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket
+        && let Err(error) = std::fs::remove_file(socket)
+        && !absent(&error)
+    {
+        tracing::warn!(%error, socket = %socket.display(), "socket not removed");
     }
     let Some(data) = data else { return Ok(()) };
     // The standard library's removal works on descriptors and follows no link.

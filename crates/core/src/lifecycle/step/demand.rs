@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{Cause, Effect, Lifecycle, Phase, Rest, Start, Stop, Then, Timer},
+    super::{Cause, Effect, Ending, Lifecycle, Phase, Rest, Start, Stop, Then, Timer},
     Step,
 };
 use crate::{slot::RunId, time::Millis, wake::WakeRefusal};
@@ -45,6 +45,12 @@ impl Lifecycle {
         }
         let start = Start { cause: Cause::Wake, again: false };
         match &mut self.phase {
+            Phase::Rest(Rest::Asleep | Rest::FailedStart)
+            | Phase::Ending(Ending { then: Then::Rest(Rest::Asleep | Rest::FailedStart), .. })
+                if !step.policy.wakeable =>
+            {
+                self.refuse_to_wake(step);
+            }
             Phase::Rest(Rest::Asleep | Rest::FailedStart) => {
                 self.waiting = true;
                 self.reason = None;
@@ -76,6 +82,10 @@ impl Lifecycle {
             }
             Phase::Forgotten => self.refuse(Effect::Refuse(WakeRefusal::Unknown), step),
         }
+    }
+
+    pub(super) fn refuse_to_wake(&mut self, step: &mut Step<'_>) {
+        self.refuse(Effect::refuse("the instance is not started on demand", RETRY_BY_HAND), step);
     }
 
     fn refuse_at_rest(&mut self, rest: Rest, step: &mut Step<'_>) {

@@ -38,7 +38,7 @@ impl Lifecycle {
             Phase::Launching { start, .. } => {
                 step.push(Effect::ReleasePermit);
                 let then = self.after_failed_start(start, words, permanent, step);
-                self.refuse(Effect::refuse(words, RETRY_START), step);
+                self.refuse(Effect::failed(words, RETRY_START), step);
                 self.arrive(then, step);
             }
             Phase::Ending(ending) if !ending.launched => self.arrive(ending.then, step),
@@ -57,7 +57,7 @@ impl Lifecycle {
     ) {
         step.push(Effect::ReleasePermit);
         let then = self.after_failed_start(start, words, permanent, step);
-        self.refuse(Effect::refuse(words, RETRY_START), step);
+        self.refuse(Effect::failed(words, RETRY_START), step);
         self.end(launched, false, then, step);
     }
 
@@ -130,12 +130,7 @@ impl Lifecycle {
                 step.push(Effect::Close);
                 let then = self.after_exit(ended, lasted, step);
                 self.settle_waiters(then, step);
-                let then = match then {
-                    Then::Rest(Rest::Asleep) if self.waiting => {
-                        Then::Start(Start { cause: Cause::Wake, again: false })
-                    }
-                    then => then,
-                };
+                let then = if then == Then::Rest(Rest::Asleep) { self.asleep_or_woken(step) } else { then };
                 self.end(true, false, then, step);
             }
             Phase::Ending(ending) if !ending.killed => {
@@ -169,7 +164,7 @@ impl Lifecycle {
             Then::Rest(Rest::Asleep) | Then::Start(_) => {}
             Then::Rest(_) | Then::Forget => {
                 let reason = self.reason.clone().unwrap_or_default();
-                self.refuse(Effect::refuse(reason, RETRY_START), step);
+                self.refuse(Effect::failed(reason, RETRY_START), step);
             }
         }
     }
@@ -194,13 +189,24 @@ impl Lifecycle {
         self.end(true, true, then, step);
     }
 
+    /// Where a run that ended well leads, when a request may be waiting already.
+    fn asleep_or_woken(&mut self, step: &mut Step<'_>) -> Then {
+        match self.waiting {
+            true if step.policy.wakeable => Then::Start(Start { cause: Cause::Wake, again: false }),
+            true => {
+                self.refuse_to_wake(step);
+                Then::Rest(Rest::Asleep)
+            }
+            false => Then::Rest(Rest::Asleep),
+        }
+    }
+
     pub(super) fn door_closed(&mut self, closed: bool, step: &mut Step<'_>) {
         let Phase::Up { .. } = self.phase else { return };
         let Some(idle) = step.policy.idle_timeout else { return };
         if closed {
             self.reason = Some(format!("idle for {}", seconds(idle)));
-            let start = Then::Start(Start { cause: Cause::Wake, again: false });
-            let then = if self.waiting { start } else { Then::Rest(Rest::Asleep) };
+            let then = self.asleep_or_woken(step);
             self.end(true, true, then, step);
         } else {
             self.set(Timer::Idle, step.now().after(idle), step);
