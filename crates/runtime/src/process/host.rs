@@ -19,7 +19,7 @@ use super::{
     procfs::{self, Stat},
     reaper::{Child, Reaper},
     running::Inner,
-    tree::{Group, Hierarchy, MARKER, Tree, Walk},
+    tree::{Group, Hierarchy, MARKER, Tree, Walk, kill_strays},
 };
 
 /// Names the listening socket in `LISTEN_FDNAMES`.
@@ -143,11 +143,9 @@ impl Host {
         let program = launch::resolve(&launch)?;
         let tree_name = launch.instance.to_string();
         let group = match &self.hierarchy {
-            Some(hierarchy) => Some(
-                hierarchy
-                    .group(&tree_name, launch.run.0)
-                    .map_err(|source| SpawnError::os("make a cgroup", source))?,
-            ),
+            Some(hierarchy) => {
+                Some(hierarchy.group(&tree_name).map_err(|source| SpawnError::os("make a cgroup", source))?)
+            }
             None => None,
         };
         let started = self.start(&launch, &program, group.as_ref());
@@ -300,6 +298,18 @@ impl Host {
         if group.holds(pid) { Ok(group) } else { Err(AdoptError::NotInGroup(pid)) }
     }
 
+    /// Without cgroups, ends processes that no instance knows of any more: they left their session, lost their parent
+    /// and cleared their environment. For the orderly end, of a process that starts others through this host alone.
+    ///
+    /// # Errors
+    /// They fork faster than they can be ended.
+    pub async fn end_strays(&self) -> io::Result<()> {
+        match self.strategy {
+            Strategy::Walk => kill_strays().await,
+            Strategy::Unified | Strategy::Freezer => Ok(()),
+        }
+    }
+
     /// Removes the groups of runs that are gone, and our folder if nothing is in it. For the orderly end.
     pub fn remove_groups(&self) {
         if let Some(hierarchy) = &self.hierarchy {
@@ -316,6 +326,12 @@ impl Host {
     fn next_marker(&self) -> String {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         format!("{}-{}-{}-{start}", self.mark, std::process::id(), crate::clock::wall().0)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.remove_groups();
     }
 }
 

@@ -1,5 +1,7 @@
 //! A stop takes everything.
 
+use tenement_runtime::process::Strategy;
+
 use crate::support::{Place, STRATEGIES, open_descriptors, pipe, read_lines, state, zombies_of_ours};
 
 /// Prints the pids of: itself, a child, a grandchild in a session of its own whose parent is gone.
@@ -128,5 +130,45 @@ async fn usage_counts_the_whole_tree() {
         assert!(usage.memory_bytes > 20 << 20, "{strategy:?} {usage:?}");
         assert!(!usage.cpu_time.is_zero(), "{strategy:?} {usage:?}");
         process.kill_tree().await;
+    }
+}
+
+/// A process that no instance can be told of: another session, no parent, no environment.
+const LOST: &str = "
+import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve('/bin/sh', ['sh', '-c', 'echo lost $$; exec sleep 1000'], {})
+    os._exit(0)
+os.wait()
+";
+
+// faults: I4
+#[tokio::test]
+async fn without_cgroups_what_got_lost_is_ended_at_last() {
+    let place = Place::new(Strategy::Walk).unwrap();
+    let (reader, writer) = pipe();
+    let mut launch = place.launch(&["/usr/bin/python3", "-c", LOST]);
+    launch.stdout = writer;
+    let process = place.host.spawn(launch).unwrap();
+    let line = read_lines(&reader, 1).await.remove(0);
+    let lost: u32 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    process.kill_tree().await;
+    place.host.end_strays().await.unwrap();
+    assert_eq!(state(lost), None);
+}
+
+// faults: D1
+#[tokio::test]
+async fn a_run_is_not_started_beside_an_earlier_one() {
+    for strategy in [Strategy::Unified, Strategy::Freezer] {
+        let Some(place) = Place::new(strategy) else { continue };
+        let earlier = place.spawn("exec sleep 1000");
+        let mut again = place.shell("exec sleep 1000");
+        again.instance = format!("api:t{}", earlier.handle().run).parse().unwrap();
+        let error = place.host.spawn(again).err().unwrap().to_string();
+        assert!(error.contains(&format!("end them first (pid {})", earlier.pid())), "{error}");
+        earlier.kill_tree().await;
     }
 }

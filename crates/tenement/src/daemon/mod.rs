@@ -112,7 +112,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             draining: Arc::default(),
             about: Arc::new(about),
         };
-        serve(api, bound, admin, &config, token).await
+        serve(api, &host, bound, admin, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -122,6 +122,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
 
 async fn serve(
     api: Api,
+    host: &Host,
     bound: Bound,
     admin: admin::Admin,
     config: &Config,
@@ -136,7 +137,7 @@ async fn serve(
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     ready::tell(&addresses, config, token.as_deref());
     stop::when_told(signals, &api, ending, running, config.settings.stop_timeout).await;
-    Ok(())
+    host.end_strays().await.map_err(tried("can't end what instances left behind"))
 }
 
 /// Whatever this process creates is for its user alone: the state holds tenants' secrets, and the data directory

@@ -42,7 +42,7 @@ impl Hierarchy {
     /// # Errors
     /// It can't, by permission or for an old kernel.
     pub(crate) fn probe(&self, strategy: Strategy) -> io::Result<()> {
-        let group = self.group(&format!("probe:{}", std::process::id()), 0)?;
+        let group = self.group(&format!("probe:{}", std::process::id()))?;
         let file = if strategy == Strategy::Unified { "cgroup.kill" } else { "freezer.state" };
         let kills = fs::OpenOptions::new().write(true).open(group.dir.join(file)).map(drop);
         let enters = fs::OpenOptions::new().write(true).open(group.dir.join("cgroup.procs")).map(drop);
@@ -56,22 +56,25 @@ impl Hierarchy {
         text.split_ascii_whitespace().map(str::to_owned).collect()
     }
 
-    /// A group for a new run. One that still holds processes of an earlier run is left alone, and `spare` is added to
-    /// the name.
-    pub(crate) fn group(&self, name: &str, spare: u64) -> io::Result<Group> {
+    /// A group for a new run.
+    ///
+    /// # Errors
+    /// There is one that still holds processes, which a daemon that was killed left behind: two at a time would
+    /// share their data.
+    pub(crate) fn group(&self, name: &str) -> io::Result<Group> {
         let group = self.named(name);
         match fs::create_dir(&group.dir) {
-            Ok(()) => Ok(group),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if group.members().is_empty() {
-                    return Ok(group);
-                }
-                let group = self.named(&format!("{name}~{spare}"));
-                fs::create_dir(&group.dir)?;
-                Ok(group)
-            }
-            Err(error) => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        let members = group.members();
+        if members.is_empty() {
+            return Ok(group);
+        }
+        let pids: Vec<_> = members.iter().map(u32::to_string).collect();
+        let words =
+            format!("processes of an earlier run are still there: end them first (pid {})", pids.join(", "));
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, words))
     }
 
     /// The group of that name in `root`.

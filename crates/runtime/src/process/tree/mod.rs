@@ -19,7 +19,7 @@ use std::{io, time::Duration};
 use rustix::process::Signal;
 
 pub(crate) use group::{Group, Hierarchy};
-pub(crate) use walk::{MARKER, Walk};
+pub(crate) use walk::{MARKER, Walk, kill_strays};
 
 use super::{pidfd, procfs::Stat};
 
@@ -86,7 +86,7 @@ impl Tree {
         match self {
             Self::Unified(group) => unified::kill(self, group).await,
             Self::Freezer(group) => freezer::kill(self, group).await,
-            Self::Walk(walk) => walk::kill(self, walk).await,
+            Self::Walk(walk) => walk::kill(walk).await,
         }
     }
 }
