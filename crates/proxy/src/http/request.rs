@@ -59,14 +59,15 @@ pub(crate) struct RequestHead {
 
 impl RequestHead {
     /// Parses the head at the beginning of `bytes` and writes to `out` the one that goes on. `None` when more
-    /// bytes are needed.
+    /// bytes are needed; `seen` is then where the next look at them begins.
     pub(crate) fn parse(
         bytes: &[u8],
+        seen: &mut usize,
         peer: &Peer,
         limits: &Limits,
         out: &mut Vec<u8>,
     ) -> Result<Option<Self>, Malformed> {
-        let Some(head) = lines::head(bytes, limits.head_bytes)? else {
+        let Some(head) = lines::head(bytes, limits.head_bytes, seen)? else {
             return too_long_already(bytes, limits);
         };
         let mut storage = [const { MaybeUninit::uninit() }; lines::MAX_FIELDS];

@@ -44,7 +44,7 @@ impl ResponseHead {
         shape: ResponseShape,
         out: &mut Vec<u8>,
     ) -> Result<Option<Self>, Malformed> {
-        let Some(head) = lines::head(bytes, limits.head_bytes)? else { return Ok(None) };
+        let Some(head) = lines::head(bytes, limits.head_bytes, &mut 0)? else { return Ok(None) };
         let mut storage = [const { MaybeUninit::uninit() }; lines::MAX_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();

@@ -28,9 +28,9 @@ pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
             return Read::Ended;
         }
     }
-    let mut timed = false;
+    let (mut timed, mut seen) = (false, 0);
     loop {
-        match RequestHead::parse(&client.buffer, &client.peer, limits, &mut client.request) {
+        match RequestHead::parse(&client.buffer, &mut seen, &client.peer, limits, &mut client.request) {
             Ok(Some(head)) => {
                 client.buffer.consume(head.bytes);
                 return Read::Request(head);

@@ -12,7 +12,7 @@ pub(super) async fn kill(tree: &Tree, group: &Group) -> io::Result<()> {
             return Ok(());
         }
         freeze(group).await?;
-        let handles = tree.open_members();
+        let handles = tree.open_members()?;
         for handle in &handles {
             pidfd::signal(handle, Signal::KILL);
         }

@@ -68,17 +68,25 @@ impl Tree {
     /// Sends a signal to each process there is now. A pid counts only if it is in the tree after it was opened: so a
     /// number that went to a stranger in between is never signalled.
     pub(crate) fn signal(&self, signals: &[Signal]) {
-        for handle in self.open_members() {
+        // For want of descriptors some can't be asked; they are not forgotten, for the kill comes.
+        for handle in self.open_members().unwrap_or_default() {
             for &signal in signals {
                 pidfd::signal(&handle, signal);
             }
         }
     }
 
-    fn open_members(&self) -> Vec<std::os::fd::OwnedFd> {
-        let opened: Vec<_> =
-            self.members().into_iter().filter_map(|pid| Some((pid, pidfd::open(pid).ok()?))).collect();
-        opened.into_iter().filter(|(pid, _)| self.owns(*pid)).map(|(_, handle)| handle).collect()
+    /// Descriptors of all that there are now.
+    fn open_members(&self) -> io::Result<Vec<std::os::fd::OwnedFd>> {
+        let mut opened = Vec::new();
+        for pid in self.members() {
+            match pidfd::open(pid) {
+                Ok(handle) => opened.push((pid, handle)),
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(opened.into_iter().filter(|(pid, _)| self.owns(*pid)).map(|(_, handle)| handle).collect())
     }
 
     /// Ends everything; on return no process of the tree lives.

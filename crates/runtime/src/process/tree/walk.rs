@@ -151,7 +151,7 @@ pub(super) async fn kill(walk: &Walk) -> io::Result<()> {
             tree.signal(&[Signal::STOP]);
             tree.open_members()
         });
-        let handles = stopped.await.map_err(io::Error::other)?;
+        let handles = stopped.await.map_err(io::Error::other)??;
         if handles.is_empty() {
             return Ok(());
         }
