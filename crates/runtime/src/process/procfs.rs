@@ -1,6 +1,11 @@
 //! What `/proc` says of a process (`proc_pid_stat(5)`).
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The fields of `/proc/<pid>/stat` that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn read(pid: u32) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat"))?;
+        let text = read(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
@@ -52,6 +57,14 @@ impl Stat {
     }
 }
 
+/// A file whose size is not known before it is read. Room is made at once: the kernel makes the text anew for
+/// each read, and the library would begin with 32 bytes.
+pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(8 << 10);
+    fs::File::open(path)?.read_to_end(&mut text)?;
+    Ok(text)
+}
+
 /// Every pid in `/proc`.
 pub(crate) fn all_pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -65,7 +78,7 @@ pub(crate) fn boot_id() -> io::Result<String> {
 
 /// The group of a process in one hierarchy of `/proc/<pid>/cgroup`; `controller` is empty for cgroup v2.
 pub(crate) fn cgroup_of(pid: u32, controller: &str) -> Option<PathBuf> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = String::from_utf8(read(format!("/proc/{pid}/cgroup")).ok()?).ok()?;
     parse_cgroup(&text, controller)
 }
 
@@ -84,7 +97,7 @@ pub(crate) fn parse_cgroup(text: &str, controller: &str) -> Option<PathBuf> {
 
 /// How many processes the out-of-memory killer has ended on this host since boot.
 pub(crate) fn oom_kills() -> Option<u64> {
-    let text = fs::read_to_string("/proc/vmstat").ok()?;
+    let text = String::from_utf8(read("/proc/vmstat").ok()?).ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 

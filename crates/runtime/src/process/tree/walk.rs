@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs, io,
+    io,
     time::Duration,
 };
 
@@ -115,7 +115,7 @@ impl Walk {
         if stat.session == self.pid && start_time(self.pid).is_none_or(|leader| leader == self.start_time) {
             return Evidence::Ours;
         }
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Evidence::None };
+        let Ok(environment) = procfs::read(format!("/proc/{pid}/environ")) else { return Evidence::None };
         // In the middle of an execve it reads as empty, and of an orphan that became our child nothing else says
         // that it is one of ours.
         if environment.is_empty() && stat.parent == std::process::id() {
