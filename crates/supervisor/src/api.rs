@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin};
 
 use tenement_core::{
+    history::Transition,
     name::{InstanceName, ServiceName},
     slot::RunId,
     time::WallMillis,
@@ -71,6 +72,17 @@ pub trait Output: Send + Sync + 'static {
     /// # Errors
     /// Something could not be erased.
     fn purge(&self, name: &InstanceName) -> std::io::Result<()>;
+}
+
+/// Is told what happens. Called on the loop: must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// An instance's status changed.
+    fn changed(&self, transition: &Transition);
+}
+
+/// Nobody is told.
+impl Observer for () {
+    fn changed(&self, _transition: &Transition) {}
 }
 
 /// How a stop by hand ends.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tenement_core::{
-    name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView, wake::WakeRefusal,
+    history::Actor, name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView, wake::WakeRefusal,
 };
 use tenement_runtime::process::Usage;
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +21,8 @@ use crate::{
 pub struct Supervisor {
     pub(crate) routes: Arc<ArcSwap<RouteTable>>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
+    /// In whose name it asks.
+    pub(crate) actor: Option<Actor>,
 }
 
 impl Supervisor {
@@ -35,8 +37,15 @@ impl Supervisor {
         name: &InstanceName,
         command: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> Command,
     ) -> Result<T, CommandError> {
-        let message = |reply| Message::Command { name: name.clone(), command: command(reply) };
+        let actor = self.actor.clone();
+        let message = |reply| Message::Command { name: name.clone(), command: command(reply), actor };
         self.ask(message).await.unwrap_or(Err(CommandError::ShuttingDown))
+    }
+
+    /// The same, asking in somebody's name.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { actor: Some(actor), ..self.clone() }
     }
 
     /// The table the data plane reads.

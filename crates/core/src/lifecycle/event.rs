@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{slot::RunId, time::Millis, wake::WakeRefusal};
+use crate::{history::ExitStatus, slot::RunId, time::Millis, wake::WakeRefusal};
 
 /// When something happens, and the dice thrown for it: what a pure function can't get by itself.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub struct Ended {
     pub clean: bool,
     /// For people: "exited with code 3".
     pub words: String,
+    /// For programs.
+    pub status: ExitStatus,
 }
 
 /// A timer. At most one of a kind is set in a phase.

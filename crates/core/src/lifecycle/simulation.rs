@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::*;
-use crate::config::RestartPolicy;
+use crate::{config::RestartPolicy, history::ExitStatus};
 
 const SEEDS: u64 = 10_000;
 const STEPS: usize = 150;
@@ -128,7 +128,13 @@ impl World {
             }
             Effect::Kill(run) => {
                 self.expect_process(run);
-                self.soon(20, Event::Exited(run, Ended { clean: false, words: "killed".into() }));
+                self.soon(
+                    20,
+                    Event::Exited(
+                        run,
+                        Ended { clean: false, words: "killed".into(), status: ExitStatus::default() },
+                    ),
+                );
                 self.soon(50, Event::Gone(run));
             }
             Effect::Open(run) => {
@@ -178,7 +184,8 @@ impl World {
 
     fn ended(&mut self) -> Ended {
         let clean = self.rng.bool();
-        Ended { clean, words: format!("exited with code {}", u8::from(!clean)) }
+        let words = format!("exited with code {}", u8::from(!clean));
+        Ended { clean, words, status: ExitStatus::default() }
     }
 
     fn expect_process(&self, run: RunId) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{config::RestartPolicy, wake::WakeRefusal};
+use crate::{config::RestartPolicy, history::ExitStatus, wake::WakeRefusal};
 
 fn policy() -> Policy {
     Policy {
@@ -57,7 +57,7 @@ impl Story {
     fn exit(&mut self, clean: bool) -> Vec<Effect> {
         let run = self.life.run();
         let words = format!("exited with code {}", u8::from(!clean));
-        self.tell(Event::Exited(run, Ended { clean, words }))
+        self.tell(Event::Exited(run, Ended { clean, words, status: ExitStatus::default() }))
     }
 
     fn gone(&mut self) -> Vec<Effect> {

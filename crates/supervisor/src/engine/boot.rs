@@ -75,6 +75,9 @@ impl Engine {
             start_error: None,
             busy: None,
             queue: VecDeque::new(),
+            actor: None,
+            exit: None,
+            since: clock::now(),
             last_check: None,
             command_not_found: false,
         }

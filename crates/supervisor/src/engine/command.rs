@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tenement_core::{
     config::{OnDemand, Service},
+    history::Actor,
     lifecycle::{Cause, Event, Stop},
     name::InstanceName,
     slot::RunId,
@@ -30,11 +31,18 @@ const SOCKET_PATH_MAX: usize = 107;
 type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
 impl Engine {
-    pub(super) fn command(&mut self, name: &InstanceName, command: Command) {
+    pub(super) fn command(&mut self, name: &InstanceName, command: Command, actor: Option<Actor>) {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_some()) {
-            entry.queue.push_back(command);
+            entry.queue.push_back((command, actor));
             return;
         }
+        self.obey(name, command);
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.actor = actor;
+        }
+    }
+
+    fn obey(&mut self, name: &InstanceName, command: Command) {
         match command {
             Command::Spawn { env, wait, reply } => match self.check_spawn(name) {
                 Ok(service) => self.spawn(name, &service, env, wait, reply),
@@ -166,7 +174,7 @@ impl Engine {
         }
         if !entry.known {
             let queue = self.entries.remove(name).map(|entry| entry.queue).unwrap_or_default();
-            queue.into_iter().for_each(|command| self.command(name, command));
+            queue.into_iter().for_each(|(command, actor)| self.command(name, command, actor));
             return;
         }
         self.next_command(name);
@@ -202,8 +210,8 @@ impl Engine {
 
     pub(super) fn next_command(&mut self, name: &InstanceName) {
         while let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_none()) {
-            let Some(command) = entry.queue.pop_front() else { return };
-            self.command(name, command);
+            let Some((command, actor)) = entry.queue.pop_front() else { return };
+            self.command(name, command, actor);
         }
     }
 

@@ -66,6 +66,7 @@ impl Engine {
     fn launch(&mut self, name: &InstanceName, run: RunId) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.upstream = None;
+        entry.exit = None;
         let order = Order {
             run,
             service: Arc::clone(entry.slot.service()),
@@ -188,8 +189,8 @@ impl Engine {
         if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
             let _ = reply.send(Ok(()));
         }
-        for command in entry.queue {
-            self.command(name, command);
+        for (command, actor) in entry.queue {
+            self.command(name, command, actor);
         }
     }
 }

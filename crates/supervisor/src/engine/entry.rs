@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use tenement_core::{
+    history::{Actor, ExitStatus},
     lifecycle::{Lifecycle, Policy},
     slot::{Address, RunId, Slot, Upstream},
     time::{Millis, WallMillis},
@@ -52,7 +53,13 @@ pub(super) struct Entry {
     /// Why that start failed; they are told when nothing of it is left.
     pub(super) start_error: Option<String>,
     pub(super) busy: Option<Busy>,
-    pub(super) queue: VecDeque<Command>,
+    pub(super) queue: VecDeque<(Command, Option<Actor>)>,
+    /// Who gave the last command.
+    pub(super) actor: Option<Actor>,
+    /// How the last run's first process ended; nothing while one is being started or runs.
+    pub(super) exit: Option<ExitStatus>,
+    /// Since when it is what it is.
+    pub(super) since: Millis,
     pub(super) last_check: Option<WallMillis>,
     pub(super) command_not_found: bool,
 }

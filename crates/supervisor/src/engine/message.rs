@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tenement_core::{
+    history::Actor,
     lifecycle::Event,
     name::InstanceName,
     slot::{RunId, Upstream},
@@ -26,6 +27,7 @@ pub(crate) enum Message {
     Command {
         name: InstanceName,
         command: Command,
+        actor: Option<Actor>,
     },
     Wake {
         name: InstanceName,

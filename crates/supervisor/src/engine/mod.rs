@@ -18,6 +18,7 @@ mod newcomers;
 mod news;
 mod permits;
 mod timers;
+mod transition;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -44,9 +45,11 @@ use tokio::{
 };
 
 pub(crate) use self::message::{Command, Message, News};
-use self::{checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, timers::Timers};
+use self::{
+    checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, timers::Timers, transition::Before,
+};
 use crate::{
-    api::{Output, Record, Registry, Totals},
+    api::{Observer, Output, Record, Registry, Totals},
     handle::Supervisor,
     launch::Launcher,
 };
@@ -61,6 +64,8 @@ pub struct Deps {
     pub registry: Arc<dyn Registry>,
     /// Where output goes.
     pub output: Arc<dyn Output>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
     /// What every instance's environment begins with: `PATH`, `LANG`, `TZ`.
     pub base_env: Vec<(String, String)>,
 }
@@ -70,13 +75,14 @@ pub struct Deps {
 pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
     let (messages, inbox) = mpsc::unbounded_channel();
     let routes = Arc::new(ArcSwap::from_pointee(RouteTable::new(&deps.config.settings.domain)));
-    let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone() };
+    let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone(), actor: None };
     let launcher = Launcher::new(&deps);
     let mut engine = Engine {
         permits: Permits::new(deps.config.settings.max_starting, deps.config.services.len()),
         config: deps.config,
         registry: deps.registry,
         output: deps.output,
+        observer: deps.observer,
         launcher: Arc::new(launcher),
         routes,
         messages,
@@ -111,6 +117,7 @@ struct Engine {
     config: Arc<Config>,
     registry: Arc<dyn Registry>,
     output: Arc<dyn Output>,
+    observer: Arc<dyn Observer>,
     launcher: Arc<Launcher>,
     routes: Arc<ArcSwap<RouteTable>>,
     messages: mpsc::UnboundedSender<Message>,
@@ -188,7 +195,7 @@ impl Engine {
             Message::Totals(reply) => {
                 let _ = reply.send(self.totals.clone());
             }
-            Message::Command { name, command } => self.command(&name, command),
+            Message::Command { name, command, actor } => self.command(&name, command, actor),
             Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
@@ -222,12 +229,12 @@ impl Engine {
     fn step(&mut self, name: &InstanceName, event: Event) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let moment = Moment { now: clock::now(), dice: fastrand::u64(..) };
-        let (before, restarts) = (entry.life.status(), entry.life.restarts());
+        let restarts = entry.life.restarts();
         let was_launching = entry.life.is_launching();
+        let before = Before::of(entry, &event);
         let effects = entry.life.step(event, moment, &entry.policy);
-        let (status, reason) = (entry.life.status(), entry.life.reason());
-        if status != before {
-            tracing::info!(instance = %name, from = %before, to = %status, reason, "instance");
+        if let Some(transition) = before.transition(entry, moment.now) {
+            self.observer.changed(&transition);
         }
         let service = || name.service.clone();
         if entry.life.restarts() > restarts {

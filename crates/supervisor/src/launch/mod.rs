@@ -17,6 +17,7 @@ use std::{
 
 use tenement_core::{
     config::{Activation, Config, Service},
+    history::ExitStatus,
     lifecycle::{Ended, Event},
     name::InstanceName,
     slot::{Opened, RunId, Upstream},
@@ -236,7 +237,8 @@ impl Launcher {
 }
 
 fn ended(run: RunId, exit: tenement_runtime::process::Exit) -> News {
-    News::Event(Event::Exited(run, Ended { clean: exit.is_success(), words: exit.to_string() }))
+    let status = ExitStatus { code: exit.code(), signal: exit.signal(), oom: exit.oom };
+    News::Event(Event::Exited(run, Ended { clean: exit.is_success(), words: exit.to_string(), status }))
 }
 
 /// Removes what an instance that is forgotten leaves behind. Blocks.

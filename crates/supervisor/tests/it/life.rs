@@ -1,7 +1,8 @@
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use tenement_core::{
-    config::template::Template,
+    config::{RestartPolicy, template::Template},
+    history::{Actor, Cause},
     name::InstanceName,
     view::{Health, Status},
     wake::WakeRefusal,
@@ -170,5 +171,34 @@ async fn an_open_request_keeps_it_awake() {
     assert_eq!(fixture.view(&name("a")).await.status, Status::Running);
     drop(lease);
     fixture.until_status(&name("a"), Status::Sleeping).await;
+    fixture.supervisor.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_is_told_with_its_cause_and_who_asked() {
+    let fixture = Fixture::new(&[], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+        service.restart = RestartPolicy::Never;
+    });
+    let alice = fixture.supervisor.by(Actor("alice".into()));
+    let pid = alice.spawn(name("a"), None, true).await.unwrap().pid.unwrap();
+    kill(pid);
+    fixture.until_status(&name("a"), Status::Failed).await;
+    fixture.supervisor.stop(name("a"), StopMode::Forget).await.unwrap();
+    let told: Vec<_> = fixture
+        .history
+        .told()
+        .into_iter()
+        .map(|t| (t.from, t.to, t.cause, t.actor.map(|actor| actor.0), t.exit.and_then(|exit| exit.signal)))
+        .collect();
+    let alice = || Some("alice".to_owned());
+    let expected = [
+        (Status::Sleeping, Some(Status::Starting), Cause::Start, alice(), None),
+        (Status::Starting, Some(Status::Running), Cause::Ready, None, None),
+        (Status::Running, Some(Status::Stopping), Cause::Exit, None, Some(9)),
+        (Status::Stopping, Some(Status::Failed), Cause::Gone, None, Some(9)),
+        (Status::Failed, None, Cause::Stop, None, Some(9)),
+    ];
+    assert_eq!(told, expected);
     fixture.supervisor.shutdown().await;
 }

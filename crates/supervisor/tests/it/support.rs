@@ -11,12 +11,13 @@ use std::{
 
 use tenement_core::{
     config::{Config, MetricsDetail, Service, Settings, template::Template, testing},
+    history::Transition,
     name::InstanceName,
     slot::RunId,
     view::{InstanceView, Status},
 };
 use tenement_runtime::process::Host;
-use tenement_supervisor::{BoxFuture, Deps, Output, Record, Registry, Supervisor};
+use tenement_supervisor::{BoxFuture, Deps, Observer, Output, Record, Registry, Supervisor};
 
 /// Answers 200 to everything on its socket, 500 while a file `sick` is in its data directory.
 const APP: &str = r#"
@@ -65,9 +66,26 @@ impl Output for Nowhere {
     }
 }
 
+/// Remembers what it was told.
+#[derive(Default)]
+pub(crate) struct History(Mutex<Vec<Transition>>);
+
+impl Observer for History {
+    fn changed(&self, transition: &Transition) {
+        self.0.lock().unwrap().push(transition.clone());
+    }
+}
+
+impl History {
+    pub(crate) fn told(&self) -> Vec<Transition> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 pub(crate) struct Fixture {
     pub(crate) supervisor: Supervisor,
     pub(crate) registry: Arc<Memory>,
+    pub(crate) history: Arc<History>,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -89,15 +107,17 @@ impl Fixture {
             services: BTreeMap::from([(service.name.clone(), Arc::new(service))]),
         };
         let registry = Arc::new(Memory::default());
+        let history = Arc::new(History::default());
         let deps = Deps {
             config: Arc::new(config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: registry.clone(),
             output: Arc::new(Nowhere),
+            observer: history.clone(),
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
         let supervisor = tenement_supervisor::start(deps, Vec::new());
-        Self { supervisor, registry, folder }
+        Self { supervisor, registry, history, folder }
     }
 
     pub(crate) async fn view(&self, name: &InstanceName) -> InstanceView {

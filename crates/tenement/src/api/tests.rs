@@ -79,6 +79,7 @@ impl Fixture {
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: Arc::clone(&store) as Arc<_>,
             output: Arc::new(Nowhere),
+            observer: Arc::new(()),
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
         let api = Api {

@@ -93,6 +93,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
+        observer: Arc::new(()),
         base_env: base_env(),
     };
     let about = About {

@@ -1,0 +1,114 @@
+//! What happens to instances, as it is told afterwards.
+
+use crate::{
+    name::InstanceName,
+    slot::RunId,
+    time::WallMillis,
+    view::{Health, Status},
+};
+
+/// One change of an instance's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: WallMillis,
+    /// Whose.
+    pub instance: InstanceName,
+    /// The start it belongs to; the next one's, before there was any.
+    pub run: RunId,
+    /// What it was.
+    pub from: Status,
+    /// What it is now; `None` once it is forgotten.
+    pub to: Option<Status>,
+    /// What its checks said at that time.
+    pub health: Health,
+    /// What brought it about.
+    pub cause: Cause,
+    /// Who asked for it, if somebody did.
+    pub actor: Option<Actor>,
+    /// Why, in words for people.
+    pub reason: Option<String>,
+    /// How its first process ended, if it did since it was last started.
+    pub exit: Option<ExitStatus>,
+    /// For how long it had been what it was, in milliseconds.
+    pub lasted_ms: u64,
+}
+
+/// What brings a change about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The daemon started.
+    Boot,
+    /// A request came.
+    Request,
+    /// A start by hand.
+    Start,
+    /// A restart by hand.
+    Restart,
+    /// A stop by hand.
+    Stop,
+    /// The daemon ends.
+    Shutdown,
+    /// There was a place among the starts under way.
+    Permit,
+    /// It accepts, and its first check was good.
+    Ready,
+    /// It did not get ready.
+    StartFailed,
+    /// Its first process ended.
+    Exit,
+    /// Health checks failed.
+    Unhealthy,
+    /// Nobody used it.
+    Idle,
+    /// A back-off was over.
+    Backoff,
+    /// Nothing of its processes is left.
+    Gone,
+}
+
+impl Cause {
+    /// As in the API: `start_failed`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Request => "request",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Shutdown => "shutdown",
+            Self::Permit => "permit",
+            Self::Ready => "ready",
+            Self::StartFailed => "start_failed",
+            Self::Exit => "exit",
+            Self::Unhealthy => "unhealthy",
+            Self::Idle => "idle",
+            Self::Backoff => "backoff",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Who asked for something: `local` or a token's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(pub String);
+
+impl Actor {
+    /// The machine's own administrator, over the local socket.
+    #[must_use]
+    pub fn local() -> Self {
+        Self("local".to_owned())
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExitStatus {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it, as in signal(7).
+    pub signal: Option<i32>,
+    /// The kernel ended it for want of memory.
+    pub oom: bool,
+}

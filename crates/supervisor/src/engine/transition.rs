@@ -1,0 +1,86 @@
+//! What is told of a step.
+
+use tenement_core::{
+    history::{Cause, Transition},
+    lifecycle::{Cause as StartCause, Event, Stop, Timer},
+    time::Millis,
+    view::{Health, Status},
+};
+use tenement_runtime::clock;
+
+use super::entry::Entry;
+
+/// What an instance was before a step, and what the step is about.
+pub(super) struct Before {
+    status: Status,
+    health: Health,
+    forgotten: bool,
+    cause: Option<Cause>,
+}
+
+impl Before {
+    pub(super) fn of(entry: &mut Entry, event: &Event) -> Self {
+        if let Event::Exited(run, ended) = event
+            && *run == entry.life.run()
+        {
+            entry.exit = Some(ended.status);
+        }
+        Self {
+            status: entry.life.status(),
+            health: entry.life.health(),
+            forgotten: entry.life.is_forgotten(),
+            cause: cause(event),
+        }
+    }
+
+    /// What changed, if something did.
+    pub(super) fn transition(self, entry: &mut Entry, now: Millis) -> Option<Transition> {
+        let (status, reason) = (entry.life.status(), entry.life.reason());
+        let forgotten = entry.life.is_forgotten() && !self.forgotten;
+        if status == self.status && !forgotten {
+            return None;
+        }
+        let name = &entry.record.name;
+        tracing::info!(instance = %name, from = %self.status, to = %status, reason, "instance");
+        // What changes the status without a cause of its own is a follow-up of what went before.
+        let cause = self.cause.unwrap_or(Cause::Gone);
+        let by_hand = matches!(cause, Cause::Start | Cause::Restart | Cause::Stop);
+        let lasted = now.since(entry.since);
+        entry.since = now;
+        Some(Transition {
+            at: clock::wall(),
+            instance: name.clone(),
+            run: entry.life.run(),
+            from: self.status,
+            to: (!forgotten).then_some(status),
+            health: self.health,
+            cause,
+            actor: if by_hand { entry.actor.clone() } else { None },
+            reason: reason.map(str::to_owned),
+            exit: entry.exit,
+            lasted_ms: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn cause(event: &Event) -> Option<Cause> {
+    Some(match event {
+        Event::Start(StartCause::Boot) => Cause::Boot,
+        Event::Start(StartCause::Hand) => Cause::Start,
+        Event::Start(StartCause::Policy) => Cause::Backoff,
+        Event::Start(StartCause::Wake) | Event::Wake { .. } => Cause::Request,
+        Event::Restart => Cause::Restart,
+        Event::Stop(Stop::Keep | Stop::Forget) => Cause::Stop,
+        Event::Stop(Stop::Shutdown) => Cause::Shutdown,
+        Event::Permit => Cause::Permit,
+        Event::Ready(_) => Cause::Ready,
+        Event::LaunchFailed { .. } => Cause::StartFailed,
+        Event::Exited(..) => Cause::Exit,
+        Event::Gone(_) => Cause::Gone,
+        Event::Checked { .. } => Cause::Unhealthy,
+        Event::DoorClosed(_) => Cause::Idle,
+        Event::Rang { timer: Timer::Startup, .. } => Cause::StartFailed,
+        Event::Rang { timer: Timer::Backoff, .. } => Cause::Backoff,
+        Event::Launched(_) | Event::Hurry | Event::Rang { .. } => return None,
+    })
+}
