@@ -5,6 +5,7 @@
 //! in as arguments. That is what lets the lifecycle be tested by simulation.
 
 pub mod config;
+pub mod layout;
 pub mod lifecycle;
 pub mod name;
 pub mod route;

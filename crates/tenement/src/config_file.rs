@@ -56,14 +56,19 @@ pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
     }
     let mut bytes = Vec::new();
     file.by_ref().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    let absolute = std::path::absolute(path).map_err(failed)?;
+    Ok((path.display().to_string(), check(&bytes, path).map_err(failed)?))
+}
+
+/// Checks what stands in a file, or is about to.
+pub(crate) fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
+    let absolute = std::path::absolute(path)?;
     let source = Source {
         dir: absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned),
         path: Some(absolute),
         default_data_dir: default_data_dir(),
         default_max_starting: 2 * std::thread::available_parallelism().map_or(1, usize::from),
     };
-    Ok((path.display().to_string(), parse(&bytes, &source)))
+    Ok(parse(bytes, &source))
 }
 
 /// Where state is kept when nobody says otherwise.

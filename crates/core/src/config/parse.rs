@@ -19,7 +19,10 @@ use super::{
     table::{Table, did_you_mean, kind},
     template::Values,
 };
-use crate::name::{InstanceName, ServiceName};
+use crate::{
+    layout,
+    name::{InstanceName, ServiceName},
+};
 
 /// The longest path a Unix socket can have, without its closing NUL: `unix(7)`.
 pub const SOCKET_PATH_MAX: usize = 107;
@@ -113,6 +116,9 @@ fn read_services<'t>(tables: &DeTable<'t>, source: &Source, findings: &mut Findi
                 continue;
             }
         };
+        if let Err(why) = layout::check_service(&name) {
+            findings.error(key.span(), why);
+        }
         let Some(table) = value.get_ref().as_table() else {
             findings.error(
                 value.span(),

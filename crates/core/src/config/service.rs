@@ -13,7 +13,7 @@ use super::{
 };
 use crate::name::ServiceName;
 
-const DEFAULT_SOCKET: &str = "{data_dir}/run/{name}-{id}.sock";
+pub(super) const DEFAULT_SOCKET: &str = "{data_dir}/run/{name}-{id}.sock";
 /// What the kernel passes to a process is about 2 MiB; the instance's own variables need room too.
 const ENV_BYTES_MAX: usize = 1 << 20;
 /// Set by the daemon for every instance.

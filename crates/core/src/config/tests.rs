@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{template::Template, *};
 
 fn source() -> Source {
     Source {
@@ -142,6 +142,19 @@ fn bad_names_show_what_is_allowed() {
     }
     one_finding("[service.api]\ncommand='x'\n[instances]\napi = ['a b']", crate::name::ID_PATTERN);
     one_finding("[service.api]\ncommand='x'\n[instances]\napy = ['a']", "did you mean 'api'?");
+}
+
+// faults: C6 A15
+#[test]
+fn names_of_the_daemons_own_folders_are_refused_and_that_of_the_page_is_not() {
+    let found =
+        findings("[service.api]\ncommand = 'x'\n[service.logs]\ncommand = 'x'\n[instances]\nlogs = ['a']");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("3:10: error: a service can't be called 'logs'"), "{found:#?}");
+    one_finding("service.run.command = 'x'", "{data_dir}/run, where tenement keeps its own");
+    assert!(Template::parse(service::DEFAULT_SOCKET).is_ok_and(|socket| {
+        socket.to_string().starts_with(&format!("{{data_dir}}/{}/", crate::layout::RUN))
+    }));
 }
 
 // faults: C8

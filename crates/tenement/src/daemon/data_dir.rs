@@ -1,4 +1,4 @@
-//! The data directory, and the lock that makes it one daemon's.
+//! The data directory, and the lock that makes it one daemon's. What is in it: [`layout`].
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,6 +11,7 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
+use tenement_core::layout;
 use tenement_runtime::output::private_dir;
 
 /// Why a data directory can't be used.
@@ -84,7 +85,7 @@ fn lock(dir: &Path) -> io::Result<Result<File, String>> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(dir.join("daemon.lock"))?;
+        .open(dir.join(layout::LOCK))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(Err(owner(&mut file)?)),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tenement_core::layout;
 use tenement_runtime::clock;
 
 use super::{DaemonError, tried};
@@ -27,7 +28,7 @@ pub(super) fn settle(store: &Store, dir: &Path, chosen: Option<&str>) -> Result<
 /// The file first: after a crash in between there is no token yet, and the next start makes another one. The other
 /// way round there would be one that nobody knows.
 fn keep(store: &Store, dir: &Path, token: &str) -> Result<(), DaemonError> {
-    token_file::save(&dir.join(token_file::NAME), token).map_err(tried("can't save the token"))?;
+    token_file::save(&dir.join(layout::API_TOKEN), token).map_err(tried("can't save the token"))?;
     store.keep_token("first", token, clock::wall(), None)?;
     Ok(())
 }

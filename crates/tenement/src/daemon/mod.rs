@@ -18,7 +18,6 @@ mod output;
 mod ready;
 mod stop;
 
-pub use admin::SOCKET as ADMIN_SOCKET;
 pub use data_dir::DataDirError;
 pub use listen::ListenError;
 pub use log::Log;
@@ -26,7 +25,7 @@ pub use log::Log;
 use std::{io, sync::Arc};
 
 use rustix::fs::Mode;
-use tenement_core::config::Config;
+use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
@@ -77,9 +76,9 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let config = Arc::new(config);
     let dir = data_dir::open(&config.settings.data_dir)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
-    let store = Arc::new(Store::open(&dir.path().join("state.db"))?);
+    let store = Arc::new(Store::open(&dir.path().join(layout::STATE))?);
     let records = store.records()?;
-    let logs = LogStore::open(dir.path().join("logs"), output::limits(&config))
+    let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
         .map_err(tried("can't open the logs"))?;
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(tried("can't make the administration socket"))?;

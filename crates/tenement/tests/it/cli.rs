@@ -27,6 +27,28 @@ fn init_writes_a_valid_file_once() {
 }
 
 #[test]
+fn init_writes_nothing_that_would_be_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    for (arguments, why) in [
+        (["--command", ""], "command is empty"),
+        (["--command", "run 'x"], "a quote that is not closed"),
+        (["--command", "run {nam}"], "unknown placeholder {nam}"),
+        (["--name", "logs"], "can't be called 'logs'"),
+        (["--name", "a.b"], "is not a service name"),
+    ] {
+        let refused = run(&logs, &[&["init"], &arguments[..]].concat());
+        let line = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(line.contains(why) && line.lines().count() == 1, "{line}");
+        assert!(!logs.join("tenement.toml").exists());
+    }
+    assert!(run(&logs, &["init"]).status.success());
+    assert!(run(&logs, &["config", "--validate"]).status.success(), "called otherwise than its folder");
+}
+
+#[test]
 fn config_shows_what_is_in_force_and_hides_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let file = "[service.api]\ncommand = './api'\n[service.api.env]\nAPI_TOKEN = 'hush'\n";

@@ -11,6 +11,8 @@ use rustix::{
     process::Signal,
 };
 
+use tenement_core::layout;
+
 use crate::support::{PATIENCE, TestDaemon, notes, until};
 
 const ALICE: &str = "alice.notes.localhost";
@@ -106,6 +108,17 @@ fn in_a_folder_that_others_may_enter_its_files_are_still_its_own() {
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
     }
+}
+
+#[test]
+fn whatever_it_keeps_beside_the_services_folders_is_reserved() {
+    let daemon = TestDaemon::start_in(with_alice("[settings]"), &[]);
+    works(&daemon);
+    daemon.ok(&["token-gen", "--save"]);
+    let entries = fs::read_dir(daemon.folder.path().join("data")).unwrap();
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let beside: Vec<_> = names.iter().filter(|name| !layout::is_own(name)).collect();
+    assert!(beside == ["notes"] && names.len() > 7, "{names:?}");
 }
 
 // faults: D9
