@@ -71,11 +71,12 @@ pub(crate) fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
     Ok(parse(bytes, &source))
 }
 
-/// Where state is kept when nobody says otherwise.
+/// Where state is kept when nobody says otherwise: a whole path, as instances have working directories of their own.
 pub(crate) fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/tenement".into();
     }
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/state");
-    env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement")
+    let wanted = env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement");
+    std::path::absolute(&wanted).unwrap_or(wanted)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use tenement_core::{config::Severity, layout, name::ServiceName};
+use tenement_core::{layout, name::ServiceName};
 
 use super::{Failure, print};
 use crate::config_file;
@@ -63,7 +63,7 @@ fn name_of(folder: &Path) -> String {
 /// A file that this very program would refuse is not written.
 fn check(text: &str) -> Result<(), Failure> {
     let parsed = config_file::check(text.as_bytes(), Path::new(FILE)).map_err(unusable)?;
-    let wrong = parsed.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
+    let wrong = parsed.diagnostics.iter().find(|finding| finding.is_error());
     wrong.map_or(Ok(()), |wrong| Err(Failure::config(format!("nothing was written: {}", wrong.message))))
 }
 

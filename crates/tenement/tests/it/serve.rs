@@ -168,7 +168,7 @@ fn what_cannot_start_says_why_in_a_line() {
     assert_eq!(code, Some(2));
     assert!(said.contains("isolation") && said.contains("memory_limit_mb"), "{said}");
     assert!(!folder.path().join("data").exists(), "nothing was begun");
-    write("");
+    write("[service.api]\ncommand = 'true'\n");
     for place in ["tenement.toml", "tenement.toml/below", "/proc/tenement"] {
         let (code, said) = serve(&["--data-dir", place]);
         assert_eq!(code, Some(1), "{place}");
