@@ -43,7 +43,7 @@ impl Service {
     ) -> Option<Self> {
         let command = command(&name, span, table);
         let seconds = Duration::from_secs;
-        let whole =
+        let count =
             |found: Option<u64>, default| found.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
         let workdir = table.text("workdir").map(|found| source.dir.join(found.value));
         let isolation = isolation(table);
@@ -77,8 +77,8 @@ impl Service {
             storage_persist: table.boolean("storage_persist", true),
             storage_quota_mb,
             on_demand: on_demand(table),
-            max_instances: whole(table.integer("max_instances", 1..1_000_001), 1000),
-            max_waiting: whole(table.integer("max_waiting", 1..1_000_001), 1024),
+            max_instances: count(table.integer("max_instances", 1..1_000_001), 1000),
+            max_waiting: count(table.integer("max_waiting", 1..1_000_001), 1024),
             max_connections: table
                 .integer("max_connections", 1..1_000_001)
                 .and_then(|count| u32::try_from(count).ok()),
