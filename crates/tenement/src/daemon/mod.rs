@@ -76,13 +76,13 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let config = Arc::new(config);
     let dir = data_dir::open(&config.settings.data_dir)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
-    let store = Arc::new(Store::open(&dir.path().join(layout::STATE))?);
-    let records = store.records()?;
+    let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
+    let records = store.records().map_err(dir.state())?;
     let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
-        .map_err(tried("can't open the logs"))?;
+        .map_err(dir.failed("can't open the logs in"))?;
     let bound = listen::bind(&config)?;
-    let admin = admin::bind(dir.path()).map_err(tried("can't make the administration socket"))?;
-    let token = first_token::settle(&store, dir.path(), token)?;
+    let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
+    let token = first_token::settle(&store, &dir, token)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
