@@ -9,7 +9,14 @@ pub enum WakeRefusal {
     Unknown,
     /// It can't be had now: 503 with `Retry-After`.
     Unavailable {
-        /// In words for people; names no path and no secret.
+        /// In words for everybody.
+        reason: String,
+        /// When a new try makes sense.
+        retry_after: Duration,
+    },
+    /// It did not start, or ended: 503 with `Retry-After`.
+    Failed {
+        /// In words for its operator: who only sent a request is not told.
         reason: String,
         /// When a new try makes sense.
         retry_after: Duration,

@@ -165,4 +165,8 @@ impl Effect {
     pub(super) fn refuse(reason: impl Into<String>, retry_after: Duration) -> Self {
         Self::Refuse(WakeRefusal::Unavailable { reason: reason.into(), retry_after })
     }
+
+    pub(super) fn failed(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Refuse(WakeRefusal::Failed { reason: reason.into(), retry_after })
+    }
 }

@@ -6,6 +6,9 @@ use tenement_core::wake::WakeRefusal;
 
 use crate::http::Malformed;
 
+const FAILED: &str =
+    "the instance could not be started; its operator finds the reason with 'ten ps' and 'ten logs'";
+
 /// An answer that no application gave.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
@@ -32,6 +35,7 @@ impl Answer {
         match refusal {
             WakeRefusal::Unknown => Self::new(404, "there is no such instance"),
             WakeRefusal::Unavailable { reason, retry_after } => Self::unavailable(reason, retry_after),
+            WakeRefusal::Failed { retry_after, .. } => Self::unavailable(FAILED, retry_after),
         }
     }
 

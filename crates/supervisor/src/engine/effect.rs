@@ -96,7 +96,9 @@ impl Engine {
         if !entry.starters.is_empty() {
             entry.start_error = Some(match refusal {
                 WakeRefusal::Unknown => "it was deleted meanwhile".to_owned(),
-                WakeRefusal::Unavailable { reason, .. } => reason.clone(),
+                WakeRefusal::Unavailable { reason, .. } | WakeRefusal::Failed { reason, .. } => {
+                    reason.clone()
+                }
             });
         }
     }

@@ -6,6 +6,7 @@
 //! ```
 
 mod plan;
+mod words;
 
 use std::{
     io,
@@ -62,12 +63,6 @@ struct Failure {
     words: String,
     permanent: bool,
     command_not_found: bool,
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self { words: error.to_string(), permanent: false, command_not_found: false }
-    }
 }
 
 /// Starts processes.
@@ -172,6 +167,28 @@ impl Launcher {
     /// Prepares the place and starts the process. Blocks.
     fn start(&self, order: &Order) -> Result<(Process, Port), Failure> {
         let name = &order.record.name;
+        let (launch, port) = self.prepare(order).map_err(|error| {
+            tracing::warn!(instance = %name, %error, "a start can't be prepared");
+            let folders = [Some(self.config.settings.data_dir.as_path()), order.socket.parent()];
+            let folders: Vec<_> = folders.into_iter().flatten().collect();
+            Failure { words: words::of_io(&error, &folders), permanent: false, command_not_found: false }
+        })?;
+        match self.host.spawn(launch) {
+            Ok(process) => Ok((process, port)),
+            Err(error) => {
+                tracing::warn!(instance = %name, %error, "no process");
+                let command = order.service.command.first().map(ToString::to_string).unwrap_or_default();
+                Err(Failure {
+                    words: words::of_spawn(&error, &command),
+                    permanent: !error.is_temporary(),
+                    command_not_found: error.is_command_not_found(),
+                })
+            }
+        }
+    }
+
+    fn prepare(&self, order: &Order) -> io::Result<(Launch, Port)> {
+        let name = &order.record.name;
         let port = self.ports.reserve(fastrand::u64(..))?;
         let own = self.data_dir(name);
         private_dir(&own)?;
@@ -199,14 +216,7 @@ impl Launcher {
             stderr,
             listen,
         };
-        match self.host.spawn(launch) {
-            Ok(process) => Ok((process, port)),
-            Err(error) => Err(Failure {
-                words: error.to_string(),
-                permanent: !error.is_temporary(),
-                command_not_found: error.is_command_not_found(),
-            }),
-        }
+        Ok((launch, port))
     }
 }
 

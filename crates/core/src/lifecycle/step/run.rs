@@ -38,7 +38,7 @@ impl Lifecycle {
             Phase::Launching { start, .. } => {
                 step.push(Effect::ReleasePermit);
                 let then = self.after_failed_start(start, words, permanent, step);
-                self.refuse(Effect::refuse(words, RETRY_START), step);
+                self.refuse(Effect::failed(words, RETRY_START), step);
                 self.arrive(then, step);
             }
             Phase::Ending(ending) if !ending.launched => self.arrive(ending.then, step),
@@ -57,7 +57,7 @@ impl Lifecycle {
     ) {
         step.push(Effect::ReleasePermit);
         let then = self.after_failed_start(start, words, permanent, step);
-        self.refuse(Effect::refuse(words, RETRY_START), step);
+        self.refuse(Effect::failed(words, RETRY_START), step);
         self.end(launched, false, then, step);
     }
 
@@ -169,7 +169,7 @@ impl Lifecycle {
             Then::Rest(Rest::Asleep) | Then::Start(_) => {}
             Then::Rest(_) | Then::Forget => {
                 let reason = self.reason.clone().unwrap_or_default();
-                self.refuse(Effect::refuse(reason, RETRY_START), step);
+                self.refuse(Effect::failed(reason, RETRY_START), step);
             }
         }
     }
