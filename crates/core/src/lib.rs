@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod history;
+pub mod layout;
 pub mod lifecycle;
 pub mod name;
 pub mod route;

@@ -23,3 +23,22 @@ impl Millis {
 /// Wall-clock time in milliseconds since the Unix epoch. For people and expiry dates, never for timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMillis(pub u64);
+
+/// A duration for people: in seconds, to the millisecond.
+#[must_use]
+pub fn seconds(duration: Duration) -> String {
+    let millis = duration.as_micros().saturating_add(500) / 1000;
+    format!("{} s", millis as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_shown_without_their_noise() {
+        let shown = |nanos| seconds(Duration::from_nanos(nanos));
+        assert_eq!([shown(999_999_979), shown(50_000_001)], ["1 s", "0.05 s"]);
+        assert_eq!([shown(1_500_000_000), shown(0), shown(90_000_000_000)], ["1.5 s", "0 s", "90 s"]);
+    }
+}

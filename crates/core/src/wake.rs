@@ -9,16 +9,18 @@ pub enum WakeRefusal {
     Unknown,
     /// It can't be had now: 503 with `Retry-After`.
     Unavailable {
-        /// In words for people; names no path and no secret.
+        /// In words for everybody.
         reason: String,
         /// When a new try makes sense.
         retry_after: Duration,
     },
-    /// It was started for this request, and did not come up or not stay up: 503 with `Retry-After`.
+    /// It did not start, or ended: 503 with `Retry-After`.
     Failed {
-        /// In words for people; names no path and no secret.
+        /// In words for its operator: who only sent a request is not told.
         reason: String,
         /// When a new try makes sense.
         retry_after: Duration,
+        /// Whether that happened while the request waited.
+        tried: bool,
     },
 }

@@ -56,21 +56,27 @@ pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
     }
     let mut bytes = Vec::new();
     file.by_ref().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    let absolute = std::path::absolute(path).map_err(failed)?;
+    Ok((path.display().to_string(), check(&bytes, path).map_err(failed)?))
+}
+
+/// Checks what stands in a file, or is about to.
+pub(crate) fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
+    let absolute = std::path::absolute(path)?;
     let source = Source {
         dir: absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned),
         path: Some(absolute),
         default_data_dir: default_data_dir(),
         default_max_starting: 2 * std::thread::available_parallelism().map_or(1, usize::from),
     };
-    Ok((path.display().to_string(), parse(&bytes, &source)))
+    Ok(parse(bytes, &source))
 }
 
-/// Where state is kept when nobody says otherwise.
+/// Where state is kept when nobody says otherwise: a whole path, as instances have working directories of their own.
 pub(crate) fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/tenement".into();
     }
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/state");
-    env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement")
+    let wanted = env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement");
+    std::path::absolute(&wanted).unwrap_or(wanted)
 }

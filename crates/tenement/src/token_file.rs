@@ -7,9 +7,6 @@ use std::{
     path::Path,
 };
 
-/// Its name in the data directory.
-pub const NAME: &str = "api_token";
-
 /// Replaces the file whole or not at all; nobody else could ever read it.
 ///
 /// # Errors

@@ -1,12 +1,14 @@
 //! What is wrong with a configuration, and where.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration can't be used.
     Error,
+    /// It asks for what this version does not enforce: a daemon refuses it.
+    Unsupported,
     /// It can, but probably does not say what was meant.
     Warning,
 }
@@ -29,7 +31,7 @@ pub struct Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self.severity {
-            Severity::Error => "error",
+            Severity::Error | Severity::Unsupported => "error",
             Severity::Warning => "warning",
         };
         write!(f, "{}:{}: {word}: {}", self.line, self.column, self.message)
@@ -37,6 +39,12 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Diagnostic {
+    /// Whether a daemon refuses the configuration because of it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity != Severity::Warning
+    }
+
     /// The line it is about, with a caret below the place.
     #[must_use]
     pub fn pointer(&self) -> String {
@@ -53,19 +61,43 @@ impl Diagnostic {
 pub(super) struct Findings<'t> {
     text: &'t str,
     list: Vec<Diagnostic>,
+    /// Lines that are no TOML.
+    broken: BTreeSet<usize>,
 }
 
 impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, list: Vec::new() }
+        Self { text, list: Vec::new(), broken: BTreeSet::new() }
     }
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.push(Severity::Error, span, message.into());
     }
 
+    /// An error unless it could come from a syntax error elsewhere: something is missing.
+    pub(super) fn missing(&mut self, span: Range<usize>, message: impl Into<String>) {
+        if self.broken.is_empty() {
+            self.error(span, message);
+        }
+    }
+
+    pub(super) fn unsupported(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.push(Severity::Unsupported, span, message.into());
+    }
+
+    /// Not given after a syntax error, which may have moved a key to another table.
     pub(super) fn warning(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.push(Severity::Warning, span, message.into());
+        if self.broken.is_empty() {
+            self.push(Severity::Warning, span, message.into());
+        }
+    }
+
+    /// What was found until now are syntax errors. The first of each line is kept: the others follow from it, as does
+    /// whatever else is found there.
+    pub(super) fn end_of_syntax(&mut self) {
+        self.list.sort_by_key(|finding| (finding.line, finding.column));
+        self.list.dedup_by_key(|finding| finding.line);
+        self.broken = self.list.iter().map(|finding| finding.line).collect();
     }
 
     fn push(&mut self, severity: Severity, span: Range<usize>, message: String) {
@@ -73,9 +105,13 @@ impl<'t> Findings<'t> {
         let (before, after) = self.text.split_at(start.unwrap_or(0));
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let rest = after.find('\n').map_or(after, |end| &after[..end]);
+        let line = before.matches('\n').count() + 1;
+        if self.broken.contains(&line) {
+            return;
+        }
         self.list.push(Diagnostic {
             severity,
-            line: before.matches('\n').count() + 1,
+            line,
             column: before[line_start..].chars().count() + 1,
             message,
             snippet: format!("{}{}", &before[line_start..], rest.trim_end_matches('\r')),

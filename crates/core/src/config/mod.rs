@@ -2,6 +2,7 @@
 
 mod diagnostic;
 mod effective;
+mod instances;
 mod model;
 mod parse;
 mod quantity;
@@ -13,8 +14,9 @@ pub mod testing;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::{Effective, effective};
+pub use instances::{SOCKET_PATH_MAX, same_socket};
 pub use model::*;
-pub use parse::{Parsed, SOCKET_PATH_MAX, Source, parse, unsupported};
+pub use parse::{Parsed, Source, parse};
 pub use service::check_variable;
 pub use settings::parse_domain;
 

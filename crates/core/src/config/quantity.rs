@@ -44,7 +44,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A size in bytes.
+/// A size from a number of bytes, which is written so.
+pub(super) fn bytes(value: i128, written: &str) -> Result<u64, String> {
+    let size = u64::try_from(value).ok().filter(|&bytes| bytes <= 1 << 50);
+    size.ok_or_else(|| format!("'{written}' is out of range: from 0 to 1024T"))
+}
+
+/// A size with its unit.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let refuse = || format!("'{text}' is not a size: write {SIZE_FORM}");
     let (number, unit) = cut(text);
@@ -59,10 +65,8 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     if !plain(number) || number.contains('.') {
         return Err(refuse());
     }
-    let value = number.parse::<u64>().ok().and_then(|value| value.checked_mul(1 << shift));
-    value
-        .filter(|&bytes| bytes <= 1 << 50)
-        .ok_or_else(|| format!("'{text}' is out of range: from 0 to 1024T"))
+    let value = number.parse::<u64>().map_or(i128::MAX, |value| i128::from(value) << shift);
+    bytes(value, text)
 }
 
 #[cfg(test)]

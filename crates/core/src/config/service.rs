@@ -8,12 +8,12 @@ use super::{
     Activation, Isolation, OnDemand, RestartPolicy, Service,
     parse::Source,
     settings::positive,
-    table::{Table, kind},
-    template::Template,
+    table::{Table, kind, whole},
+    template::{Key, Template},
 };
 use crate::name::ServiceName;
 
-const DEFAULT_SOCKET: &str = "{data_dir}/run/{name}-{id}.sock";
+pub(super) const DEFAULT_SOCKET: &str = "{data_dir}/run/{name}-{id}.sock";
 /// What the kernel passes to a process is about 2 MiB; the instance's own variables need room too.
 const ENV_BYTES_MAX: usize = 1 << 20;
 /// Set by the daemon for every instance.
@@ -43,13 +43,14 @@ impl Service {
     ) -> Option<Self> {
         let command = command(&name, span, table);
         let seconds = Duration::from_secs;
-        let whole =
+        let count =
             |found: Option<u64>, default| found.and_then(|n| usize::try_from(n).ok()).unwrap_or(default);
         let workdir = table.text("workdir").map(|found| source.dir.join(found.value));
-        let socket = table.template("socket").map(|found| found.value);
+        let isolation = isolation(table);
+        let (memory_limit_mb, cpu_shares, storage_quota_mb) = limits(table);
         Some(Self {
             workdir: workdir.unwrap_or_else(|| source.dir.clone()),
-            socket: socket.or_else(|| Template::parse(DEFAULT_SOCKET).ok())?,
+            socket: socket(table, source).or_else(|| Template::parse(DEFAULT_SOCKET).ok())?,
             activation: table
                 .choice("activation", &[("bind", Activation::Bind), ("listen-fds", Activation::ListenFds)])
                 .unwrap_or(Activation::Bind),
@@ -70,23 +71,14 @@ impl Service {
                     ],
                 )
                 .unwrap_or(RestartPolicy::OnFailure),
-            isolation: table
-                .choice(
-                    "isolation",
-                    &[
-                        ("process", Isolation::Process),
-                        ("namespace", Isolation::Namespace),
-                        ("sandbox", Isolation::Sandbox),
-                    ],
-                )
-                .unwrap_or(Isolation::Process),
-            memory_limit_mb: table.integer("memory_limit_mb", 1..1 << 30),
-            cpu_shares: table.integer("cpu_shares", 1..1_000_001).unwrap_or(100),
+            isolation,
+            memory_limit_mb,
+            cpu_shares,
             storage_persist: table.boolean("storage_persist", true),
-            storage_quota_mb: table.integer("storage_quota_mb", 1..1 << 40),
+            storage_quota_mb,
             on_demand: on_demand(table),
-            max_instances: whole(table.integer("max_instances", 1..1_000_001), 1000),
-            max_waiting: whole(table.integer("max_waiting", 0..1_000_001), 1024),
+            max_instances: count(table.integer("max_instances", 1..1_000_001), 1000),
+            max_waiting: count(table.integer("max_waiting", 1..1_000_001), 1024),
             max_connections: table
                 .integer("max_connections", 1..1_000_001)
                 .and_then(|count| u32::try_from(count).ok()),
@@ -104,7 +96,7 @@ fn command(name: &ServiceName, span: Range<usize>, table: &mut Table<'_, '_, '_>
     let args = table.texts("args");
     let Some(command) = table.text("command") else {
         if table.raw("command").is_none() {
-            table.findings.error(span, format!("Service '{name}' missing required field: command"));
+            table.findings.missing(span, format!("Service '{name}' missing required field: command"));
         }
         return None;
     };
@@ -132,6 +124,57 @@ fn command(name: &ServiceName, span: Range<usize>, table: &mut Table<'_, '_, '_>
         }
     }
     (templates.len() == words.len()).then_some(templates)
+}
+
+/// A relative path is below the file's folder. The app is told a whole one: it may have another working directory.
+fn socket(table: &mut Table<'_, '_, '_>, source: &Source) -> Option<Template> {
+    let found = table.template("socket")?;
+    let text = found.value.to_string();
+    let wrong = match [Key::Socket, Key::Port].into_iter().find(|&key| found.value.has(key)) {
+        Some(key) => {
+            Some(format!("socket: {key} can't stand here: there are {{name}}, {{id}} and {{data_dir}}"))
+        }
+        None => text.trim().is_empty().then(|| "socket: can't be empty".to_owned()),
+    };
+    if let Some(wrong) = wrong {
+        table.findings.error(found.span, wrong);
+        return None;
+    }
+    let whole = text.starts_with('/') || text.starts_with(&Key::DataDir.to_string());
+    Some(if whole { found.value } else { found.value.behind(source.dir.join("").to_string_lossy()) })
+}
+
+fn isolation(table: &mut Table<'_, '_, '_>) -> Isolation {
+    const WORDS: [(&str, Isolation); 3] = [
+        ("process", Isolation::Process),
+        ("namespace", Isolation::Namespace),
+        ("sandbox", Isolation::Sandbox),
+    ];
+    let isolation = table.choice("isolation", &WORDS).unwrap_or(Isolation::Process);
+    if isolation != Isolation::Process {
+        table.unsupported(
+            "isolation",
+            "set it to \"process\", which gives every instance a process of its own and no more",
+        );
+    }
+    isolation
+}
+
+/// Memory, processor and storage: read, but not enforced yet.
+fn limits(table: &mut Table<'_, '_, '_>) -> (Option<u64>, u64, Option<u64>) {
+    let memory = table.integer("memory_limit_mb", 1..1 << 30);
+    if memory.is_some() {
+        table.unsupported("memory_limit_mb", "remove it, or limit memory from outside");
+    }
+    let cpu = table.integer("cpu_shares", 1..1_000_001).unwrap_or(100);
+    if cpu != 100 {
+        table.unsupported("cpu_shares", "remove it; every instance has the same share");
+    }
+    let storage = table.integer("storage_quota_mb", 1..1 << 40);
+    if storage.is_some() {
+        table.unsupported("storage_quota_mb", "remove it, or set a quota of the file system");
+    }
+    (memory, cpu, storage)
 }
 
 fn health(table: &mut Table<'_, '_, '_>) -> Option<String> {
@@ -206,6 +249,9 @@ fn variable(key: &str, value: &DeValue<'_>) -> Result<Template, String> {
     let text = match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(digits) if digits.radix() == 10 => digits.as_str().to_owned(),
+        DeValue::Integer(digits) => {
+            whole(digits).ok_or("is too large: write it as a text, between quotes")?.to_string()
+        }
         DeValue::Float(digits) => digits.as_str().to_owned(),
         DeValue::Boolean(value) => value.to_string(),
         other => return Err(format!("must be a text, a number, true or false, not {}", kind(other))),

@@ -1,6 +1,6 @@
 //! `[settings]`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -9,10 +9,10 @@ use super::{MetricsDetail, Settings, parse::Source, table::Table};
 impl Settings {
     pub(super) fn read(table: &mut Table<'_, '_, '_>, source: &Source) -> Self {
         let seconds = Duration::from_secs;
-        let data_dir = table.text("data_dir").map(|found| source.dir.join(found.value));
+        let (backoff_base, backoff_max) = backoff(table);
         let count = |found: Option<u64>, default: u64| usize::try_from(found.unwrap_or(default)).unwrap_or(1);
         Self {
-            data_dir: data_dir.unwrap_or_else(|| source.default_data_dir.clone()),
+            data_dir: data_dir(table, source),
             listen: listen(table),
             domain: domain(table),
             health_check_interval: positive(table, "health_check_interval", seconds(10)),
@@ -21,8 +21,8 @@ impl Settings {
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(3),
             restart_window: positive(table, "restart_window", seconds(300)),
-            backoff_base: table.millis("backoff_base_ms").unwrap_or(seconds(1)),
-            backoff_max: table.millis("backoff_max_ms").unwrap_or(seconds(60)),
+            backoff_base,
+            backoff_max,
             stop_timeout: table.duration("stop_timeout").unwrap_or(seconds(10)),
             max_starting: count(
                 table.integer("max_starting", 1..100_001),
@@ -52,9 +52,32 @@ pub(super) fn positive(table: &mut Table<'_, '_, '_>, key: &'static str, default
     found
 }
 
+fn data_dir(table: &mut Table<'_, '_, '_>, source: &Source) -> PathBuf {
+    match table.text("data_dir") {
+        Some(found) if found.value.trim().is_empty() => {
+            table.findings.error(found.span, "data_dir: names no folder");
+            source.default_data_dir.clone()
+        }
+        Some(found) => source.dir.join(found.value),
+        None => source.default_data_dir.clone(),
+    }
+}
+
+/// The first pause and the longest one.
+fn backoff(table: &mut Table<'_, '_, '_>) -> (Duration, Duration) {
+    let base = table.millis("backoff_base_ms").unwrap_or(Duration::from_secs(1));
+    let max = table.millis("backoff_max_ms").unwrap_or(Duration::from_secs(60));
+    if base > max {
+        let place = table.raw("backoff_base_ms").or_else(|| table.raw("backoff_max_ms"));
+        let (base, max) = (base.as_millis(), max.as_millis());
+        let message = format!("backoff_base_ms ({base}) can't be more than backoff_max_ms ({max})");
+        table.findings.error(place.map(toml::Spanned::span).unwrap_or_default(), message);
+    }
+    (base, max)
+}
+
 fn listen(table: &mut Table<'_, '_, '_>) -> Vec<SocketAddr> {
-    let default = || vec![SocketAddr::from(([0, 0, 0, 0], 8000))];
-    let Some(found) = table.texts("listen") else { return default() };
+    let Some(found) = table.texts("listen") else { return vec![SocketAddr::from(([0, 0, 0, 0], 8000))] };
     let mut addresses = Vec::new();
     for text in &found.value {
         match text.parse() {
@@ -65,7 +88,10 @@ fn listen(table: &mut Table<'_, '_, '_>) -> Vec<SocketAddr> {
             ),
         }
     }
-    if addresses.is_empty() { default() } else { addresses }
+    if found.value.is_empty() {
+        table.findings.error(found.span, "listen: names no address: write one as 0.0.0.0:8000");
+    }
+    addresses
 }
 
 fn trusted_proxies(table: &mut Table<'_, '_, '_>) -> Vec<IpNet> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeInteger, DeTable, DeValue},
 };
 
 use super::{diagnostic::Findings, quantity, template::Template};
@@ -29,6 +29,13 @@ pub(super) struct Table<'a, 't, 'f> {
 impl<'a, 't, 'f> Table<'a, 't, 'f> {
     pub(super) fn new(name: String, table: &'a DeTable<'t>, findings: &'f mut Findings<'t>) -> Self {
         Self { name, table, known: BTreeSet::new(), findings }
+    }
+
+    /// Says that a key, which is there, asks for what this version does not do.
+    pub(super) fn unsupported(&mut self, key: &'static str, remedy: &str) {
+        let span = self.raw(key).map(Spanned::span).unwrap_or_default();
+        let message = format!("{} {key} is not enforced by this version: {remedy}", self.name);
+        self.findings.unsupported(span, message);
     }
 
     /// The value of a key, as it is.
@@ -91,7 +98,7 @@ impl<'a, 't, 'f> Table<'a, 't, 'f> {
     pub(super) fn size(&mut self, key: &'static str) -> Option<u64> {
         let read = |value: &DeValue<'_>| match value {
             DeValue::String(text) => quantity::size(text),
-            DeValue::Integer(bytes) => quantity::size(bytes.as_str()),
+            DeValue::Integer(bytes) => quantity::bytes(whole(bytes).unwrap_or(i128::MAX), bytes.as_str()),
             _ => Err(format!("must be a size, not {}", kind(value))),
         };
         self.read(key, read).map(|found| found.value)
@@ -99,12 +106,12 @@ impl<'a, 't, 'f> Table<'a, 't, 'f> {
 
     pub(super) fn integer(&mut self, key: &'static str, range: Range<u64>) -> Option<u64> {
         let read = |value: &DeValue<'_>| {
-            let whole = match value {
-                DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            let found = match value {
+                DeValue::Integer(digits) => whole(digits).and_then(|whole| u64::try_from(whole).ok()),
                 _ => return Err(format!("must be a whole number, not {}", kind(value))),
             };
             let wanted = || format!("must be from {} to {}", range.start, range.end - 1);
-            whole.filter(|whole| range.contains(whole)).ok_or_else(wanted)
+            found.filter(|found| range.contains(found)).ok_or_else(wanted)
         };
         self.read(key, read).map(|found| found.value)
     }
@@ -165,9 +172,14 @@ pub(super) fn did_you_mean<'k>(word: &str, known: impl Iterator<Item = &'k str>)
     best.map_or_else(String::new, |(_, key)| format!(" (did you mean '{key}'?)"))
 }
 
+/// A whole number by its value, however it is written; `None` if it is beyond all that anybody means.
+pub(super) fn whole(digits: &DeInteger<'_>) -> Option<i128> {
+    i128::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
+
 fn number(value: &DeValue<'_>) -> Option<f64> {
     match value {
-        DeValue::Integer(digits) if digits.radix() == 10 => digits.as_str().parse().ok(),
+        DeValue::Integer(digits) => Some(whole(digits).map_or(f64::INFINITY, |whole| whole as f64)),
         DeValue::Float(digits) => digits.as_str().parse().ok(),
         _ => None,
     }

@@ -63,6 +63,12 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}", self.word())
+    }
+}
+
 /// A placeholder that stands for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown placeholder {{{word}}}: there are {{name}}, {{id}}, {{data_dir}}, {{socket}} and {{port}}")]
@@ -84,7 +90,7 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
             Part::Text(text) => f.write_str(text),
-            Part::Key(key) => write!(f, "{{{}}}", key.word()),
+            Part::Key(key) => key.fmt(f),
         })
     }
 }
@@ -122,6 +128,19 @@ impl Template {
     #[must_use]
     pub fn literal(text: impl Into<String>) -> Self {
         Self { parts: vec![Part::Text(text.into())] }
+    }
+
+    /// Whether a placeholder stands in it.
+    #[must_use]
+    pub fn has(&self, key: Key) -> bool {
+        self.parts.contains(&Part::Key(key))
+    }
+
+    /// The same behind a text without placeholders.
+    #[must_use]
+    pub fn behind(mut self, text: impl Into<String>) -> Self {
+        self.parts.insert(0, Part::Text(text.into()));
+        self
     }
 
     /// The text with every placeholder replaced, once.

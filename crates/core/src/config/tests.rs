@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{template::Template, *};
 
 fn source() -> Source {
     Source {
@@ -20,6 +20,15 @@ fn good(text: &str) -> Config {
 
 fn findings(text: &str) -> Vec<String> {
     parse(text.as_bytes(), &source()).diagnostics.iter().map(ToString::to_string).collect()
+}
+
+/// A file with these settings, and nothing to object to besides.
+fn settings(lines: &str) -> String {
+    format!("[settings]\n{lines}\n[service.any]\ncommand = 'x'\n")
+}
+
+fn with_socket(path: &str) -> String {
+    format!("[service.a]\ncommand = 'x'\nsocket = '{path}'\n")
 }
 
 #[track_caller]
@@ -80,9 +89,36 @@ fn a_file_of_an_earlier_tenement_loads_as_it_is() {
         (service.env["DEBUG"].to_string(), service.env["LEVEL"].to_string()),
         ("true".into(), "3".into())
     );
-    let refused = unsupported(&config);
-    assert_eq!(refused.len(), 4, "{refused:#?}");
-    assert!(refused.iter().all(|message| message.contains("Service 'api'")));
+}
+
+#[test]
+fn what_is_not_enforced_is_an_error_with_its_place_and_the_rest_can_be_used() {
+    let text = "[service.api]\ncommand = 'x'\nisolation = 'namespace'\nmemory_limit_mb = 256\ncpu_shares = 200\n\
+        storage_quota_mb = 100\n[service.web]\ncommand = 'x'\nisolation = 'process'\ncpu_shares = 100\n";
+    let parsed = parse(text.as_bytes(), &source());
+    assert!(parsed.config.is_some() && parsed.diagnostics.iter().all(Diagnostic::is_error));
+    let found: Vec<_> = parsed.diagnostics.iter().map(ToString::to_string).collect();
+    let keys = [(3, "isolation"), (4, "memory_limit_mb"), (5, "cpu_shares"), (6, "storage_quota_mb")];
+    assert_eq!(found.len(), keys.len(), "{found:#?}");
+    for ((line, key), found) in keys.into_iter().zip(found) {
+        assert!(found.starts_with(&format!("{line}:")), "{found}");
+        assert!(found.contains(&format!(" error: [service.api] {key} is not enforced")), "{found}");
+    }
+}
+
+// faults: C1
+#[test]
+fn a_file_without_anything_is_refused_and_one_without_services_is_warned_of() {
+    for nothing in ["", " \n\t\n", "# a comment\n", "\u{feff}"] {
+        assert!(parse(nothing.as_bytes(), &source()).config.is_none());
+        one_finding(nothing, "1:1: error: nothing stands in this file");
+        one_finding(nothing, "ten init");
+    }
+    for idle in ["[settings]", "[service]", "settings.domain = 'a'"] {
+        assert!(parse(idle.as_bytes(), &source()).config.is_some());
+        one_finding(idle, "1:1: warning: there is no [service.NAME] here");
+    }
+    one_finding("service = 1", "'service' must be a table");
 }
 
 // faults: C2 C3 C4
@@ -114,21 +150,67 @@ fn a_syntax_error_is_shown_in_its_line() {
     assert!(first.pointer().starts_with("2 | domain = \n  | "), "{}", first.pointer());
 }
 
+// faults: C2
+#[test]
+fn a_syntax_error_hides_no_other_error_and_brings_in_none() {
+    let places = |text: &str| {
+        let place = |finding: &Diagnostic| (finding.line, finding.column);
+        parse(text.as_bytes(), &source()).diagnostics.iter().map(place).collect::<Vec<_>>()
+    };
+    let twice = "[service.api]\ncommand = 'x'\ncommand = 'y'\n[settings]\nmax_restarts = -1\nstop_timeout = 10s\n\
+        domain = 'a b'\n";
+    assert_eq!(places(twice), [(3, 1), (5, 16), (6, 16), (7, 10)]);
+    let unclosed = "[service.api\ncommand = 'x'\n[settings]\nmax_restarts = -1\n[instances]\napi = ['a']\n";
+    assert_eq!(places(unclosed), [(1, 13), (4, 16)], "what is missing may be there");
+    let unquoted = "[service.api]\ncommand = ./api\n[service.web]\ncommand = 'run {nam}'\nhelth = '/'\n";
+    assert_eq!(places(unquoted), [(2, 11), (4, 11)]);
+    let list = "[service.api]\ncommand = 'x'\n[instances]\napi = ['a', 'B C'\n";
+    assert_eq!(places(list), [(4, 18)]);
+}
+
 // faults: C4
 #[test]
 fn quantities_out_of_range_name_their_key_and_the_range() {
-    for bad in ["-1", "1e400", "nan", "'99999999999999h'", "[1]"] {
-        one_finding(&format!("[settings]\nstop_timeout = {bad}"), "[settings] stop_timeout: ");
+    for bad in ["-1", "1e400", "nan", "'99999999999999h'", "[1]", "0xffffffffffffffffffffffffffffffffff"] {
+        one_finding(&settings(&format!("stop_timeout = {bad}")), "[settings] stop_timeout: ");
+        one_finding(&settings(&format!("log_max_size = {bad}")), "[settings] log_max_size: ");
     }
-    one_finding("[settings]\nhealth_check_interval = 0", "must be more than 0");
+    one_finding(&settings("health_check_interval = 0"), "must be more than 0");
+    one_finding(&settings("log_max_size = -1"), "'-1' is out of range: from 0 to 1024T");
+    one_finding("[service.a]\ncommand = 'x'\nmax_waiting = 0", "max_waiting: must be from 1 to 1000000");
+}
+
+#[test]
+fn whole_numbers_are_read_by_their_value_however_they_are_written() {
+    let config = good(
+        "[settings]\nlog_max_size = 0x400000\nstop_timeout = 0x10\nbackoff_base_ms = 0o17\nmax_restarts = 0b101\n\
+        [service.a]\ncommand = 'x'\n[service.a.env]\nB = 0xff\nC = 1_000\nD = 123456789012345678901234567890",
+    );
+    let settings = &config.settings;
+    assert_eq!((settings.log_max_size, settings.max_restarts), (4 << 20, 5));
+    assert_eq!((settings.stop_timeout.as_secs(), settings.backoff_base.as_millis()), (16, 15));
+    let env = |key: &str| config.services["a"].env[key].to_string();
+    assert_eq!((env("B"), env("C")), ("255".to_owned(), "1000".to_owned()));
+    assert_eq!(env("D"), "123456789012345678901234567890");
+}
+
+// faults: C4
+#[test]
+fn settings_that_contradict_themselves_or_name_nothing_are_refused() {
+    one_finding(&settings("listen = []"), "2:10: error: listen: names no address");
+    one_finding(&settings("data_dir = ''"), "2:12: error: data_dir: names no folder");
+    let backoff = settings("backoff_max_ms = 60\nbackoff_base_ms = 61");
+    one_finding(&backoff, "3:19: error: backoff_base_ms (61) can't be more than backoff_max_ms (60)");
+    one_finding(&settings("backoff_max_ms = 500"), "2:18: error: backoff_base_ms (1000)");
+    good(&settings("backoff_max_ms = 60\nbackoff_base_ms = 60"));
 }
 
 // faults: C5
 #[test]
 fn domains_are_normalised_or_refused() {
-    assert_eq!(good("settings.domain = 'Example.COM.'").settings.domain, "example.com");
+    assert_eq!(good(&settings("domain = 'Example.COM.'")).settings.domain, "example.com");
     for bad in ["example.com:80", "http://x", "a..b", "bücher.de", "-a.com", ""] {
-        one_finding(&format!("settings.domain = '{bad}'"), "is not a host name");
+        one_finding(&settings(&format!("domain = '{bad}'")), "is not a host name");
     }
     let twice = findings("[service.a]\ncommand = 'x'\n[service.a]\ncommand = 'y'");
     assert!(twice[0].contains("3:10: error: duplicate key"), "{twice:#?}");
@@ -142,6 +224,19 @@ fn bad_names_show_what_is_allowed() {
     }
     one_finding("[service.api]\ncommand='x'\n[instances]\napi = ['a b']", crate::name::ID_PATTERN);
     one_finding("[service.api]\ncommand='x'\n[instances]\napy = ['a']", "did you mean 'api'?");
+}
+
+// faults: C6 A15
+#[test]
+fn names_of_the_daemons_own_folders_are_refused_and_that_of_the_page_is_not() {
+    let found =
+        findings("[service.api]\ncommand = 'x'\n[service.logs]\ncommand = 'x'\n[instances]\nlogs = ['a']");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("3:10: error: a service can't be called 'logs'"), "{found:#?}");
+    one_finding("service.run.command = 'x'", "{data_dir}/run, where tenement keeps its own");
+    assert!(Template::parse(service::DEFAULT_SOCKET).is_ok_and(|socket| {
+        socket.to_string().starts_with(&format!("{{data_dir}}/{}/", crate::layout::RUN))
+    }));
 }
 
 // faults: C8
@@ -171,8 +266,30 @@ fn two_instances_never_share_a_socket_and_its_path_fits() {
     let text =
         |socket: &str| format!("[service.a]\ncommand='x'\nsocket='{socket}'\n[instances]\na=['x','y']");
     one_finding(&text("/tmp/a.sock"), "have the same socket");
+    one_finding(&text("/tmp/a.sock"), "put {id} into 'socket' of service 'a'");
     let found = findings(&text(&format!("/{}/{{id}}", "d".repeat(107))));
     assert!(found.len() == 2 && found[0].contains("107 are possible"), "{found:#?}");
+    let names = "[service.a]\ncommand='x'\n[service.a-b]\ncommand='x'\n[instances]\na=['b-c']\na-b=['c']";
+    let told = "'a:b-c' and 'a-b:c' have the same socket: give service 'a' or 'a-b' another 'socket'";
+    one_finding(names, told);
+}
+
+#[test]
+fn a_socket_is_a_whole_path_and_made_of_what_is_known_before_it() {
+    let socket = |text: &str| good(&with_socket(text)).services["a"].socket.to_string();
+    assert_eq!(socket("rel-{id}.sock"), "/etc/tenement/rel-{id}.sock");
+    assert_eq!(socket("{id}"), "/etc/tenement/{id}");
+    for whole in ["/tmp/{name}-{id}.sock", "{data_dir}/{id}.sock"] {
+        assert_eq!(socket(whole), whole);
+    }
+    for key in ["{port}", "{socket}"] {
+        let told = format!(
+            "3:10: error: socket: {key} can't stand here: there are {{name}}, {{id}} and {{data_dir}}"
+        );
+        one_finding(&with_socket(&format!("/tmp/{{id}}-{key}")), &told);
+    }
+    one_finding(&with_socket(""), "socket: can't be empty");
+    one_finding(&with_socket("/tmp/{pid}"), "unknown placeholder {pid}");
 }
 
 #[test]

@@ -168,8 +168,13 @@ impl Effect {
         Self::Refuse(WakeRefusal::Unavailable { reason: reason.into(), retry_after })
     }
 
-    /// After a start.
+    /// It did not come up, or did not stay up, while a request waited.
     pub(super) fn failed(reason: impl Into<String>, retry_after: Duration) -> Self {
-        Self::Refuse(WakeRefusal::Failed { reason: reason.into(), retry_after })
+        Self::Refuse(WakeRefusal::Failed { reason: reason.into(), retry_after, tried: true })
+    }
+
+    /// It did so before.
+    pub(super) fn down(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Refuse(WakeRefusal::Failed { reason: reason.into(), retry_after, tried: false })
     }
 }

@@ -275,6 +275,6 @@ fn a_long_back_off_refuses_with_the_time_that_is_left() {
     story.exit(false);
     story.gone();
     let effects = story.tell(Event::Wake { failed: None });
-    let Some(WakeRefusal::Unavailable { retry_after, .. }) = refused(&effects) else { panic!("let wait") };
+    let Some(WakeRefusal::Failed { retry_after, .. }) = refused(&effects) else { panic!("let wait") };
     assert_eq!(retry_after.as_secs(), 40);
 }

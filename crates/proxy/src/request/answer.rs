@@ -6,6 +6,9 @@ use tenement_core::wake::WakeRefusal;
 
 use crate::http::Malformed;
 
+const FAILED: &str =
+    "the instance could not be started; its operator finds the reason with 'ten ps' and 'ten logs'";
+
 /// An answer that no application gave.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
@@ -34,8 +37,8 @@ impl Answer {
         match refusal {
             WakeRefusal::Unknown => Self::new(404, "there is no such instance"),
             WakeRefusal::Unavailable { reason, retry_after } => Self::unavailable(reason, retry_after),
-            WakeRefusal::Failed { reason, retry_after } => {
-                Self { tried: true, ..Self::unavailable(reason, retry_after) }
+            WakeRefusal::Failed { retry_after, tried, .. } => {
+                Self { tried, ..Self::unavailable(FAILED, retry_after) }
             }
         }
     }

@@ -44,7 +44,7 @@ async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId
         let routes = thread.backend.routes().load();
         slot = routes.slot(&name).cloned().ok_or_else(|| Answer::new(404, "there is no such instance"))?;
     }
-    Err(Answer::unavailable(format!("{} does not stay awake", slot.name()), FULL))
+    Err(Answer::unavailable("the instance does not stay awake", FULL))
 }
 
 /// The running instance with the fewest requests in flight; when none runs, the one used last that may be woken.

@@ -321,6 +321,18 @@ fn nothing_is_sent_to_whom_a_swapped_socket_leads() {
 }
 
 #[test]
+fn why_an_instance_failed_is_not_told_to_who_only_asked() {
+    let proxy = Proxy::with(echo_path(), Limits::default(), |_, _| {
+        let reason = "'/srv/app' said: secret".into();
+        Err(WakeRefusal::Failed { reason, retry_after: PATIENCE, tried: true })
+    });
+    proxy.slot.close();
+    let answer = proxy.ask(format!("GET / HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 30\r\n"), "{answer}");
+    assert!(answer.contains("could not be started") && !answer.contains("/srv"), "{answer}");
+}
+
+#[test]
 fn draining_lets_requests_end_and_closes_the_rest() {
     let (go, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tenement_core::{
-    config::{OnDemand, Service},
+    config::{OnDemand, SOCKET_PATH_MAX, Service, same_socket},
     history::Actor,
     lifecycle::{Cause, Event, Stop},
     name::InstanceName,
@@ -24,9 +24,6 @@ use super::{
     message::{Command, Message, News},
 };
 use crate::api::{CommandError, Desired, Record, StopMode};
-
-/// The longest path a Unix socket can have, without its closing NUL: `unix(7)`.
-const SOCKET_PATH_MAX: usize = 107;
 
 type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
@@ -87,10 +84,7 @@ impl Engine {
             ));
         }
         match self.entries.values().find(|entry| entry.socket == socket) {
-            Some(other) => Err(format!(
-                "'{name}' and '{}' would have the same socket: put {{id}} into 'socket' of service '{}'",
-                other.record.name, name.service
-            )),
+            Some(other) => Err(same_socket(name, &other.record.name)),
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@
 //! ```
 
 mod plan;
+mod words;
 
 use std::{
     io,
@@ -59,6 +60,13 @@ pub(crate) struct Order {
     pub(crate) socket: PathBuf,
 }
 
+/// What a process is started with.
+struct Prepared {
+    launch: Launch,
+    port: Port,
+    listening: Option<OwnedFd>,
+}
+
 /// A process on its way.
 struct Started {
     process: Process,
@@ -72,12 +80,6 @@ struct Failure {
     words: String,
     permanent: bool,
     command_not_found: bool,
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self { words: error.to_string(), permanent: false, command_not_found: false }
-    }
 }
 
 /// Starts processes.
@@ -197,6 +199,28 @@ impl Launcher {
     /// Prepares the place and starts the process. Blocks.
     fn start(&self, order: &Order) -> Result<Started, Failure> {
         let name = &order.record.name;
+        let Prepared { launch, port, listening } = self.prepare(order).map_err(|error| {
+            tracing::warn!(instance = %name, %error, "a start can't be prepared");
+            let folders = [Some(self.config.settings.data_dir.as_path()), order.socket.parent()];
+            let folders: Vec<_> = folders.into_iter().flatten().collect();
+            Failure { words: words::of_io(&error, &folders), permanent: false, command_not_found: false }
+        })?;
+        match self.host.spawn(launch) {
+            Ok(process) => Ok(Started { process, port, listening }),
+            Err(error) => {
+                tracing::warn!(instance = %name, %error, "no process");
+                let command = order.service.command.first().map(ToString::to_string).unwrap_or_default();
+                Err(Failure {
+                    words: words::of_spawn(&error, &command),
+                    permanent: !error.is_temporary(),
+                    command_not_found: error.is_command_not_found(),
+                })
+            }
+        }
+    }
+
+    fn prepare(&self, order: &Order) -> io::Result<Prepared> {
+        let name = &order.record.name;
         let port = self.ports.reserve(fastrand::u64(..))?;
         let own = self.data_dir(name);
         private_dir(&own)?;
@@ -225,14 +249,7 @@ impl Launcher {
             stderr,
             listen,
         };
-        match self.host.spawn(launch) {
-            Ok(process) => Ok(Started { process, port, listening }),
-            Err(error) => Err(Failure {
-                words: error.to_string(),
-                permanent: !error.is_temporary(),
-                command_not_found: error.is_command_not_found(),
-            }),
-        }
+        Ok(Prepared { launch, port, listening })
     }
 }
 

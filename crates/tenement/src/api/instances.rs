@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use tenement_core::{
     config::check_variable,
     name::InstanceName,
@@ -23,6 +22,7 @@ use tenement_supervisor::StopMode;
 
 use super::{
     Api, ApiError,
+    body::{self, Body, Object},
     error::named,
     page::Page,
     query::{Instance, QueryOf},
@@ -130,9 +130,8 @@ pub(super) struct SpawnQuery {
 pub(super) async fn spawn(
     State(api): State<Api>,
     QueryOf(query): QueryOf<SpawnQuery>,
-    body: Result<Bytes, BytesRejection>,
+    Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let body = body.map_err(|_| ApiError::too_large("The body is too large"))?;
     let (name, env) = spawn_request(&body)?;
     let view = api.supervisor.spawn(name, env, query.wait.unwrap_or(true)).await?;
     let answer = json!({
@@ -147,36 +146,34 @@ pub(super) async fn spawn(
 type SpawnRequest = (InstanceName, Option<BTreeMap<String, String>>);
 
 fn spawn_request(body: &[u8]) -> Result<SpawnRequest, ApiError> {
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?;
+    let body: BTreeMap<String, &RawValue> = body::object(body)?;
     let text = |key: &str| {
-        body.get(key)
-            .and_then(Value::as_str)
-            .ok_or_else(|| ApiError::bad_request(format!("'{key}' is missing or not a string")))
+        let text = body.get(key).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+        text.ok_or_else(|| ApiError::bad_request(format!("'{key}' is missing or not a string")))
     };
-    let name = InstanceName::new(text("service")?, text("id")?)?;
-    let env = match body.get("env") {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(env)) => Some(env.iter().map(variable).collect::<Result<_, _>>()?),
-        Some(_) => return Err(ApiError::bad_request("'env' must be an object")),
+    let name = InstanceName::new(&text("service")?, &text("id")?)?;
+    let env = match body.get("env").map(|value| value.get()) {
+        None | Some("null") => None,
+        Some(env) => {
+            let env: Object<&RawValue> = serde_json::from_str(env)
+                .map_err(|error| ApiError::bad_request(format!("'env' must be an object: {error}")))?;
+            Some(env.0.into_iter().map(variable).collect::<Result<_, _>>()?)
+        }
     };
     Ok((name, env))
 }
 
-/// One variable; numbers and booleans become strings.
-fn variable((key, value): (&String, &Value)) -> Result<(String, String), ApiError> {
-    let value = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => {
-            return Err(ApiError::bad_request(format!(
-                "'env.{key}' must be a string, a number or a boolean"
-            )));
-        }
+/// One variable; numbers and booleans become strings as they are written.
+fn variable((key, value): (String, &RawValue)) -> Result<(String, String), ApiError> {
+    let refuse = |why: &str| ApiError::bad_request(format!("'env.{}' {why}", key.escape_debug()));
+    let value = match value.get().as_bytes().first() {
+        Some(b'"') => serde_json::from_str(value.get()).ok(),
+        Some(b'0'..=b'9' | b'-' | b't' | b'f') => Some(value.get().to_owned()),
+        _ => None,
     };
-    check_variable(key, &value)
-        .map_err(|why| ApiError::bad_request(format!("'env.{}': {why}", key.escape_debug())))?;
-    Ok((key.clone(), value))
+    let value = value.ok_or_else(|| refuse("must be a string, a number or a boolean"))?;
+    check_variable(&key, &value).map_err(|why| refuse(&format!("is refused: {why}")))?;
+    Ok((key, value))
 }
 
 pub(super) async fn get(
@@ -215,4 +212,29 @@ pub(super) async fn delete(
     let name = named(&service, &id)?;
     api.supervisor.stop(name.clone(), mode).await?;
     Ok(Json(json!({ "instance": name.to_string(), "status": Status::Stopped.as_str() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // faults: A6
+    #[test]
+    fn numbers_and_booleans_become_the_texts_they_are_written_as() {
+        let body =
+            br#"{ "service": "api", "id": "A", "more": [[1]], "env": { "BIG": 123456789012345678901234567890,
+            "SMALL": -1.50e+3, "HUGE": 1e999, "ON": true, "TEXT": "a\u00e9\"" } }"#;
+        let (name, env) = spawn_request(body).unwrap();
+        let env = env.unwrap();
+        let of = |key: &str| env[key].as_str();
+        assert_eq!((name.to_string().as_str(), of("BIG")), ("api:a", "123456789012345678901234567890"));
+        assert_eq!(
+            [of("SMALL"), of("HUGE"), of("ON"), of("TEXT")],
+            ["-1.50e+3", "1e999", "true", "a\u{e9}\""]
+        );
+        let without = spawn_request(br#"{ "service": "api", "id": "a", "env": null }"#).unwrap();
+        assert_eq!(without.1, None);
+        let deep = format!(r#"{{"service":"api","id":"a","x":{}"#, "[".repeat(100_000));
+        assert!(spawn_request(deep.as_bytes()).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod assets;
 mod auth;
+mod body;
 mod error;
 mod health;
 mod instances;

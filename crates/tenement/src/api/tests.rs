@@ -189,6 +189,16 @@ async fn what_is_wrong_is_said_in_the_envelope() {
         ),
         ("POST", "/api/instances", r#"{"service":"api","id":"a","env":{"A=B":"x"}}"#, 400, "bad_request"),
         ("POST", "/api/instances", r#"{"service":"api","id":"a","env":{"A":"x\u0000"}}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"{"service":"api","id":"a","env":{"A":[1]}}"#, 400, "bad_request"),
+        (
+            "POST",
+            "/api/instances",
+            r#"{"service":"api","id":"a","env":{"A":"1","A":"2"}}"#,
+            400,
+            "bad_request",
+        ),
+        ("POST", "/api/instances", r#"{"service":"api","id":"a","id":"b"}"#, 400, "bad_request"),
+        ("POST", "/api/instances", r#"["api","a"]"#, 400, "bad_request"),
         ("POST", "/api/instances", r#"{"service":"none","id":"a"}"#, 404, "not_found"),
         ("GET", "/api/instances/api/none", "", 404, "instance_not_found"),
         ("GET", "/api/instances?limit=-1", "", 400, "bad_request"),
@@ -250,6 +260,13 @@ async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_fo
         r#"{ "expires_in_days": 0 }"#,
         r#"{ "expires_in_days": 1.5 }"#,
         r#"{ "name": 1 }"#,
+        r#"{ "expires_in_day": 30 }"#,
+        r#"{ "expires_in_days": 30, "expires_in_days": null }"#,
+        r#""x""#,
+        "5",
+        "null",
+        "[]",
+        r#"["x", 30]"#,
     ] {
         let (status, refused) = fixture.call("POST", "/api/tokens", body).await;
         assert_eq!((status, &refused["error"]), (400, &json!("bad_request")), "{body}");

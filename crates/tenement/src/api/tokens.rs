@@ -1,9 +1,10 @@
 //! `POST /api/tokens`.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,12 +12,19 @@ use serde_json::{Value, json};
 use tenement_core::time::WallMillis;
 use tenement_runtime::clock;
 
-use super::{Api, ApiError, instances::timestamp};
+use super::{
+    Api, ApiError,
+    body::{self, Body},
+    instances::timestamp,
+};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Longer than anybody means; keeps the date in a calendar.
 const MAX_DAYS: u64 = 36_500;
 const MAX_NAME: usize = 100;
+
+/// What may be asked for.
+const KEYS: [&str; 5] = ["name", "expires_in_days", "scopes", "service", "instance"];
 
 /// What was asked for.
 struct Wanted {
@@ -24,11 +32,7 @@ struct Wanted {
     days: Option<u64>,
 }
 
-pub(super) async fn create(
-    State(api): State<Api>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-    let body = body.map_err(|_| ApiError::too_large("The body is too large"))?;
+pub(super) async fn create(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
     let wanted = wanted(&body)?;
     let now = clock::wall();
     let expires = wanted.days.map(|days| WallMillis(now.0 + days * DAY_MS));
@@ -48,31 +52,34 @@ pub(super) async fn create(
 }
 
 fn wanted(body: &[u8]) -> Result<Wanted, ApiError> {
-    let body: Value = match body.trim_ascii() {
-        b"" => json!({}),
-        text => serde_json::from_slice(text)
-            .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?,
-    };
-    let name = match &body["name"] {
-        Value::Null => "",
-        Value::String(name) if name.len() <= MAX_NAME => name,
-        _ => {
+    let body: BTreeMap<String, Value> =
+        if body.trim_ascii().is_empty() { BTreeMap::new() } else { body::object(body)? };
+    // A misspelt 'expires_in_days' would be a token for ever.
+    if let Some(unknown) = body.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let (unknown, known) = (unknown.escape_debug(), KEYS.join(", "));
+        return Err(ApiError::bad_request(format!("'{unknown}' is not known here: there are {known}")));
+    }
+    let given = |key: &str| body.get(key).filter(|value| !value.is_null());
+    let name = match given("name") {
+        None => String::new(),
+        Some(Value::String(name)) if name.len() <= MAX_NAME => name.clone(),
+        Some(_) => {
             return Err(ApiError::bad_request(format!(
                 "'name' must be a string of at most {MAX_NAME} bytes"
             )));
         }
     };
-    let days = match &body["expires_in_days"] {
-        Value::Null => None,
-        days => Some(days.as_u64().filter(|days| (1..=MAX_DAYS).contains(days)).ok_or_else(|| {
+    let days = match given("expires_in_days") {
+        None => None,
+        Some(days) => Some(days.as_u64().filter(|days| (1..=MAX_DAYS).contains(days)).ok_or_else(|| {
             ApiError::bad_request(format!("'expires_in_days' must be a whole number from 1 to {MAX_DAYS}"))
         })?),
     };
-    let admin = body["scopes"].is_null() || body["scopes"] == json!(["admin"]);
-    if !admin || !body["service"].is_null() || !body["instance"].is_null() {
+    let admin = given("scopes").is_none_or(|scopes| *scopes == json!(["admin"]));
+    if !admin || given("service").is_some() || given("instance").is_some() {
         // A token that can do more than was asked for would be worse than none.
         let message = "Tokens with other scopes than 'admin', or for one tenant, are not available yet";
         return Err(ApiError::bad_request(message));
     }
-    Ok(Wanted { name: name.to_owned(), days })
+    Ok(Wanted { name, days })
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tenement_core::config::{Config as Checked, Diagnostic, Parsed, Severity, effective, unsupported};
+use tenement_core::config::{Config as Checked, Diagnostic, Parsed, effective};
 
-use super::{Failure, Global, print};
+use super::{Failure, Global, print, serve::errors};
 use crate::config_file;
 
 #[derive(Args)]
@@ -43,7 +43,7 @@ impl Config {
     }
 
     fn is_error(&self, finding: &Diagnostic) -> bool {
-        self.strict || finding.severity == Severity::Error
+        self.strict || finding.is_error()
     }
 
     fn choose(&self, config: &Checked) -> Result<Value, Failure> {
@@ -56,27 +56,21 @@ impl Config {
     }
 
     fn validate(&self, name: &str, parsed: &Parsed, as_json: bool) -> Result<(), Failure> {
-        let refused = parsed.config.as_ref().map(unsupported).unwrap_or_default();
-        let (errors, warnings): (Vec<_>, Vec<_>) =
+        let (wrong, warnings): (Vec<_>, Vec<_>) =
             parsed.diagnostics.iter().partition(|finding| self.is_error(finding));
-        let valid = errors.is_empty();
+        let valid = wrong.is_empty();
         if as_json {
             let texts = |list: &[&Diagnostic]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let body = json!({
-                "valid": valid, "errors": texts(&errors), "warnings": texts(&warnings), "unsupported": refused,
-            });
+            let body = json!({ "valid": valid, "errors": texts(&wrong), "warnings": texts(&warnings) });
             print(&body.to_string())?;
         } else {
             for finding in &parsed.diagnostics {
                 print(&format!("{name}:{finding}\n{}", finding.pointer()))?;
             }
-            for message in &refused {
-                print(&format!("{name}: not supported: {message}"))?;
-            }
         }
         if valid {
             return if as_json { Ok(()) } else { print(&format!("{name} is valid")) };
         }
-        Err(Failure::config(format!("{name} has {} errors: mend them and try again", errors.len())))
+        Err(Failure::config(format!("{name} has {}: mend what is listed and try again", errors(wrong.len()))))
     }
 }

@@ -7,8 +7,10 @@ use std::{
 };
 
 use clap::Args;
+use tenement_core::{layout, name::ServiceName};
 
 use super::{Failure, print};
+use crate::config_file;
 
 const FILE: &str = "tenement.toml";
 
@@ -25,10 +27,12 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let here = std::env::current_dir()?;
+        let here = std::env::current_dir().map_err(unusable)?;
         let name = self.name.clone().unwrap_or_else(|| name_of(&here));
-        name.parse::<tenement_core::name::ServiceName>().map_err(Failure::config)?;
+        let name = name.parse().map_err(Failure::config)?;
         let command = self.command.clone().unwrap_or_else(|| guess(&here));
+        let text = text(&name, &command);
+        check(&text)?;
         let mut file = match File::create_new(FILE) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -38,9 +42,13 @@ impl Init {
             }
             Err(error) => return Err(Failure::config(format!("can't write {FILE}: {error}"))),
         };
-        file.write_all(text(&name, &command).as_bytes())?;
+        file.write_all(text.as_bytes())?;
         print(&format!("Wrote {FILE}. Look at the command in it, then check it with: ten config --validate"))
     }
+}
+
+fn unusable(error: io::Error) -> Failure {
+    Failure::general(format!("this folder can't be used: {error}"))
 }
 
 /// The folder's name, made into a service's.
@@ -49,7 +57,14 @@ fn name_of(folder: &Path) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = name.chars().map(plain).take(63).collect();
     let name = name.trim_matches('-');
-    if name.is_empty() { "app".into() } else { name.to_owned() }
+    if name.is_empty() || layout::is_own(name) { "app".into() } else { name.to_owned() }
+}
+
+/// A file that this very program would refuse is not written.
+fn check(text: &str) -> Result<(), Failure> {
+    let parsed = config_file::check(text.as_bytes(), Path::new(FILE)).map_err(unusable)?;
+    let wrong = parsed.diagnostics.iter().find(|finding| finding.is_error());
+    wrong.map_or(Ok(()), |wrong| Err(Failure::config(format!("nothing was written: {}", wrong.message))))
 }
 
 /// How apps of this kind are usually started.
@@ -73,7 +88,7 @@ fn guess(folder: &Path) -> String {
     if has("go.mod") { "./app".into() } else { "./server".into() }
 }
 
-fn text(name: &str, command: &str) -> String {
+fn text(name: &ServiceName, command: &str) -> String {
     let quoted = toml_text(command);
     format!(
         "# What tenement runs. Check this file with: ten config --validate\n\n\

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 use tenement::daemon;
-use tenement_core::config::{Config, Severity, unsupported};
+use tenement_core::config::Config;
 use tracing_subscriber::EnvFilter;
 
 use super::{EXIT_FAILURE, Failure, Global, output::note};
@@ -47,20 +47,12 @@ impl Serve {
         let mut refused = 0;
         for finding in &parsed.diagnostics {
             note(&format!("{name}:{finding}\n{}", finding.pointer()));
-            refused += usize::from(self.strict || finding.severity == Severity::Error);
+            refused += usize::from(self.strict || finding.is_error());
         }
         let mut config = match parsed.config {
             Some(config) if refused == 0 => config,
-            _ => return Err(Failure::config(format!("{name} has {refused} errors: nothing was started"))),
+            _ => return Err(Failure::config(format!("{name} has {}: nothing was started", errors(refused)))),
         };
-        let not_here = unsupported(&config);
-        if !not_here.is_empty() {
-            for message in &not_here {
-                note(&format!("{name}: not supported: {message}"));
-            }
-            let message = format!("{name} asks for what can't be enforced here: nothing was started");
-            return Err(Failure::config(message));
-        }
         self.apply(&mut config, global)?;
         Ok(config)
     }
@@ -68,7 +60,8 @@ impl Serve {
     fn apply(&self, config: &mut Config, global: &Global) -> Result<(), Failure> {
         let settings = &mut config.settings;
         if let Some(dir) = &global.data_dir {
-            settings.data_dir = std::path::absolute(dir)?;
+            let absolute = std::path::absolute(dir);
+            settings.data_dir = absolute.map_err(|error| Failure::config(format!("--data-dir: {error}")))?;
         }
         if let Some(host) = &self.host {
             let port = settings.listen.first().map_or(8000, SocketAddr::port);
@@ -83,6 +76,11 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// So many, in words.
+pub(super) fn errors(count: usize) -> String {
+    if count == 1 { "an error".to_owned() } else { format!("{count} errors") }
 }
 
 fn addresses(host: &str) -> Result<Vec<IpAddr>, Failure> {

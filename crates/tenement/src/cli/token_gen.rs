@@ -3,7 +3,7 @@
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::{Value, json};
 use tenement::token_file;
-use tenement_core::name::ServiceName;
+use tenement_core::{layout, name::ServiceName};
 
 use super::{Failure, Global, client, client::Client, instance, output, print, print_json};
 
@@ -37,7 +37,7 @@ pub(super) struct TokenGen {
 impl TokenGen {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let body = self.body()?;
-        let place = if self.save { Some(client::data_dir(global)?.join(token_file::NAME)) } else { None };
+        let place = if self.save { Some(client::data_dir(global)?.join(layout::API_TOKEN)) } else { None };
         let answer = Client::new(global)?.post("/api/tokens", &body, None)?;
         let token = answer["token"].as_str().unwrap_or_default();
         // It exists only here: whatever fails, both are tried.

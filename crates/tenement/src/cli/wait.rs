@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tenement_core::name::InstanceName;
+use tenement_core::{name::InstanceName, time::seconds};
 use tenement_runtime::clock;
 
 use super::{
@@ -35,8 +35,8 @@ impl Deadline {
     fn check(self, name: &InstanceName) -> Result<(), Error> {
         match (self.left(), self.within) {
             (Some(Duration::ZERO), Some(within)) => Err(Error::TimedOut(format!(
-                "{name} is not ready after {} s; the daemon goes on with it: see 'ten ps'",
-                within.as_secs_f64()
+                "{name} is not ready after {}; the daemon goes on with it: see 'ten ps'",
+                seconds(within)
             ))),
             _ => Ok(()),
         }

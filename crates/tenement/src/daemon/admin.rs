@@ -8,15 +8,13 @@ use std::{
 };
 
 use axum::Router;
+use tenement_core::layout;
 use tokio::{
     net::UnixStream,
     task::{AbortHandle, JoinSet},
 };
 
 use crate::api::{self, Trust};
-
-/// Its name in the data directory.
-pub const SOCKET: &str = "admin.sock";
 
 /// The socket, listening; removed when it is dropped.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ pub(super) struct Admin {
 
 /// Makes the socket; the lock on the directory says that a file in its place is a predecessor's.
 pub(super) fn bind(dir: &Path) -> io::Result<Admin> {
-    let path = dir.join(SOCKET);
+    let path = dir.join(layout::ADMIN_SOCKET);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,4 +1,4 @@
-//! The data directory, and the lock that makes it one daemon's.
+//! The data directory, and the lock that makes it one daemon's. What is in it: [`layout`].
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,7 +11,11 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
+use tenement_core::layout;
 use tenement_runtime::output::private_dir;
+
+use super::DaemonError;
+use crate::store::StoreError;
 
 /// Why a data directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,15 +28,25 @@ pub enum DataDirError {
         /// The other daemon.
         pid: String,
     },
-    /// It can't be made or written.
-    #[error("can't use the data directory '{}': {source}; {remedy}", .path.display())]
+    /// It, or something in it, can't be made or written.
+    #[error("{what} the data directory '{}': {source}; {remedy}", .path.display())]
     Unusable {
+        /// What can't be done.
+        what: &'static str,
         /// The directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
         /// What helps.
         remedy: &'static str,
+    },
+    /// The state in it can't be read or written.
+    #[error("{source}; the disk of the data directory '{}' may be full or failing: make room there, or name another folder with --data-dir", .path.display())]
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
     },
     /// It is somebody else's, who could change the state behind our back.
     #[error("the data directory '{}' belongs to uid {owner}, and this is uid {uid}: give it to this user, or name another folder with --data-dir", .path.display())]
@@ -57,12 +71,30 @@ impl DataDir {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Makes an error of something in the directory say where that is and what helps. `what` is such as "can't save
+    /// the token in".
+    pub(super) fn failed(&self, what: &'static str) -> impl FnOnce(io::Error) -> DataDirError {
+        let path = self.path.clone();
+        move |source| DataDirError::Unusable { what, path, remedy: remedy(&source), source }
+    }
+
+    /// As [`Self::failed`], for the state database.
+    pub(super) fn state(&self) -> impl FnOnce(StoreError) -> DaemonError {
+        let path = self.path.clone();
+        move |source| match source.is_of_the_disk() {
+            true => DataDirError::Disk { path, source }.into(),
+            false => source.into(),
+        }
+    }
 }
 
 /// Makes the directory where it is missing, tries to write in it and locks it.
 pub(super) fn open(path: &Path) -> Result<DataDir, DataDirError> {
-    let unusable =
-        |source: io::Error| DataDirError::Unusable { path: path.to_owned(), remedy: remedy(&source), source };
+    let unusable = |source: io::Error| {
+        let (what, remedy) = ("can't use", remedy(&source));
+        DataDirError::Unusable { what, path: path.to_owned(), remedy, source }
+    };
     let path = std::path::absolute(path).map_err(unusable)?;
     private_dir(&path).map_err(unusable)?;
     let (owner, uid) = (fs::metadata(&path).map_err(unusable)?.uid(), rustix::process::geteuid().as_raw());
@@ -84,7 +116,7 @@ fn lock(dir: &Path) -> io::Result<Result<File, String>> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(dir.join("daemon.lock"))?;
+        .open(dir.join(layout::LOCK))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(Err(owner(&mut file)?)),

@@ -18,7 +18,6 @@ mod output;
 mod ready;
 mod stop;
 
-pub use admin::SOCKET as ADMIN_SOCKET;
 pub use data_dir::DataDirError;
 pub use listen::ListenError;
 pub use log::Log;
@@ -26,7 +25,7 @@ pub use log::Log;
 use std::{io, sync::Arc};
 
 use rustix::fs::Mode;
-use tenement_core::config::Config;
+use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
@@ -77,13 +76,13 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let config = Arc::new(config);
     let dir = data_dir::open(&config.settings.data_dir)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
-    let store = Arc::new(Store::open(&dir.path().join("state.db"))?);
-    let records = store.records()?;
-    let logs = LogStore::open(dir.path().join("logs"), output::limits(&config))
-        .map_err(tried("can't open the logs"))?;
+    let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
+    let records = store.records().map_err(dir.state())?;
+    let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
+        .map_err(dir.failed("can't open the logs in"))?;
     let bound = listen::bind(&config)?;
-    let admin = admin::bind(dir.path()).map_err(tried("can't make the administration socket"))?;
-    let token = first_token::settle(&store, dir.path(), token)?;
+    let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
+    let token = first_token::settle(&store, &dir, token)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use tenement_core::{config::Config, name::InstanceName, slot::RunId};
+use tenement_core::{config::Config, layout, name::InstanceName, slot::RunId};
 use tenement_logs::{Limits, LogStore, StreamLimits};
 use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
@@ -22,7 +22,7 @@ pub(super) struct Pipes {
 
 impl Pipes {
     pub(super) fn new(data_dir: &Path, config: Arc<Config>, logs: LogStore) -> Self {
-        Self { dir: data_dir.join("pipes"), config, logs }
+        Self { dir: data_dir.join(layout::PIPES), config, logs }
     }
 
     fn limits(&self, name: &InstanceName) -> StreamLimits {

@@ -7,6 +7,7 @@
 
 use std::{future::ready, io, pin::pin, sync::atomic::Ordering, time::Duration};
 
+use tenement_core::time::seconds;
 use tenement_proxy::Running;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -71,7 +72,7 @@ pub(super) async fn when_told(
     grace: Duration,
 ) {
     signals.end().await;
-    tracing::info!("ending: requests in flight have {} s", grace.as_secs());
+    tracing::info!("ending: requests in flight have {}", seconds(grace));
     api.draining.store(true, Ordering::Relaxed);
     ending.send_replace(true);
     let mut hurried = tokio::select! {

@@ -4,13 +4,14 @@
 mod records;
 mod schema;
 mod tokens;
+mod valid;
 
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 pub use tokens::{NewToken, random_token};
 
@@ -50,6 +51,16 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     connection: Mutex<Connection>,
+    valid: valid::Valid,
+}
+
+impl StoreError {
+    /// Whether the disk is full or does not do what it should.
+    #[must_use]
+    pub fn is_of_the_disk(&self) -> bool {
+        let (Self::Open { source, .. } | Self::Sql(source)) = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+    }
 }
 
 impl Store {
@@ -64,7 +75,9 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         schema::migrate(&connection, path)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        let valid = valid::Valid::default();
+        tokens::load(&connection, &valid).map_err(failed)?;
+        Ok(Self { connection: Mutex::new(connection), valid })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -40,12 +40,45 @@ fn a_token_is_valid_until_it_expires_and_is_kept_as_a_hash_only() {
     let store = Store::open(&path).unwrap();
     assert!(!store.has_tokens().unwrap());
     let token = store.new_token("ci", WallMillis(10), Some(WallMillis(20))).unwrap().text;
-    assert!(store.is_token(&token, WallMillis(19)).unwrap());
-    assert!(!store.is_token(&token, WallMillis(20)).unwrap());
-    assert!(!store.is_token("tenement_", WallMillis(0)).unwrap());
+    let valid = |store: &Store| [19, 20].map(|now| store.is_token(&token, WallMillis(now)));
+    assert_eq!(valid(&store), [true, false]);
+    assert!(!store.is_token("tenement_", WallMillis(0)));
     drop(store);
+    assert_eq!(valid(&Store::open(&path).unwrap()), [true, false], "after opening again");
     let bytes = std::fs::read(&path).unwrap();
     assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));
+}
+
+#[test]
+fn a_token_is_looked_up_while_the_database_is_busy() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let token = store.new_token("ci", WallMillis(10), None).unwrap().text;
+    let _busy = store.lock();
+    assert!(store.is_token(&token, WallMillis(11)) && !store.is_token("other", WallMillis(11)));
+}
+
+#[test]
+fn there_is_one_first_token() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let made = store.new_token("first", WallMillis(1), None).unwrap().text;
+    assert!(!store.set_first_token("a", WallMillis(1)).unwrap());
+    assert!(!store.set_first_token("a", WallMillis(2)).unwrap(), "the same");
+    assert!(store.set_first_token("b", WallMillis(3)).unwrap());
+    let valid = |text: &str| store.is_token(text, WallMillis(4));
+    assert!(!valid("a") && valid("b") && valid(&made));
+    assert!(store.set_first_token(&made, WallMillis(3)).unwrap(), "one that is known as another");
+    assert!(!valid("b") && valid(&made));
+}
+
+#[test]
+fn errors_of_the_disk_are_told_apart() {
+    let failed = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+    for code in [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR_WRITE] {
+        assert!(StoreError::Sql(failed(code)).is_of_the_disk());
+    }
+    assert!(!StoreError::Sql(failed(rusqlite::ffi::SQLITE_CORRUPT)).is_of_the_disk());
 }
 
 // faults: D5

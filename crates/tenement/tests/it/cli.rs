@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::support::{run, ten, text};
+use crate::support::{NOTHING, run, ten, text};
 
 #[test]
 fn init_writes_a_valid_file_once() {
@@ -24,6 +24,28 @@ fn init_writes_a_valid_file_once() {
     let again = run(folder.path(), &["init"]);
     assert_eq!(again.status.code(), Some(2));
     assert_eq!(fs::read_to_string(folder.path().join("tenement.toml")).unwrap(), file);
+}
+
+#[test]
+fn init_writes_nothing_that_would_be_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    for (arguments, why) in [
+        (["--command", ""], "command is empty"),
+        (["--command", "run 'x"], "a quote that is not closed"),
+        (["--command", "run {nam}"], "unknown placeholder {nam}"),
+        (["--name", "logs"], "can't be called 'logs'"),
+        (["--name", "a.b"], "is not a service name"),
+    ] {
+        let refused = run(&logs, &[&["init"], &arguments[..]].concat());
+        let line = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(line.contains(why) && line.lines().count() == 1, "{line}");
+        assert!(!logs.join("tenement.toml").exists());
+    }
+    assert!(run(&logs, &["init"]).status.success());
+    assert!(run(&logs, &["config", "--validate"]).status.success(), "called otherwise than its folder");
 }
 
 #[test]
@@ -54,16 +76,47 @@ fn validate_shows_every_finding_with_its_line() {
     assert_eq!((&body["valid"], body["errors"].as_array().unwrap().len()), (&false.into(), 2));
 }
 
+#[test]
+fn validate_and_serve_refuse_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "[service.api]\ncommand = './api'\nisolation = 'sandbox'\n";
+    fs::write(folder.path().join("tenement.toml"), file).unwrap();
+    let place = "tenement.toml:3:13: error: [service.api] isolation is not enforced by this version";
+    let validated = run(folder.path(), &["config", "--validate"]);
+    let served = run(folder.path(), &["serve", "--data-dir", "data"]);
+    for (refused, shown) in [(&validated, text(&validated.stdout)), (&served, text(&served.stderr))] {
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(shown.contains(place), "{shown}");
+    }
+    let json = run(folder.path(), &["--json", "config", "--validate"]);
+    let body: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&body["valid"], json.status.code()), (&false.into(), Some(2)));
+    assert!(
+        body["errors"][0].as_str().unwrap().starts_with("3:13: error: [service.api] isolation"),
+        "{body}"
+    );
+}
+
 // faults: C1
 #[test]
 fn what_is_no_configuration_is_named_and_nothing_hangs() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    fs::write(path("empty"), "").unwrap();
+    fs::write(path("empty"), "# nothing yet\n").unwrap();
     fs::create_dir(path("folder")).unwrap();
     File::create(path("large")).unwrap().set_len(1 << 30).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert!(run(folder.path(), &["config", "empty"]).status.success(), "an empty file has nothing wrong");
+    for arguments in [&["config", "empty"][..], &["--config", "empty", "serve", "--data-dir", "data"]] {
+        assert_eq!(run(folder.path(), arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    let served = run(folder.path(), &["--config", "empty", "serve", "--data-dir", "data"]);
+    let said = text(&served.stderr);
+    assert!(
+        said.contains("empty:1:1: error: nothing stands in this file") && said.contains("'ten init'"),
+        "{said}"
+    );
+    assert!(said.ends_with("ten: empty has an error: nothing was started\n"), "{said}");
+    assert!(!path("data").exists());
     for (name, why) in [
         ("missing", "No such file"),
         ("folder", "not a regular file"),
@@ -92,7 +145,7 @@ fn usage_goes_to_standard_error_and_help_to_standard_output() {
 #[test]
 fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("tenement.toml"), "").unwrap();
+    fs::write(folder.path().join("tenement.toml"), NOTHING).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let closed = ten(folder.path(), &["config"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{ErrorKind, Write, pipe},
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    process::Command,
 };
 
 use rustix::{
@@ -11,7 +12,9 @@ use rustix::{
     process::Signal,
 };
 
-use crate::support::{PATIENCE, TestDaemon, notes, until};
+use tenement_core::layout;
+
+use crate::support::{PATIENCE, TestDaemon, notes, ten, text, until};
 
 const ALICE: &str = "alice.notes.localhost";
 
@@ -108,6 +111,17 @@ fn in_a_folder_that_others_may_enter_its_files_are_still_its_own() {
     }
 }
 
+#[test]
+fn whatever_it_keeps_beside_the_services_folders_is_reserved() {
+    let daemon = TestDaemon::start_in(with_alice("[settings]"), &[]);
+    works(&daemon);
+    daemon.ok(&["token-gen", "--save"]);
+    let entries = fs::read_dir(daemon.folder.path().join("data")).unwrap();
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let beside: Vec<_> = names.iter().filter(|name| !layout::is_own(name)).collect();
+    assert!(beside == ["notes"] && names.len() > 7, "{names:?}");
+}
+
 // faults: D9
 #[test]
 fn what_a_killed_daemon_left_behind_stops_no_other() {
@@ -122,7 +136,7 @@ fn what_a_killed_daemon_left_behind_stops_no_other() {
     let daemon = TestDaemon::start_in(folder, &[]);
     assert_eq!(daemon.status("notes:carol"), "stopped");
     let url = format!("http://127.0.0.1:{}", daemon.port);
-    let remote = crate::support::ten(daemon.folder.path(), &["--server", &url, "ps"])
+    let remote = ten(daemon.folder.path(), &["--server", &url, "ps"])
         .env("TENEMENT_TOKEN", token.trim())
         .output()
         .unwrap();
@@ -139,4 +153,46 @@ fn metrics_name_instances_to_everybody_only_if_that_is_wanted() {
     let usual = TestDaemon::start_in(with_alice("[settings]"), &[]);
     works(&usual);
     assert!(!usual.get("localhost", "/metrics").contains(series));
+}
+
+// faults: C13 D4
+#[test]
+fn a_disk_that_takes_nothing_more_is_named_with_the_remedy() {
+    let folder = with_alice("[settings]");
+    // A limit on the size of files: the smallest ones can be written, the database can't.
+    let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" serve --port 0 --host 127.0.0.1 --data-dir data";
+    let refused = Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_ten")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let line = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{line}");
+    let data = folder.path().join("data");
+    assert!(line.contains(data.to_str().unwrap()) && line.contains("make room there"), "{line}");
+    assert!(line.contains("--data-dir") && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn a_token_that_is_given_ends_the_one_that_was_given_before() {
+    let with_token = |folder, token: &'static str| {
+        TestDaemon::start_as(folder, &[], |command| {
+            command.env("TENEMENT_TOKEN", token);
+        })
+    };
+    let allows = |daemon: &TestDaemon, token: &str| {
+        let url = format!("http://127.0.0.1:{}", daemon.port);
+        let mut command = ten(daemon.folder.path(), &["--server", &url, "ps"]);
+        command.env("TENEMENT_TOKEN", token).output().unwrap().status.success()
+    };
+    let daemon = with_token(with_alice("[settings]"), "first-choice");
+    let made = daemon.ok(&["token-gen"]);
+    assert!(allows(&daemon, "first-choice") && allows(&daemon, made.trim()));
+    let daemon = with_token(daemon.stop(), "second-choice");
+    assert!(!allows(&daemon, "first-choice"));
+    assert!(allows(&daemon, "second-choice") && allows(&daemon, made.trim()), "only that one ends");
+    let saved = fs::read_to_string(daemon.folder.path().join("data/api_token")).unwrap();
+    assert_eq!(saved.trim(), "second-choice");
+    let daemon = TestDaemon::start_in(daemon.stop(), &[]);
+    assert!(allows(&daemon, "second-choice"));
 }

@@ -168,7 +168,7 @@ fn what_cannot_start_says_why_in_a_line() {
     assert_eq!(code, Some(2));
     assert!(said.contains("isolation") && said.contains("memory_limit_mb"), "{said}");
     assert!(!folder.path().join("data").exists(), "nothing was begun");
-    write("");
+    write("[service.api]\ncommand = 'true'\n");
     for place in ["tenement.toml", "tenement.toml/below", "/proc/tenement"] {
         let (code, said) = serve(&["--data-dir", place]);
         assert_eq!(code, Some(1), "{place}");
@@ -253,6 +253,40 @@ fn a_second_signal_hurries_while_a_request_is_still_in_flight() {
     until_draining(&daemon);
     daemon.signal(Signal::INT);
     assert_eq!(daemon.wait(), Some(0));
+}
+
+// faults: C7
+#[test]
+fn why_a_start_failed_is_told_without_paths_and_only_to_who_may_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("orphan", "#!/no/such/python9\n");
+    fs::set_permissions(folder.path().join("orphan"), fs::Permissions::from_mode(0o755)).unwrap();
+    write(
+        "tenement.toml",
+        "[service.orphan]\ncommand = './orphan'\n[service.homeless]\ncommand = 'true'\nworkdir = 'nowhere'\n\
+         [service.absent]\ncommand = 'no-such-program'\n",
+    );
+    let path = folder.path().to_str().unwrap().to_owned();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    for (service, told) in [
+        ("orphan", "'./orphan' can't run: the interpreter 'python9'"),
+        ("homeless", "its working directory can't be entered: No such file"),
+        ("absent", "command not found: 'no-such-program' in the PATH"),
+    ] {
+        let name = format!("{service}:a");
+        let failed = text(&daemon.ten(&["--json", "spawn", &name]).stderr);
+        let listed: serde_json::Value = serde_json::from_str(&daemon.ok(&["--json", "ps"])).unwrap();
+        for shown in [&failed, listed["instances"][0]["reason"].as_str().unwrap()] {
+            assert!(shown.contains(told) && !shown.contains(&path) && !shown.contains("/bin"), "{shown}");
+        }
+        let asked = daemon.get(&format!("a.{service}.localhost"), "/");
+        assert!(asked.starts_with("HTTP/1.1 503 ") && asked.contains("could not be started"), "{asked}");
+        assert!(!asked.contains(told) && !asked.contains(&path), "{asked}");
+        daemon.ok(&["stop", &name]);
+    }
+    let log = fs::read_to_string(daemon.folder.path().join("daemon.log")).unwrap();
+    assert!(log.contains(&format!("{path}/./orphan")) && log.contains("/no/such/python9"), "{log}");
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// A configuration with nothing to run.
+pub(crate) const NOTHING: &str = "[settings]\n";
+
 /// A configuration whose service `notes` is the example of that name.
 pub(crate) fn notes(more: &str) -> String {
     let app = project().join("examples/notes/app.py");

@@ -89,12 +89,11 @@ impl Lifecycle {
     }
 
     fn refuse_at_rest(&mut self, rest: Rest, step: &mut Step<'_>) {
-        let words = match (rest, &self.reason) {
-            (Rest::CrashLoop, Some(reason)) => format!("the instance failed: {reason}"),
-            (Rest::CrashLoop, None) => "the instance failed".to_owned(),
-            _ => "the instance is stopped".to_owned(),
+        let refusal = match rest {
+            Rest::CrashLoop => Effect::down(self.reason.clone().unwrap_or_default(), RETRY_BY_HAND),
+            _ => Effect::refuse("the instance is stopped", RETRY_BY_HAND),
         };
-        self.refuse(Effect::refuse(words, RETRY_BY_HAND), step);
+        self.refuse(refusal, step);
     }
 
     /// Waits for the end of a back-off, if that is no longer than a start may take anyway.
@@ -104,7 +103,7 @@ impl Lifecycle {
             self.waiting = true;
         } else {
             let reason = self.reason.clone().unwrap_or_else(|| "the instance crashed".to_owned());
-            self.refuse(Effect::refuse(reason, remaining), step);
+            self.refuse(Effect::down(reason, remaining), step);
         }
     }
 

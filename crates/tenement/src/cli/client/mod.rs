@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 pub(super) use target::data_dir;
 use target::{Stream, Target};
+use tenement_core::time::seconds;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Mutex,
@@ -126,8 +127,8 @@ impl Client {
             let answered = tokio::select! {
                 biased;
                 answered = self.exchange(stream, request) => answered,
-                seconds = after(question.within) => {
-                    Err(Error::TimedOut(format!("no answer from {} within {seconds} s{goes_on}", self.target)))
+                time = after(question.within) => {
+                    Err(Error::TimedOut(format!("no answer from {} within {time}{goes_on}", self.target)))
                 }
                 () = self.interrupt() => Err(Error::Interrupted(format!("interrupted{goes_on}"))),
             };
@@ -229,11 +230,11 @@ impl Drop for Client {
     }
 }
 
-/// The seconds, when they are over.
-async fn after(within: Option<Duration>) -> f64 {
+/// The time in words, when it is over.
+async fn after(within: Option<Duration>) -> String {
     match within {
         Some(within) => tokio::time::sleep(within).await,
         None => std::future::pending().await,
     }
-    within.unwrap_or_default().as_secs_f64()
+    seconds(within.unwrap_or_default())
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tenement_core::layout;
 use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
@@ -46,13 +47,13 @@ pub(super) enum Stream {
 impl Target {
     pub(super) fn find(global: &Global) -> Result<Self, Failure> {
         let Some(url) = &global.server else {
-            let socket = data_dir(global)?.join(tenement::daemon::ADMIN_SOCKET);
+            let socket = data_dir(global)?.join(layout::ADMIN_SOCKET);
             return Ok(Self::Local { socket, start: start(global) });
         };
         let authority = authority(url)?;
         let token = match &global.token {
             Some(token) => Some(token.trim().to_owned()),
-            None => saved_token(&data_dir(global)?.join(tenement::token_file::NAME))?,
+            None => saved_token(&data_dir(global)?.join(layout::API_TOKEN))?,
         };
         Ok(Self::Remote { authority, token })
     }

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{TestDaemon, notes, ten, text, until};
+use crate::support::{NOTHING, TestDaemon, notes, ten, text, until};
 
 /// It starts and never becomes ready.
 const SILENT: &str = "[service.silent]\ncommand = 'sleep 1000'\nstartup_timeout = '1h'";
@@ -123,7 +123,7 @@ fn more_lines_than_one_answer_has_come_page_by_page() {
 
 #[test]
 fn a_saved_token_is_private_whatever_was_there() {
-    let daemon = TestDaemon::start("");
+    let daemon = TestDaemon::start(NOTHING);
     let data = daemon.folder.path().join("data");
     let stale = data.join("api_token.saving");
     fs::write(&stale, "older").unwrap();

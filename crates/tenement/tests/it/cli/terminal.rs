@@ -12,7 +12,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
-use crate::support::{TestDaemon, ten, text, until};
+use crate::support::{NOTHING, TestDaemon, ten, text, until};
 
 /// It prints a warning and never becomes ready.
 const RUDE: &str =
@@ -112,7 +112,7 @@ fn a_watch_has_a_screen_of_its_own_and_gives_it_back() {
 // faults: L6
 #[test]
 fn a_watch_into_a_pipe_has_no_escapes_and_ends_with_its_reader() {
-    let daemon = TestDaemon::start("");
+    let daemon = TestDaemon::start(NOTHING);
     let mut command = ten(daemon.folder.path(), &["--data-dir", "data", "ps", "-w"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 8];

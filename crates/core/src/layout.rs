@@ -1,0 +1,60 @@
+//! What the daemon keeps at the top of its data directory. The data of instances is there too, in a folder for each
+//! service, so no service may be called like any of this.
+
+use crate::name::ServiceName;
+
+/// The lock that makes the directory one daemon's.
+pub const LOCK: &str = "daemon.lock";
+/// The state database. SQLite adds files whose names begin with this.
+pub const STATE: &str = "state.db";
+/// The first token, for those who may read the directory.
+pub const API_TOKEN: &str = "api_token";
+/// The local administration socket.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+/// The folder of what instances printed.
+pub const LOGS: &str = "logs";
+/// The folder of the pipes they print to.
+pub const PIPES: &str = "pipes";
+/// The folder of their sockets, where a service does not say otherwise.
+pub const RUN: &str = "run";
+
+const OWN: [&str; 7] = [LOCK, STATE, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
+
+/// Whether a name at the top of the data directory is the daemon's.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    OWN.contains(&name) || name.strip_prefix(STATE).is_some_and(|more| more.starts_with('-'))
+}
+
+/// Whether a service may have this name.
+///
+/// # Errors
+/// Why not, in words for people.
+pub fn check_service(name: &ServiceName) -> Result<(), String> {
+    if !is_own(name.as_str()) {
+        return Ok(());
+    }
+    let taken: Vec<_> = OWN.iter().filter(|own| own.parse::<ServiceName>().is_ok()).copied().collect();
+    Err(format!(
+        "a service can't be called '{name}': the data of its instances would be in {{data_dir}}/{name}, where tenement \
+         keeps its own ({}); choose another name",
+        taken.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_a_service_and_is_the_daemons_is_refused() {
+        for own in ["logs", "pipes", "run", "api_token"] {
+            let why = check_service(&own.parse().unwrap()).unwrap_err();
+            assert!(why.contains(&format!("{{data_dir}}/{own}")), "{why}");
+        }
+        for free in ["api", "admin", "www", "log", "state", "daemon"] {
+            check_service(&free.parse().unwrap()).unwrap();
+        }
+        assert!(is_own("state.db-wal") && !is_own("state.dbx"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Bodies of requests, whose faults are answered in the envelope like all others.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+
+use super::ApiError;
+
+/// The whole body.
+pub(super) struct Body(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|_| ApiError::too_large("The body is too large"))
+    }
+}
+
+/// The members of an object. One that is there twice means two things, so it is refused.
+pub(super) struct Object<V>(pub(super) BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Object<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+struct Members<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<V> {
+    type Value = Object<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object<V>, A::Error> {
+        let mut found = BTreeMap::new();
+        while let Some((key, value)) = members.next_entry::<String, V>()? {
+            if found.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("'{}' is there twice", key.escape_debug())));
+            }
+            found.insert(key, value);
+        }
+        Ok(Object(found))
+    }
+}
+
+/// The members of a body that is a JSON object, whatever the content type says.
+pub(super) fn object<'body, V: Deserialize<'body>>(
+    body: &'body [u8],
+) -> Result<BTreeMap<String, V>, ApiError> {
+    let read = serde_json::from_slice::<Object<V>>(body);
+    let object = read.map_err(|error| {
+        let what = if error.is_data() { "not what is expected" } else { "not JSON" };
+        ApiError::bad_request(format!("The body is {what}: {error}"))
+    })?;
+    Ok(object.0)
+}
