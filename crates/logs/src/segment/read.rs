@@ -56,7 +56,10 @@ pub(crate) struct Block {
     pub(crate) lines: u64,
     /// When they arrived.
     pub(crate) wall: WallMillis,
+    /// What holds at its beginning.
     context: Context,
+    /// Its last line was cut for its length.
+    cut: bool,
     /// Its only line has no end yet.
     open: bool,
 }
@@ -120,10 +123,11 @@ impl Text {
         let mut lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
         let rest = cutter.rest()..bytes.len();
         if !rest.is_empty() {
-            let part = match (block.open, cutter.continues()) {
-                (true, _) => Part::Open,
-                (false, true) => Part::Last,
-                (false, false) => Part::Whole,
+            let part = match (block.open, block.cut, cutter.continues()) {
+                (true, ..) => Part::Open,
+                (_, true, _) => Part::Cut,
+                (_, _, true) => Part::Last,
+                _ => Part::Whole,
             };
             lines.push((rest, part));
         }
@@ -162,6 +166,7 @@ impl Cursor {
                 lines: 1,
                 wall: last.last.wall,
                 context: last.last.context,
+                cut: false,
                 open: true,
             });
         } else {
@@ -248,6 +253,7 @@ impl Reader {
             lines: u64::from(mark.lines.saturating_sub(before.lines)),
             wall: mark.wall,
             context: before.context,
+            cut: mark.context.continues,
             open: false,
         }))
     }

@@ -13,7 +13,7 @@ use crate::level::{Tracebacks, may_hold_traceback};
 
 /// Bytes looked at in one go, and so the most that one mark describes.
 pub(super) const CHUNK: usize = 512 * 1024;
-const _: () = assert!(CHUNK > MAX_LINE);
+const _: () = assert!(CHUNK > MAX_LINE + 4, "a chunk shows where a line is cut");
 
 /// Describes what lies after the last mark of `segment` by further marks and advances it. What is left is the
 /// beginning of a line.

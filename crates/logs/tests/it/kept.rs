@@ -88,8 +88,35 @@ fn hostile_lines_are_kept_byte_for_byte() {
     let parts: Vec<_> = page.lines.iter().filter(|line| line.part != Part::Whole).collect();
     assert!(parts.iter().all(|line| line.bytes.len() <= 64 << 10));
     assert_eq!(parts.iter().map(|line| line.bytes.len()).sum::<usize>(), long.len());
-    assert_eq!(parts.last().unwrap().part, Part::Last);
+    let (last, cut) = parts.split_last().unwrap();
+    assert!(last.part == Part::Last && cut.iter().all(|line| line.part == Part::Cut));
     assert_eq!(page.lines.last().unwrap().message(), "end");
+}
+
+// faults: G1 G2
+#[test]
+fn a_long_line_is_cut_between_characters_and_only_when_it_is_too_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let long = format!("x{}", "é".repeat(40_000));
+    let longest = "y".repeat(64 << 10);
+    // In pieces, so that lines are cut before all of them has arrived.
+    let mut sent = 0;
+    for piece in format!("{long}\n{longest}\r\n").as_bytes().chunks(4095) {
+        app.print(piece);
+        sent += piece.len() as u64;
+        until("taken in", || store.stats()[&app.name].bytes >= sent && store.query(&query(1)).is_ok());
+    }
+    app.detach(&store);
+    let page = store.query(&query(10)).unwrap();
+    let found = messages(&page);
+    assert_eq!(format!("{}{}", found[0], found[1]), long);
+    assert_eq!(found[2..], [longest]);
+    assert_eq!(
+        page.lines.iter().map(|line| line.part).collect::<Vec<_>>(),
+        [Part::Cut, Part::Last, Part::Whole]
+    );
 }
 
 #[test]
