@@ -16,7 +16,7 @@ use crate::{
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
     query::{self, LogPage, LogQuery, QueryError},
-    retention::{self, Limits, StreamLimits},
+    retention::{self, Limits, Room},
     segment::streams_in,
 };
 
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
 pub struct InstanceStats {
     /// Lines kept.
     pub lines: u64,
-    /// Bytes kept.
+    /// Bytes of the files that hold and describe them.
     pub bytes: u64,
     /// Lines thrown away before they were kept.
     pub dropped: u64,
@@ -67,7 +67,7 @@ impl LogStore {
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
-        let instances = Mutex::new(find(&dir, limits)?);
+        let instances = Mutex::new(find(&dir, &limits)?);
         let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox });
         let ingest = Ingest::new(Arc::clone(&shared));
         let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
@@ -78,25 +78,19 @@ impl LogStore {
     ///
     /// # Errors
     /// The instance's directory cannot be made, or the kernel watches no more files.
-    pub fn attach(
-        &self,
-        name: &InstanceName,
-        run: RunId,
-        pipes: [OwnedFd; 2],
-        limits: StreamLimits,
-    ) -> io::Result<()> {
+    pub fn attach(&self, name: &InstanceName, run: RunId, pipes: [OwnedFd; 2]) -> io::Result<()> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
         let instance = match instances.get(name) {
             Some(instance) => Arc::clone(instance),
             None => {
-                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.segment_size())?;
+                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.of(name))?;
                 let opened = Arc::new(opened);
                 instances.insert(name.clone(), Arc::clone(&opened));
                 opened
             }
         };
-        instance.attach(run, limits)?;
+        instance.attach(run)?;
         drop(instances);
         shared.pipes.add(&instance, run, pipes)
     }
@@ -202,9 +196,14 @@ impl Shared {
         }
     }
 
-    /// Lets go what is too old or too much, and forgets instances nothing is left of.
+    /// Lets go what is too much over all instances.
+    pub(crate) fn bound(&self) -> Room {
+        retention::bound(&self.all(), &self.limits)
+    }
+
+    /// Lets go what is too old, and forgets instances nothing is left of.
     pub(crate) fn expire(&self) {
-        retention::expire(&self.all(), self.limits);
+        retention::expire(&self.all());
         self.instances().retain(|_, instance| {
             let over = instance.is_over();
             if over {
@@ -223,13 +222,13 @@ impl Shared {
 }
 
 /// The instances that have logs in `dir`. Anything else there is none of ours and left alone.
-fn find(dir: &Path, limits: Limits) -> io::Result<BTreeMap<InstanceName, Arc<Instance>>> {
+fn find(dir: &Path, limits: &Limits) -> io::Result<BTreeMap<InstanceName, Arc<Instance>>> {
     let mut found = BTreeMap::new();
     for service in directories(dir)? {
         for id in directories(&dir.join(&service))? {
             let Ok(name) = InstanceName::new(&service, &id) else { continue };
             if name.id.as_str() == id && streams_in(&dir.join(&service).join(&id)) {
-                let instance = Instance::open(dir, name.clone(), limits.segment_size())?;
+                let instance = Instance::open(dir, name.clone(), limits.of(&name))?;
                 found.insert(name, Arc::new(instance));
             }
         }

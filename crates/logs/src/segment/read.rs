@@ -34,13 +34,12 @@ pub(crate) struct SegmentView {
     data: PathBuf,
     marks: PathBuf,
     segment: Segment,
-    unwritten: Vec<Mark>,
 }
 
 impl SegmentView {
-    pub(super) fn new(dir: &Path, stream: Stream, segment: Segment, unwritten: Vec<Mark>) -> Self {
+    pub(super) fn new(dir: &Path, stream: Stream, segment: Segment) -> Self {
         let (data, marks) = (data_path(dir, stream, segment.base), marks_path(dir, stream, segment.base));
-        Self { data, marks, segment, unwritten }
+        Self { data, marks, segment }
     }
 }
 
@@ -62,6 +61,22 @@ pub(crate) struct Block {
     cut: bool,
     /// Its only line has no end yet.
     open: bool,
+}
+
+impl Segment {
+    /// The line that has not ended, which will probably get the place `seq`.
+    fn open_line(&self, seq: u64) -> Block {
+        Block {
+            start: self.last.done,
+            end: u32::try_from(self.len).unwrap_or(u32::MAX),
+            seq,
+            lines: 1,
+            wall: self.written,
+            context: self.last.context,
+            cut: false,
+            open: true,
+        }
+    }
 }
 
 /// The lines of a block.
@@ -155,20 +170,10 @@ impl Cursor {
     /// `open_seq`: the place an unfinished line will probably get.
     pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64) -> io::Result<Self> {
         let mut cursor = Self { segments: segments.into(), current: None, next: None };
-        if let Some(last) =
-            cursor.segments.back().map(|view| view.segment).filter(|last| last.open_bytes() > 0)
-        {
+        let last = cursor.segments.back().map(|view| &view.segment);
+        if let Some(open) = last.filter(|last| last.open_bytes() > 0).map(|last| last.open_line(open_seq)) {
             cursor.enter()?;
-            cursor.next = Some(Block {
-                start: last.last.done,
-                end: u32::try_from(last.len).unwrap_or(u32::MAX),
-                seq: open_seq,
-                lines: 1,
-                wall: last.last.wall,
-                context: last.last.context,
-                cut: false,
-                open: true,
-            });
+            cursor.next = Some(open);
         } else {
             cursor.advance()?;
         }
@@ -236,7 +241,7 @@ impl Reader {
     fn open(view: SegmentView) -> io::Result<Self> {
         let data = File::open(&view.data)?;
         let marks = File::open(&view.marks)?;
-        let left = view.segment.marks + view.unwritten.len() as u32;
+        let left = view.segment.marks + view.segment.unwritten.len() as u32;
         Ok(Self { data, marks, view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 })
     }
 
@@ -260,7 +265,7 @@ impl Reader {
 
     fn mark(&mut self, index: u32) -> io::Result<Mark> {
         if let Some(unwritten) = index.checked_sub(self.view.segment.marks) {
-            return self.view.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
+            return self.view.segment.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
         }
         if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
             // One mark of overlap: a block needs the mark before it.
@@ -292,7 +297,7 @@ impl Reader {
     }
 }
 
-fn damaged() -> io::Error {
+pub(super) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a record in a marks file is damaged")
 }
 

@@ -11,7 +11,9 @@ use std::{
 use tenement_core::{slot::RunId, time::WallMillis};
 
 use super::{
-    Segment, data_path,
+    Segment,
+    chain::write_marks,
+    data_path,
     mark::{Context, HEADER_LEN, Header, MARK_LEN, Mark},
     mark_offset, marks_path, open_file,
     tally::tally,
@@ -79,29 +81,25 @@ fn segment(
 ) -> io::Result<Segment> {
     let meta = data.metadata()?;
     let written = WallMillis(u64::try_from(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000).unwrap_or(0));
-    let path = marks_path(dir, stream, base);
-    let marks = open_file(&path, false)?;
+    let marks = open_file(&marks_path(dir, stream, base), false)?;
     let header = match header(&marks)? {
         Some(header) => header,
         None => {
-            let anew = Header { context: before, begun: written, run: RunId::default() };
             marks.set_len(0)?;
-            marks.write_all_at(&anew.encode(), 0)?;
-            anew
+            Header { context: before, begun: written, run: RunId::default() }
         }
     };
     let mut segment = Segment::new(base, header);
     segment.len = meta.len();
+    segment.written = written;
     if let Some((count, last)) = last_mark(&marks, segment.len)? {
         segment.marks = count;
         *next_seq = (*next_seq).max(last.seq + lines_of(&marks, count, &last)?);
         segment.last = last;
     }
-    let mut lost = Vec::new();
-    tally(&mut segment, data, next_seq, written, &mut Vec::new(), |mark| lost.extend(mark.encode()))?;
-    if !lost.is_empty() {
-        marks.write_all_at(&lost, mark_offset(segment.marks))?;
-        segment.marks += (lost.len() / MARK_LEN) as u32;
+    tally(&mut segment, data, next_seq, written, &mut Vec::new())?;
+    if !segment.unwritten.is_empty() {
+        write_marks(&marks, &mut segment)?;
     }
     Ok(segment)
 }

@@ -5,6 +5,7 @@
     reason = "tests start processes and remove what they made"
 )]
 
+mod bounds;
 mod kept;
 mod killed;
 mod support;

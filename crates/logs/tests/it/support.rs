@@ -34,12 +34,12 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn attach(store: &LogStore, folder: &Path, name: &str, limits: StreamLimits) -> Self {
+    pub(crate) fn attach(store: &LogStore, folder: &Path, name: &str) -> Self {
         let path = |stream: &str| folder.join(format!("{}.{stream}", name.replace(':', "-")));
         let (out, stdout) = fifo(&path("out"));
         let (err, stderr) = fifo(&path("err"));
         let name: InstanceName = name.parse().unwrap();
-        store.attach(&name, RunId(1), [out, err], limits).unwrap();
+        store.attach(&name, RunId(1), [out, err]).unwrap();
         Self { name, stdout, stderr, run: RunId(1) }
     }
 
@@ -56,7 +56,29 @@ impl Instance {
 }
 
 pub(crate) fn open(folder: &Path) -> LogStore {
-    LogStore::open(logs(folder), Limits::default()).unwrap()
+    open_with(folder, Limits::default())
+}
+
+pub(crate) fn open_with(folder: &Path, limits: Limits) -> LogStore {
+    LogStore::open(logs(folder), limits).unwrap()
+}
+
+/// Limits that allow each instance so many bytes.
+pub(crate) fn each(max_size: u64) -> Limits {
+    let instance = StreamLimits { max_size, ..StreamLimits::default() };
+    Limits { instance, ..Limits::default() }
+}
+
+/// Bytes of all files of the log.
+pub(crate) fn on_disk(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() { on_disk(&entry.path()) } else { entry.metadata().unwrap().len() }
+            },
+        )
+        .sum()
 }
 
 pub(crate) fn logs(folder: &Path) -> PathBuf {

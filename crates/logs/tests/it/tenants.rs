@@ -9,16 +9,16 @@ use std::{
     thread,
 };
 
-use tenement_logs::{Level, LogQuery, Stream, StreamLimits};
+use tenement_logs::{Level, LogQuery, Stream};
 
-use crate::support::{Instance, messages, open, query, until};
+use crate::support::{Instance, each, messages, open, open_with, query, until};
 
 // faults: G5
 #[test]
 fn where_a_line_comes_from_is_not_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     app.print("fine\n2026-01-01T00:00:00.000Z web:victim ERROR daemon: it is on fire\n");
     app.print(
         "{\"level\":\"error\",\"instance\":\"web:victim\",\"stream\":\"stderr\",\"time\":0,\"msg\":\"x\"}\n",
@@ -40,10 +40,10 @@ fn where_a_line_comes_from_is_not_what_it_says() {
 #[test]
 fn a_flood_of_one_leaves_the_others_their_turn_and_their_place() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let bounded = StreamLimits { max_size: 32 << 20, ..StreamLimits::default() };
-    let mut flood = Instance::attach(&store, folder.path(), "api:flood", bounded);
-    let mut quiet = Instance::attach(&store, folder.path(), "api:quiet", StreamLimits::default());
+    let bound = 32 << 20;
+    let store = open_with(folder.path(), each(bound));
+    let mut flood = Instance::attach(&store, folder.path(), "api:flood");
+    let mut quiet = Instance::attach(&store, folder.path(), "api:quiet");
     let (mut pipe, done) = (flood.stdout.try_clone().unwrap(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&done);
     let writer = thread::spawn(move || {
@@ -66,6 +66,5 @@ fn a_flood_of_one_leaves_the_others_their_turn_and_their_place() {
     quiet.detach(&store);
     let kept = messages(&store.query(&of("api:quiet")).unwrap());
     assert_eq!(kept, (0..100).map(|n| format!("quiet {n}")).collect::<Vec<_>>());
-    // The bound holds to a segment.
-    assert!(store.stats()[&flood.name].bytes <= bounded.max_size + (16 << 20));
+    assert!(store.stats()[&flood.name].bytes <= bound);
 }

@@ -7,7 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use tenement_core::{config::Config, name::InstanceName, slot::RunId};
+use tenement_core::{
+    config::{Config, Service},
+    name::InstanceName,
+    slot::RunId,
+};
 use tenement_logs::{Limits, LogStore, StreamLimits};
 use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
@@ -16,28 +20,25 @@ use tokio::sync::oneshot;
 /// Gives the supervisor pipes that end in the log store.
 pub(super) struct Pipes {
     dir: PathBuf,
-    config: Arc<Config>,
     logs: LogStore,
 }
 
 impl Pipes {
-    pub(super) fn new(data_dir: &Path, config: Arc<Config>, logs: LogStore) -> Self {
-        Self { dir: data_dir.join("pipes"), config, logs }
-    }
-
-    fn limits(&self, name: &InstanceName) -> StreamLimits {
-        let settings = &self.config.settings;
-        let service = self.config.services.get(&name.service);
-        StreamLimits {
-            retention: service.and_then(|service| service.log_retention).unwrap_or(settings.log_retention),
-            max_size: service.and_then(|service| service.log_max_size).unwrap_or(settings.log_max_size),
-        }
+    pub(super) fn new(data_dir: &Path, logs: LogStore) -> Self {
+        Self { dir: data_dir.join("pipes"), logs }
     }
 }
 
-/// What all logs together may take.
+/// How much is kept of all logs together, and of each instance's.
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { max_size: config.settings.log_max_size, ..Limits::default() }
+    let settings = &config.settings;
+    let instance = StreamLimits { retention: settings.log_retention, max_size: settings.log_max_size };
+    let of_service = |service: &Arc<Service>| StreamLimits {
+        retention: service.log_retention.unwrap_or(instance.retention),
+        max_size: service.log_max_size.unwrap_or(instance.max_size),
+    };
+    let services = config.services.iter().map(|(name, service)| (name.clone(), of_service(service)));
+    Limits { max_size: settings.log_max_size, instance, services: services.collect(), ..Limits::default() }
 }
 
 impl Output for Pipes {
@@ -45,7 +46,7 @@ impl Output for Pipes {
         let own = self.dir.join(name.service.as_str()).join(name.id.as_str());
         private_dir(&own)?;
         let (stdout, stderr) = (fifo(&own.join("stdout"))?, fifo(&own.join("stderr"))?);
-        self.logs.attach(name, run, [stdout.reader, stderr.reader], self.limits(name))?;
+        self.logs.attach(name, run, [stdout.reader, stderr.reader])?;
         Ok([stdout.writer, stderr.writer])
     }
 
