@@ -79,6 +79,7 @@ impl Instance {
         if state.attached == Some(run) {
             state.attached = None;
             state.scratch = Vec::new();
+            state.chains.iter_mut().for_each(Chain::close);
         }
     }
 

@@ -1,6 +1,6 @@
 //! One order over the streams of an instance, and over instances.
 
-use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
+use std::{cmp::Reverse, collections::BinaryHeap, io};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 
@@ -67,10 +67,11 @@ pub(super) struct InstanceTail {
 }
 
 impl InstanceTail {
-    pub(super) fn new(instance: &Arc<Instance>) -> io::Result<Self> {
+    /// `lenient`: leaves out what goes away while it is read.
+    pub(super) fn new(instance: &Instance, lenient: bool) -> io::Result<Self> {
         let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
         let tail = |stream, segments, open_seq| {
-            let cursor = Cursor::new(segments, open_seq)?;
+            let cursor = Cursor::new(segments, open_seq, lenient)?;
             io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0 })
         };
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];

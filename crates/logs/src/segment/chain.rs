@@ -6,6 +6,7 @@ use std::{
     io,
     os::{fd::BorrowedFd, unix::fs::FileExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tenement_core::{
@@ -41,7 +42,7 @@ pub(crate) struct Pending {
 /// The segments of one stream of one instance.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    dir: PathBuf,
+    dir: Arc<Path>,
     stream: Stream,
     segments: VecDeque<Segment>,
     /// Bytes of all segments but the last.
@@ -70,7 +71,7 @@ impl Chain {
         let run = segments.back().map_or_else(RunId::default, |last| last.run);
         let closed = segments.iter().rev().skip(1).map(Segment::size).sum();
         Ok(Self {
-            dir: dir.to_owned(),
+            dir: dir.into(),
             stream,
             segments,
             closed,
@@ -276,7 +277,7 @@ impl Chain {
 
     /// What a reader needs, without holding anything up.
     pub(crate) fn view(&self) -> Vec<SegmentView> {
-        let view = |segment: &Segment| SegmentView::new(&self.dir, self.stream, segment.clone());
+        let view = |segment: &Segment| SegmentView::new(Arc::clone(&self.dir), self.stream, segment.clone());
         self.segments.iter().map(view).collect()
     }
 

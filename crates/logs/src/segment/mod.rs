@@ -28,7 +28,7 @@ use std::{
 
 pub(crate) use chain::{BLOCK, Chain};
 pub(crate) use intake::Intake;
-pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text};
+pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text, is_stale};
 pub(crate) use recover::streams_in;
 
 use tenement_core::{slot::RunId, time::WallMillis};

@@ -1,13 +1,8 @@
 //! Reads a stream backwards, block by block, without reading what nobody asked for.
+//!
+//! Files are open only while something is read from them: a query over all instances has thousands of them.
 
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io,
-    ops::Range,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use tenement_core::time::WallMillis;
 
@@ -31,15 +26,22 @@ const WINDOW: usize = 64 * 1024;
 /// A segment as it was at one moment.
 #[derive(Debug)]
 pub(crate) struct SegmentView {
-    data: PathBuf,
-    marks: PathBuf,
+    dir: Arc<Path>,
+    stream: Stream,
     segment: Segment,
 }
 
 impl SegmentView {
-    pub(super) fn new(dir: &Path, stream: Stream, segment: Segment) -> Self {
-        let (data, marks) = (data_path(dir, stream, segment.base), marks_path(dir, stream, segment.base));
-        Self { data, marks, segment }
+    pub(super) fn new(dir: Arc<Path>, stream: Stream, segment: Segment) -> Self {
+        Self { dir, stream, segment }
+    }
+
+    fn read_data(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        File::open(data_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(bytes, at)
+    }
+
+    fn read_marks(&self, records: &mut [u8], at: u64) -> io::Result<()> {
+        File::open(marks_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(records, at)
     }
 }
 
@@ -65,8 +67,8 @@ pub(crate) struct Block {
 
 impl Segment {
     /// The line that has not ended, which will probably get the place `seq`.
-    fn open_line(&self, seq: u64) -> Block {
-        Block {
+    fn open_line(&self, seq: u64) -> Option<Block> {
+        (self.open_bytes() > 0).then(|| Block {
             start: self.last.done,
             end: u32::try_from(self.len).unwrap_or(u32::MAX),
             seq,
@@ -75,7 +77,7 @@ impl Segment {
             context: self.last.context,
             cut: false,
             open: true,
-        }
+        })
     }
 }
 
@@ -164,18 +166,22 @@ pub(crate) struct Cursor {
     segments: VecDeque<SegmentView>,
     current: Option<Reader>,
     next: Option<Block>,
+    /// The newest segment was not left yet.
+    newest: bool,
+    /// Goes on without what is not there any more.
+    lenient: bool,
 }
 
 impl Cursor {
-    /// `open_seq`: the place an unfinished line will probably get.
-    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64) -> io::Result<Self> {
-        let mut cursor = Self { segments: segments.into(), current: None, next: None };
-        let last = cursor.segments.back().map(|view| &view.segment);
-        if let Some(open) = last.filter(|last| last.open_bytes() > 0).map(|last| last.open_line(open_seq)) {
-            cursor.enter()?;
-            cursor.next = Some(open);
-        } else {
-            cursor.advance()?;
+    /// `open_seq`: the place an unfinished line will probably get. `lenient`: what went away since `segments`
+    /// were looked at is left out; otherwise it is an error ([`is_stale`]) where its lines may have moved on.
+    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64, lenient: bool) -> io::Result<Self> {
+        let mut cursor = Self { segments: segments.into(), current: None, next: None, newest: true, lenient };
+        cursor.current = cursor.segments.pop_back().map(Reader::new);
+        let open = cursor.current.as_ref().and_then(|reader| reader.view.segment.open_line(open_seq));
+        match open {
+            Some(open) => cursor.next = Some(open),
+            None => cursor.advance()?,
         }
         Ok(cursor)
     }
@@ -185,48 +191,61 @@ impl Cursor {
         self.next.as_ref()
     }
 
-    /// Reads the block that [`Self::peek`] shows, and passes it.
+    /// Reads the block that [`Self::peek`] shows, and passes it. `None` when it is not there any more.
     pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
         let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
-        let text = Text::cut(reader.text(block.start, block.end)?, &block);
+        let text = match reader.text(block.start, block.end) {
+            Ok(bytes) => Some(Text::cut(bytes, &block)),
+            Err(error) => self.without(error).map(|()| None)?,
+        };
         self.advance()?;
-        Ok(Some(text))
+        Ok(text)
     }
 
     /// Passes a block without reading it.
     pub(crate) fn advance(&mut self) -> io::Result<()> {
-        loop {
-            if let Some(reader) = &mut self.current
-                && let Some(block) = reader.previous()?
-            {
-                self.next = Some(block);
-                return Ok(());
-            }
-            if !self.enter()? {
-                self.next = None;
-                return Ok(());
+        self.next = None;
+        while let Some(reader) = &mut self.current {
+            match reader.previous() {
+                Ok(Some(block)) => {
+                    self.next = Some(block);
+                    return Ok(());
+                }
+                Ok(None) => {
+                    self.newest = false;
+                    self.current = self.segments.pop_back().map(Reader::new);
+                }
+                Err(error) => self.without(error)?,
             }
         }
+        Ok(())
     }
 
-    /// Opens the next older segment. One that retention has taken meanwhile, and all before it, are over.
-    fn enter(&mut self) -> io::Result<bool> {
-        self.current = None;
-        let Some(view) = self.segments.pop_back() else { return Ok(false) };
-        match Reader::open(view) {
-            Ok(reader) => self.current = Some(reader),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.segments.clear(),
-            Err(error) => return Err(error),
+    /// Whether it is no error that something is not there: retention takes segments, and all before them, any
+    /// time. Of the newest segment that can't be said: it may have been split.
+    fn without(&mut self, error: io::Error) -> io::Result<()> {
+        let retained = error.kind() == io::ErrorKind::NotFound && !self.newest;
+        let left_out = self.lenient && is_stale(&error);
+        if !(retained || left_out) {
+            return Err(error);
         }
-        Ok(self.current.is_some())
+        // The end of a line that has not ended moves on alone.
+        if !self.next.is_some_and(|block| block.open) {
+            self.segments.clear();
+            self.current = None;
+        }
+        Ok(())
     }
+}
+
+/// Whether an error means that the files are not as they were when the reading began.
+pub(crate) fn is_stale(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 /// One segment, read from its end.
 #[derive(Debug)]
 struct Reader {
-    data: File,
-    marks: File,
     view: SegmentView,
     /// Marks that were not returned yet.
     left: u32,
@@ -238,11 +257,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(view: SegmentView) -> io::Result<Self> {
-        let data = File::open(&view.data)?;
-        let marks = File::open(&view.marks)?;
+    fn new(view: SegmentView) -> Self {
         let left = view.segment.marks + view.segment.unwritten.len() as u32;
-        Ok(Self { data, marks, view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 })
+        Self { view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 }
     }
 
     fn previous(&mut self) -> io::Result<Option<Block>> {
@@ -271,7 +288,7 @@ impl Reader {
             // One mark of overlap: a block needs the mark before it.
             let first = (index + 1).saturating_sub(MARKS);
             let mut records = vec![0; (index + 1 - first) as usize * MARK_LEN];
-            self.marks.read_exact_at(&mut records, mark_offset(first))?;
+            self.view.read_marks(&mut records, mark_offset(first))?;
             let marks: Option<Vec<Mark>> = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
             self.chunk = marks.ok_or_else(damaged)?;
             self.loaded = first;
@@ -283,14 +300,16 @@ impl Reader {
         let length = end.checked_sub(start).ok_or_else(damaged)? as usize;
         if length >= WINDOW {
             let mut bytes = vec![0; length];
-            self.data.read_exact_at(&mut bytes, u64::from(start))?;
+            self.view.read_data(&mut bytes, u64::from(start))?;
             return Ok(bytes);
         }
         let window = self.window_at..self.window_at + self.window.len() as u32;
         if start < window.start || end > window.end {
+            let mut fresh = std::mem::take(&mut self.window);
             self.window_at = end.saturating_sub(WINDOW as u32);
-            self.window.resize((end - self.window_at) as usize, 0);
-            self.data.read_exact_at(&mut self.window, u64::from(self.window_at))?;
+            fresh.resize((end - self.window_at) as usize, 0);
+            self.view.read_data(&mut fresh, u64::from(self.window_at))?;
+            self.window = fresh;
         }
         let at = (start - self.window_at) as usize;
         Ok(self.window[at..at + length].to_vec())

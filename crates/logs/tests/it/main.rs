@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod frugal;
 mod kept;
 mod killed;
 mod support;

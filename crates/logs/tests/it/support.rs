@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    process::Command,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -91,6 +92,23 @@ pub(crate) fn query(limit: usize) -> LogQuery {
 
 pub(crate) fn messages(page: &LogPage) -> Vec<String> {
     page.lines.iter().map(|line| line.message().into_owned()).collect()
+}
+
+/// Runs a test in a process that it has for itself; whether this is it.
+pub(crate) fn in_own_process(test: &str) -> bool {
+    const ALONE: &str = "TENEMENT_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let own = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(ALONE, "1").output();
+    let own = own.unwrap();
+    let said = String::from_utf8_lossy(&own.stdout);
+    assert!(
+        own.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&own.stderr)
+    );
+    false
 }
 
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
