@@ -27,6 +27,7 @@ use std::{
 use rustix::{
     buffer::spare_capacity,
     event::{Timespec, epoll},
+    pipe::fcntl_getpipe_size,
 };
 use tenement_core::{slot::RunId, time::Millis};
 use tenement_runtime::clock;
@@ -203,18 +204,26 @@ impl Ingest {
     fn detach(&mut self, instance: &Arc<Instance>, run: RunId) {
         for pipe in self.shared.pipes.remove(instance, run) {
             self.stalled.retain(|stalled| !Arc::ptr_eq(stalled, &pipe));
-            loop {
-                match self.take(&pipe) {
-                    Ok(Intake::Bytes(_)) => {}
-                    Ok(Intake::Empty | Intake::Closed) => break,
-                    Err(error) => {
-                        tracing::error!(instance = %instance.name, %error, "the end of a log could not be written");
-                        break;
-                    }
-                }
+            if let Err(error) = self.drain(&pipe) {
+                tracing::error!(instance = %instance.name, %error, "the end of a log could not be written");
             }
         }
         instance.detach(run);
+    }
+
+    /// Takes in what is in a pipe. What is put there meanwhile, by a process that outlives the run, does not
+    /// keep this thread from all others: it is left in the pipe, where the next run finds it.
+    fn drain(&mut self, pipe: &Pipe) -> io::Result<()> {
+        let full = fcntl_getpipe_size(&pipe.fd)? as u64;
+        let mut taken = 0;
+        // Twice, for what was read before and not written yet.
+        while taken < 2 * full {
+            match self.take(pipe)? {
+                Intake::Bytes(bytes) => taken += bytes,
+                Intake::Empty | Intake::Closed => break,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     io::Write,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -67,4 +67,39 @@ fn a_flood_of_one_leaves_the_others_their_turn_and_their_place() {
     let kept = messages(&store.query(&of("api:quiet")).unwrap());
     assert_eq!(kept, (0..100).map(|n| format!("quiet {n}")).collect::<Vec<_>>());
     assert!(store.stats()[&flood.name].bytes <= bound);
+}
+
+// faults: G6 G7
+#[test]
+fn a_process_that_outlives_its_run_and_writes_on_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // So small a limit that taking in is slower than writing.
+    let store = open_with(folder.path(), each(16 << 10));
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut pipe = app.stdout.try_clone().unwrap();
+            let (done, written) = (Arc::clone(&done), Arc::clone(&written));
+            thread::spawn(move || {
+                let lines = "again and again\n".repeat(512);
+                while !done.load(Ordering::Relaxed) {
+                    pipe.write_all(lines.as_bytes()).unwrap();
+                    written.fetch_add(lines.len(), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    until("flooded", || store.stats()[&app.name].lines > 100);
+    let before = written.load(Ordering::Relaxed);
+    app.detach(&store);
+    let meanwhile = written.load(Ordering::Relaxed) - before;
+    assert!(meanwhile < 1 << 20, "a few pipes full, not as long as somebody writes: {meanwhile}");
+    // The pipe is full and stays so until there is a run again, which gets what is in it.
+    let again = Instance::attach(&store, folder.path(), "api:a");
+    done.store(true, Ordering::Relaxed);
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    app.print("the end\n");
+    again.detach(&store);
+    assert_eq!(store.last_lines(&app.name, 1), ["the end"]);
 }
