@@ -66,7 +66,10 @@ impl Instance {
         let mut state = self.state();
         state.attached = Some(run);
         let State { chains, next_seq, scratch, .. } = &mut *state;
-        chains.iter_mut().try_for_each(|chain| chain.begin_run(run, next_seq, scratch))
+        let begun = chains.each_mut().map(|chain| chain.begin_run(run, next_seq, scratch).err());
+        // On a full disk it may run all the same, until its pipe is full.
+        begun.into_iter().for_each(|failed| state.count(failed));
+        Ok(())
     }
 
     /// Nothing of this run will come any more.

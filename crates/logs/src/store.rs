@@ -1,11 +1,13 @@
 //! The log of all instances.
 
+mod folders;
+
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
+    fs::DirBuilder,
     io,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -17,7 +19,6 @@ use crate::{
     instance::Instance,
     query::{self, LogPage, LogQuery, QueryError},
     retention::{self, Limits, Room},
-    segment::streams_in,
 };
 
 /// The log of all instances. Cheap to clone; every method may block on the disk. The last clone that is
@@ -60,14 +61,14 @@ pub type Stats = BTreeMap<InstanceName, InstanceStats>;
 
 impl LogStore {
     /// Opens the store in `dir`, creates it when missing, finds what a killed predecessor left, and starts
-    /// the thread that takes lines in.
+    /// the thread that takes lines in. A folder that can't be read is set aside; the others are not affected.
     ///
     /// # Errors
     /// The directory cannot be made or read, or the thread not started.
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
-        let instances = Mutex::new(find(&dir, &limits)?);
+        let instances = Mutex::new(folders::find(&dir, &limits)?);
         let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox });
         let ingest = Ingest::new(Arc::clone(&shared));
         let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
@@ -134,13 +135,14 @@ impl LogStore {
     pub fn purge(&self, name: &InstanceName) -> io::Result<()> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
-        let Some(instance) = instances.get(name) else { return Ok(()) };
-        instance.purge()?;
-        if instance.is_over() {
-            instance.forget();
-            instances.remove(name);
+        if let Some(instance) = instances.get(name) {
+            instance.purge()?;
+            if instance.is_over() {
+                instance.forget();
+                instances.remove(name);
+            }
         }
-        Ok(())
+        folders::purge_set_aside(&shared.dir, name)
     }
 
     /// Every instance something is kept of, also those that are gone.
@@ -219,30 +221,4 @@ impl Shared {
             instance.rest(before);
         }
     }
-}
-
-/// The instances that have logs in `dir`. Anything else there is none of ours and left alone.
-fn find(dir: &Path, limits: &Limits) -> io::Result<BTreeMap<InstanceName, Arc<Instance>>> {
-    let mut found = BTreeMap::new();
-    for service in directories(dir)? {
-        for id in directories(&dir.join(&service))? {
-            let Ok(name) = InstanceName::new(&service, &id) else { continue };
-            if name.id.as_str() == id && streams_in(&dir.join(&service).join(&id)) {
-                let instance = Instance::open(dir, name.clone(), limits.of(&name))?;
-                found.insert(name, Arc::new(instance));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn directories(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            names.extend(entry.file_name().into_string().ok());
-        }
-    }
-    Ok(names)
 }

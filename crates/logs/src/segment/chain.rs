@@ -127,12 +127,12 @@ impl Chain {
         if run == self.run {
             return Ok(());
         }
-        self.end_line(next_seq, scratch)?;
+        let ended = self.end_line(next_seq, scratch);
         self.run = run;
         self.files()?;
-        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return Ok(()) };
+        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return ended };
         segment.run = run;
-        files.marks.write_all_at(&segment.header().encode(), 0)
+        files.marks.write_all_at(&segment.header().encode(), 0).and(ended)
     }
 
     /// Moves at most `max` bytes from `pipe` to the end of the last segment.

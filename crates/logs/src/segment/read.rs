@@ -221,13 +221,19 @@ impl Cursor {
         Ok(())
     }
 
-    /// Whether it is no error that something is not there: retention takes segments, and all before them, any
-    /// time. Of the newest segment that can't be said: it may have been split.
+    /// Goes on without what is not there, where that is no error: retention takes segments, and all before
+    /// them, any time. Of the newest segment that can't be said: it may have been split. What is damaged keeps
+    /// nobody from reading the rest.
     fn without(&mut self, error: io::Error) -> io::Result<()> {
         let retained = error.kind() == io::ErrorKind::NotFound && !self.newest;
         let left_out = self.lenient && is_stale(&error);
-        if !(retained || left_out) {
+        let damaged = error.kind() == io::ErrorKind::InvalidData;
+        if !(retained || left_out || damaged) {
             return Err(error);
+        }
+        if let Some(reader) = self.current.as_ref().filter(|_| damaged) {
+            let folder = reader.view.dir.display();
+            tracing::error!(%folder, %error, "a log is damaged; what is older can't be read");
         }
         // The end of a line that has not ended moves on alone.
         if !self.next.is_some_and(|block| block.open) {
@@ -249,8 +255,8 @@ struct Reader {
     view: SegmentView,
     /// Marks that were not returned yet.
     left: u32,
-    /// Some of the marks in the file, from index `loaded` on.
-    chunk: Vec<Mark>,
+    /// Some of the marks in the file, from index `loaded` on; `None` where one is damaged.
+    chunk: Vec<Option<Mark>>,
     loaded: u32,
     window: Vec<u8>,
     window_at: u32,
@@ -289,11 +295,10 @@ impl Reader {
             let first = (index + 1).saturating_sub(MARKS);
             let mut records = vec![0; (index + 1 - first) as usize * MARK_LEN];
             self.view.read_marks(&mut records, mark_offset(first))?;
-            let marks: Option<Vec<Mark>> = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
-            self.chunk = marks.ok_or_else(damaged)?;
+            self.chunk = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
             self.loaded = first;
         }
-        Ok(self.chunk[(index - self.loaded) as usize])
+        self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
     }
 
     fn text(&mut self, start: u32, end: u32) -> io::Result<Vec<u8>> {

@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod damaged;
 mod frugal;
 mod kept;
 mod killed;
