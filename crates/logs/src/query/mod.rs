@@ -36,6 +36,8 @@ pub struct LogQuery {
     pub limit: usize,
     /// Skips so many of the newest.
     pub offset: usize,
+    /// No more lines than fit into so many bytes of JSON, but one at least.
+    pub max_bytes: usize,
 }
 
 impl Default for LogQuery {
@@ -51,6 +53,7 @@ impl Default for LogQuery {
             until: None,
             limit: 50,
             offset: 0,
+            max_bytes: usize::MAX,
         }
     }
 }
@@ -111,7 +114,7 @@ fn page(
 ) -> io::Result<LogPage> {
     let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient));
     let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
-    let (mut lines, passed) = merge::newest(&mut tails, filter, query.offset, query.limit)?;
+    let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
     let total = if filter.is_open() {
         tails.iter().map(|tail| tail.lines).sum()
     } else {

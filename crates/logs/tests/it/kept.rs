@@ -119,6 +119,35 @@ fn a_long_line_is_cut_between_characters_and_only_when_it_is_too_long() {
     );
 }
 
+// faults: G1
+#[test]
+fn an_answer_has_no_more_lines_than_fit_into_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    for n in 0..100 {
+        app.print(format!("{n} {}\n", ["x", "\x01", "\""][n % 3].repeat(20_000)));
+    }
+    app.detach(&store);
+    let (max_bytes, mut seen) = (1 << 20, Vec::new());
+    loop {
+        let page = store.query(&LogQuery { max_bytes, offset: seen.len(), ..query(1000) }).unwrap();
+        assert_eq!(page.total, 100);
+        assert!(
+            page.lines.iter().map(|line| format!("{:?}", line.message()).len()).sum::<usize>() <= max_bytes
+        );
+        seen.splice(0..0, messages(&page));
+        assert_eq!(page.has_more, seen.len() < 100);
+        if !page.has_more {
+            break;
+        }
+    }
+    let numbers: Vec<_> = seen.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(numbers, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    let page = store.query(&LogQuery { max_bytes: 1, ..query(10) }).unwrap();
+    assert_eq!((page.lines.len(), page.has_more), (1, true), "one line at least, so that one gets on");
+}
+
 #[test]
 fn purging_removes_every_file_and_modes_are_private() {
     let folder = tempfile::tempdir().unwrap();
