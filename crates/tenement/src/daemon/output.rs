@@ -1,7 +1,7 @@
 //! Instances' output: FIFOs in the data directory, read by the log store.
 
 use std::{
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +17,9 @@ use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
+/// What the FIFOs of an instance are called.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
 /// Gives the supervisor pipes that end in the log store.
 pub(super) struct Pipes {
     dir: PathBuf,
@@ -26,6 +29,19 @@ pub(super) struct Pipes {
 impl Pipes {
     pub(super) fn new(data_dir: &Path, logs: LogStore) -> Self {
         Self { dir: data_dir.join("pipes"), logs }
+    }
+
+    /// Where the FIFOs of an instance are.
+    fn folder(&self, name: &InstanceName) -> PathBuf {
+        self.dir.join(name.service.as_str()).join(name.id.as_str())
+    }
+}
+
+/// A removal of what may be gone already.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -43,9 +59,10 @@ pub(super) fn limits(config: &Config) -> Limits {
 
 impl Output for Pipes {
     fn attach(&self, name: &InstanceName, run: RunId) -> io::Result<[OwnedFd; 2]> {
-        let own = self.dir.join(name.service.as_str()).join(name.id.as_str());
+        let own = self.folder(name);
         private_dir(&own)?;
-        let (stdout, stderr) = (fifo(&own.join("stdout"))?, fifo(&own.join("stderr"))?);
+        let [stdout, stderr] = STREAMS.map(|stream| fifo(&own.join(stream)));
+        let (stdout, stderr) = (stdout?, stderr?);
         self.logs.attach(name, run, [stdout.reader, stderr.reader])?;
         Ok([stdout.writer, stderr.writer])
     }
@@ -63,6 +80,14 @@ impl Output for Pipes {
 
     fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String> {
         self.logs.last_lines(name, lines)
+    }
+
+    fn forget(&self, name: &InstanceName) {
+        let own = self.folder(name);
+        let removed = STREAMS.iter().try_for_each(|stream| gone(fs::remove_file(own.join(stream))));
+        if let Err(error) = removed.and_then(|()| gone(fs::remove_dir(&own))) {
+            tracing::warn!(instance = %name, %error, "its pipes could not be removed");
+        }
     }
 
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
