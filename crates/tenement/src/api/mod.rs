@@ -6,6 +6,7 @@ mod error;
 mod health;
 mod instances;
 mod logs;
+mod moment;
 mod page;
 mod query;
 mod serve;
