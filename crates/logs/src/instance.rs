@@ -1,5 +1,7 @@
 //! What one instance writes: two streams, and one order over both.
 
+mod state;
+
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -14,7 +16,6 @@ use tenement_core::{
     slot::RunId,
     time::{Millis, WallMillis},
 };
-use tenement_runtime::clock;
 
 use crate::{
     line::Stream,
@@ -22,6 +23,7 @@ use crate::{
     segment::{Chain, Intake, SegmentView},
     store::InstanceStats,
 };
+use state::State;
 
 /// Lines that arrive within this time of each other get one time and one mark.
 pub(crate) const COALESCE: Duration = Duration::from_millis(10);
@@ -32,18 +34,6 @@ pub(crate) struct Instance {
     pub(crate) name: InstanceName,
     dir: PathBuf,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    chains: [Chain; 2],
-    next_seq: u64,
-    limits: StreamLimits,
-    segment_size: u64,
-    /// The run whose pipes are open.
-    attached: Option<RunId>,
-    write_errors: u64,
-    scratch: Vec<u8>,
 }
 
 /// An instance at one moment.
@@ -58,23 +48,10 @@ pub(crate) struct Snapshot {
 
 impl Instance {
     /// Finds what is there, or makes room for it.
-    pub(crate) fn open(root: &Path, name: InstanceName, segment_size: u64) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, name: InstanceName, limits: StreamLimits) -> io::Result<Self> {
         let dir = root.join(name.service.as_str()).join(name.id.as_str());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let mut next_seq = 0;
-        let chains = [
-            Chain::open(&dir, Stream::Stdout, &mut next_seq)?,
-            Chain::open(&dir, Stream::Stderr, &mut next_seq)?,
-        ];
-        let state = State {
-            chains,
-            next_seq,
-            limits: StreamLimits::default(),
-            segment_size,
-            attached: None,
-            write_errors: 0,
-            scratch: Vec::new(),
-        };
+        let state = State::open(&dir, limits)?;
         Ok(Self { name, dir, state: Mutex::new(state) })
     }
 
@@ -83,14 +60,16 @@ impl Instance {
     }
 
     /// A run begins to write.
-    pub(crate) fn attach(&self, run: RunId, limits: StreamLimits) -> io::Result<()> {
+    pub(crate) fn attach(&self, run: RunId) -> io::Result<()> {
         // A purge may have taken it away.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let mut state = self.state();
-        state.limits = limits;
         state.attached = Some(run);
         let State { chains, next_seq, scratch, .. } = &mut *state;
-        chains.iter_mut().try_for_each(|chain| chain.begin_run(run, next_seq, scratch))
+        let begun = chains.each_mut().map(|chain| chain.begin_run(run, next_seq, scratch).err());
+        // On a full disk it may run all the same, until its pipe is full.
+        begun.into_iter().for_each(|failed| state.count(failed));
+        Ok(())
     }
 
     /// Nothing of this run will come any more.
@@ -98,18 +77,32 @@ impl Instance {
         let mut state = self.state();
         let State { chains, next_seq, scratch, .. } = &mut *state;
         let ended = chains.iter_mut().try_for_each(|chain| chain.end_line(next_seq, scratch));
+        let ended = ended.and_then(|()| state.bound());
         state.count(ended.err());
         if state.attached == Some(run) {
             state.attached = None;
             state.scratch = Vec::new();
+            state.chains.iter_mut().for_each(Chain::close);
         }
     }
 
-    /// Moves at most `max` bytes from a pipe to the segment.
-    pub(crate) fn take(&self, stream: Stream, pipe: BorrowedFd<'_>, max: usize) -> io::Result<Intake> {
+    /// Moves at most `max` bytes from a pipe to the segment, and lets go what is too much then. A segment that
+    /// has `segment_size` bytes is closed before.
+    pub(crate) fn take(
+        &self,
+        stream: Stream,
+        pipe: BorrowedFd<'_>,
+        max: usize,
+        segment_size: u64,
+    ) -> io::Result<Intake> {
         let mut state = self.state();
-        let taken = state.take(stream, pipe, max);
+        let taken = state.take(stream, pipe, max, segment_size);
         state.count(taken.as_ref().err());
+        if let Ok(Intake::Bytes(_)) = taken {
+            // What was taken is safe whatever becomes of this; the next turn tries it again.
+            let bounded = state.bound();
+            state.count(bounded.err());
+        }
         taken
     }
 
@@ -143,14 +136,20 @@ impl Instance {
         let state = self.state();
         InstanceStats {
             lines: state.chains.iter().map(Chain::lines).sum(),
-            bytes: state.chains.iter().map(Chain::bytes).sum(),
+            bytes: state.bytes(),
             dropped: 0,
             write_errors: state.write_errors,
         }
     }
 
+    /// Bytes of its files.
     pub(crate) fn bytes(&self) -> u64 {
-        self.state().chains.iter().map(Chain::bytes).sum()
+        self.state().bytes()
+    }
+
+    /// There is a run whose pipes are open.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.state().attached.is_some()
     }
 
     /// Nothing is kept of it and nothing will come.
@@ -197,103 +196,21 @@ impl Instance {
 
     /// Lets go what is too old or too much.
     pub(crate) fn expire(&self, now: WallMillis) -> io::Result<()> {
+        self.tidily(|state| state.expire(now))
+    }
+
+    /// Lets go some of its oldest lines when everything is `over` bytes too much. Whether it had any.
+    pub(crate) fn let_go(&self, over: u64) -> io::Result<bool> {
+        self.tidily(|state| state.let_go(over))
+    }
+
+    /// Leaves no file open where nothing will come.
+    fn tidily<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
-        let limits = state.limits;
-        let horizon = WallMillis(now.0.saturating_sub(millis(limits.retention)));
-        for index in 0..2 {
-            state.close_if_old(index, horizon)?;
-            while state.oldest_closed(index).is_some_and(|wall| wall < horizon) {
-                state.chains[index].remove_oldest()?;
-            }
+        let done = work(&mut state);
+        if state.attached.is_none() {
+            state.chains.iter_mut().for_each(Chain::close);
         }
-        state.bound()
+        done
     }
-
-    /// When the last line of the oldest closed segment arrived.
-    pub(crate) fn oldest_closed(&self) -> Option<WallMillis> {
-        let state = self.state();
-        (0..2).filter_map(|index| state.oldest_closed(index)).min()
-    }
-
-    /// Erases the oldest closed segment. Whether there was one.
-    pub(crate) fn remove_oldest_closed(&self) -> io::Result<bool> {
-        self.state().remove_oldest_closed()
-    }
-}
-
-impl State {
-    fn count<E>(&mut self, error: Option<E>) {
-        self.write_errors += u64::from(error.is_some());
-    }
-
-    fn take(&mut self, stream: Stream, pipe: BorrowedFd<'_>, max: usize) -> io::Result<Intake> {
-        let Self { chains, next_seq, scratch, segment_size, .. } = self;
-        let [out, err] = chains;
-        let (chain, other) = if stream == Stream::Stdout { (out, err) } else { (err, out) };
-        // What the other stream wrote before comes first.
-        other.complete(next_seq, scratch)?;
-        let old = chain.pending().is_some_and(|pending| pending.since.after(COALESCE) <= clock::now());
-        if old || chain.block_is_full() {
-            chain.complete(next_seq, scratch)?;
-        }
-        if chain.segments().back().is_some_and(|segment| segment.len >= *segment_size) {
-            chain.roll(next_seq, scratch)?;
-            self.bound()?;
-        }
-        self.chains[stream as usize].take(pipe, max)
-    }
-
-    /// Lets go the oldest closed segments while there is too much.
-    fn bound(&mut self) -> io::Result<()> {
-        while self.chains.iter().map(Chain::bytes).sum::<u64>() > self.limits.max_size {
-            if !self.remove_oldest_closed()? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn complete_all(&mut self) -> io::Result<()> {
-        let Self { chains, next_seq, scratch, .. } = self;
-        chains.sort_order().into_iter().try_for_each(|index| chains[index].complete(next_seq, scratch))?;
-        chains.iter_mut().try_for_each(Chain::write_marks)
-    }
-
-    /// A segment that grows is never erased; so one whose lines are all too old is closed first.
-    fn close_if_old(&mut self, index: usize, horizon: WallMillis) -> io::Result<()> {
-        let Self { chains, next_seq, scratch, attached, .. } = self;
-        let old =
-            chains[index].segments().back().is_some_and(|last| last.last_wall() < horizon && last.len > 0);
-        if attached.is_some() && old { chains[index].roll(next_seq, scratch) } else { Ok(()) }
-    }
-
-    fn oldest_closed(&self, index: usize) -> Option<WallMillis> {
-        let segments = self.chains[index].segments();
-        let grows = usize::from(self.attached.is_some());
-        (segments.len() > grows).then(|| segments.front().map(|segment| segment.last_wall()))?
-    }
-
-    fn remove_oldest_closed(&mut self) -> io::Result<bool> {
-        let oldest = (0..2).filter_map(|index| Some((self.oldest_closed(index)?, index))).min();
-        match oldest {
-            Some((_, index)) => self.chains[index].remove_oldest(),
-            None => Ok(false),
-        }
-    }
-}
-
-/// The order in which pending bytes arrived.
-trait Arrival {
-    fn sort_order(&self) -> [usize; 2];
-}
-
-impl Arrival for [Chain; 2] {
-    fn sort_order(&self) -> [usize; 2] {
-        let [out, err] = self.each_ref().map(|chain| chain.pending().map(|pending| pending.since));
-        if err < out { [1, 0] } else { [0, 1] }
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

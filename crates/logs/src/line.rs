@@ -81,4 +81,16 @@ impl LogLine {
     pub fn message(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)
     }
+
+    /// About the bytes it takes in JSON.
+    pub(crate) fn json_len(&self) -> usize {
+        const FIELDS: usize = 256;
+        let escaped = self.bytes.iter().map(|byte| match byte {
+            b'"' | b'\\' | b'\t' | b'\r' => 2,
+            0..0x20 => "\\u0000".len(),
+            _ => 1,
+        });
+        let replaced = self.bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+        FIELDS + escaped.sum::<usize>() + replaced * '\u{fffd}'.len_utf8()
+    }
 }

@@ -1,31 +1,53 @@
 //! How much is kept, and for how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use tenement_core::name::{InstanceName, ServiceName};
 use tenement_runtime::clock;
 
-use crate::{instance::Instance, segment::MAX_LINE};
+use crate::{instance::Instance, segment::MARK_LEN};
 
-/// Over all instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// No segment is closed for its size before it has so many bytes.
+pub(crate) const SEGMENT_MIN: u64 = 4 << 10;
+
+/// What is kept. Sizes are those of files, what describes the lines included.
+///
+/// They are exceeded by no more than what comes in one go (256 KiB, or an eighth of the limit where that is
+/// less) and by lines that have not ended (64 KiB per stream).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of log over all instances; the oldest closed segments go first.
+    /// Bytes over all instances. The one that has the most lets its oldest lines go first, so that nobody can
+    /// make others lose theirs.
     pub max_size: u64,
-    /// A segment is closed when it has this many bytes. Bounds how exactly the other limits are kept.
+    /// The most bytes a segment has; less where another limit is so small that it would not be kept exactly.
     pub segment_size: u64,
+    /// Of each instance of a service that is not in `services`.
+    pub instance: StreamLimits,
+    /// Of each instance of a service.
+    pub services: BTreeMap<ServiceName, StreamLimits>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_size: 1 << 30, segment_size: 8 << 20 }
+        Self {
+            max_size: 1 << 30,
+            segment_size: 8 << 20,
+            instance: StreamLimits::default(),
+            services: BTreeMap::new(),
+        }
     }
 }
 
 impl Limits {
-    /// The size a segment is closed at: so that it holds at least a line, and the overall limit at least some
-    /// segments.
-    pub(crate) fn segment_size(self) -> u64 {
-        self.segment_size.min(self.max_size / 64).clamp(2 * MAX_LINE as u64, 1 << 30)
+    pub(crate) fn of(&self, name: &InstanceName) -> StreamLimits {
+        self.services.get(&name.service).copied().unwrap_or(self.instance)
+    }
+
+    /// The size a segment is closed at while `growing` instances are written to: with all their segments full,
+    /// a quarter of the limit can't be let go in whole segments.
+    fn segment_size(&self, growing: usize) -> u64 {
+        let share = self.max_size / (8 * growing.max(1) as u64);
+        self.segment_size.min(share).clamp(SEGMENT_MIN, 1 << 30)
     }
 }
 
@@ -34,7 +56,7 @@ impl Limits {
 pub struct StreamLimits {
     /// A segment goes when its last line is older than this.
     pub retention: Duration,
-    /// Bytes of this instance's log, both streams together; the oldest closed segments go first.
+    /// Bytes of this instance's log, both streams together; the oldest lines go first.
     pub max_size: u64,
 }
 
@@ -44,20 +66,62 @@ impl Default for StreamLimits {
     }
 }
 
-/// Lets go what is too old or too much: first by the limits of each instance, then the oldest of all.
-pub(crate) fn expire(instances: &[Arc<Instance>], limits: Limits) {
+impl StreamLimits {
+    /// The size a segment is closed at, so that letting the oldest go costs a small part of what is kept.
+    pub(crate) fn segment_size(self) -> u64 {
+        (self.max_size / 8).max(SEGMENT_MIN)
+    }
+}
+
+/// What may come before the limit over all instances has to be looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    bytes: u64,
+    /// The size a segment is closed at.
+    pub(crate) segment_size: u64,
+}
+
+impl Room {
+    /// Takes `bytes` and their marks of it. Whether there was enough.
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
+        let left = self.bytes.checked_sub(bytes + 2 * MARK_LEN as u64);
+        self.bytes = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+/// Lets go what is too old or, by the limits of its instance, too much.
+pub(crate) fn expire(instances: &[Arc<Instance>]) {
     let now = clock::wall();
     for instance in instances {
         if let Err(error) = instance.expire(now) {
-            tracing::warn!(instance = %instance.name, %error, "old log segments could not be removed");
+            tracing::warn!(instance = %instance.name, %error, "old log lines could not be removed");
         }
     }
-    while instances.iter().map(|instance| instance.bytes()).sum::<u64>() > limits.max_size {
-        let oldest = instances.iter().filter_map(|instance| Some((instance.oldest_closed()?, instance)));
-        let Some((_, instance)) = oldest.min_by_key(|&(wall, _)| wall) else { return };
-        if let Err(error) = instance.remove_oldest_closed() {
-            tracing::warn!(instance = %instance.name, %error, "a log segment could not be removed");
-            return;
+}
+
+/// Lets go what is too much over all, of those that have the most, with some room for what comes next.
+pub(crate) fn bound(instances: &[Arc<Instance>], limits: &Limits) -> Room {
+    let target = limits.max_size - limits.max_size / 64;
+    let mut sizes: Vec<_> = instances.iter().map(|instance| (instance.bytes(), instance)).collect();
+    let mut total: u64 = sizes.iter().map(|(size, _)| size).sum();
+    while total > target
+        && let Some((index, &(size, instance))) = sizes.iter().enumerate().max_by_key(|(_, (size, _))| *size)
+    {
+        match instance.let_go(total - target) {
+            Ok(true) => {
+                sizes[index].0 = instance.bytes();
+                total = (total - size).saturating_add(sizes[index].0);
+                continue;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(instance = %instance.name, %error, "log lines could not be removed");
+            }
         }
+        sizes.swap_remove(index);
     }
+    let growing = instances.iter().filter(|instance| instance.is_attached()).count();
+    let bytes = limits.max_size.saturating_sub(total);
+    Room { bytes, segment_size: limits.segment_size(growing) }
 }

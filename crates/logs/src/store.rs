@@ -1,11 +1,13 @@
 //! The log of all instances.
 
+mod folders;
+
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
+    fs::DirBuilder,
     io,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -16,8 +18,7 @@ use crate::{
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
     query::{self, LogPage, LogQuery, QueryError},
-    retention::{self, Limits, StreamLimits},
-    segment::streams_in,
+    retention::{self, Limits, Room},
 };
 
 /// The log of all instances. Cheap to clone; every method may block on the disk. The last clone that is
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
 pub struct InstanceStats {
     /// Lines kept.
     pub lines: u64,
-    /// Bytes kept.
+    /// Bytes of the files that hold and describe them.
     pub bytes: u64,
     /// Lines thrown away before they were kept.
     pub dropped: u64,
@@ -60,14 +61,14 @@ pub type Stats = BTreeMap<InstanceName, InstanceStats>;
 
 impl LogStore {
     /// Opens the store in `dir`, creates it when missing, finds what a killed predecessor left, and starts
-    /// the thread that takes lines in.
+    /// the thread that takes lines in. A folder that can't be read is set aside; the others are not affected.
     ///
     /// # Errors
     /// The directory cannot be made or read, or the thread not started.
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
-        let instances = Mutex::new(find(&dir, limits)?);
+        let instances = Mutex::new(folders::find(&dir, &limits)?);
         let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox });
         let ingest = Ingest::new(Arc::clone(&shared));
         let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
@@ -78,25 +79,19 @@ impl LogStore {
     ///
     /// # Errors
     /// The instance's directory cannot be made, or the kernel watches no more files.
-    pub fn attach(
-        &self,
-        name: &InstanceName,
-        run: RunId,
-        pipes: [OwnedFd; 2],
-        limits: StreamLimits,
-    ) -> io::Result<()> {
+    pub fn attach(&self, name: &InstanceName, run: RunId, pipes: [OwnedFd; 2]) -> io::Result<()> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
         let instance = match instances.get(name) {
             Some(instance) => Arc::clone(instance),
             None => {
-                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.segment_size())?;
+                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.of(name))?;
                 let opened = Arc::new(opened);
                 instances.insert(name.clone(), Arc::clone(&opened));
                 opened
             }
         };
-        instance.attach(run, limits)?;
+        instance.attach(run)?;
         drop(instances);
         shared.pipes.add(&instance, run, pipes)
     }
@@ -140,13 +135,14 @@ impl LogStore {
     pub fn purge(&self, name: &InstanceName) -> io::Result<()> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
-        let Some(instance) = instances.get(name) else { return Ok(()) };
-        instance.purge()?;
-        if instance.is_over() {
-            instance.forget();
-            instances.remove(name);
+        if let Some(instance) = instances.get(name) {
+            instance.purge()?;
+            if instance.is_over() {
+                instance.forget();
+                instances.remove(name);
+            }
         }
-        Ok(())
+        folders::purge_set_aside(&shared.dir, name)
     }
 
     /// Every instance something is kept of, also those that are gone.
@@ -202,9 +198,14 @@ impl Shared {
         }
     }
 
-    /// Lets go what is too old or too much, and forgets instances nothing is left of.
+    /// Lets go what is too much over all instances.
+    pub(crate) fn bound(&self) -> Room {
+        retention::bound(&self.all(), &self.limits)
+    }
+
+    /// Lets go what is too old, and forgets instances nothing is left of.
     pub(crate) fn expire(&self) {
-        retention::expire(&self.all(), self.limits);
+        retention::expire(&self.all());
         self.instances().retain(|_, instance| {
             let over = instance.is_over();
             if over {
@@ -220,30 +221,4 @@ impl Shared {
             instance.rest(before);
         }
     }
-}
-
-/// The instances that have logs in `dir`. Anything else there is none of ours and left alone.
-fn find(dir: &Path, limits: Limits) -> io::Result<BTreeMap<InstanceName, Arc<Instance>>> {
-    let mut found = BTreeMap::new();
-    for service in directories(dir)? {
-        for id in directories(&dir.join(&service))? {
-            let Ok(name) = InstanceName::new(&service, &id) else { continue };
-            if name.id.as_str() == id && streams_in(&dir.join(&service).join(&id)) {
-                let instance = Instance::open(dir, name.clone(), limits.segment_size())?;
-                found.insert(name, Arc::new(instance));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn directories(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            names.extend(entry.file_name().into_string().ok());
-        }
-    }
-    Ok(names)
 }

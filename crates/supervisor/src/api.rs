@@ -67,6 +67,8 @@ pub trait Output: Send + Sync + 'static {
     fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()>;
     /// The last lines it printed, oldest first. May block.
     fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String>;
+    /// Removes what only its runs needed; nothing of what it printed. May block.
+    fn forget(&self, _name: &InstanceName) {}
     /// Erases everything it ever printed. May block.
     ///
     /// # Errors

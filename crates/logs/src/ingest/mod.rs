@@ -7,6 +7,7 @@
 //!       │ no writer: woken only by new data     │ disk full: left alone, tried again after RETRY
 //!       ▼
 //!  marks that are due ──► Instance::settle
+//!  limit reached      ──► the oldest lines of the largest instances go
 //!  once a minute      ──► retention, idle files closed
 //! ```
 //!
@@ -26,6 +27,7 @@ use std::{
 use rustix::{
     buffer::spare_capacity,
     event::{Timespec, epoll},
+    pipe::fcntl_getpipe_size,
 };
 use tenement_core::{slot::RunId, time::Millis};
 use tenement_runtime::clock;
@@ -35,6 +37,7 @@ pub(crate) use pipes::Pipes;
 
 use crate::{
     instance::Instance,
+    retention::Room,
     segment::{BLOCK, Intake},
     store::Shared,
 };
@@ -59,24 +62,27 @@ pub(crate) struct Ingest {
     stalled: Vec<Arc<Pipe>>,
     retry_at: Option<Millis>,
     chores_at: Millis,
+    /// Of the limit over all instances.
+    room: Room,
 }
 
 impl Ingest {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let chores_at = clock::now();
         Self {
             shared,
             unsettled: Vec::new(),
             settle_at: None,
             stalled: Vec::new(),
             retry_at: None,
-            chores_at,
+            chores_at: clock::now(),
+            room: Room::default(),
         }
     }
 
     /// Serves until told to stop.
     pub(crate) fn run(mut self) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
+        self.chores(clock::now());
         loop {
             events.clear();
             let waited =
@@ -117,14 +123,21 @@ impl Ingest {
     }
 
     fn take(&mut self, pipe: &Pipe) -> io::Result<Intake> {
-        let taken = pipe.instance.take(pipe.stream, pipe.fd.as_fd(), TURN);
-        if matches!(taken, Ok(Intake::Bytes(_)))
-            && !self.unsettled.iter().any(|other| Arc::ptr_eq(other, &pipe.instance))
-        {
-            self.unsettled.push(Arc::clone(&pipe.instance));
-            self.settle_at.get_or_insert_with(|| clock::now().after(crate::instance::COALESCE));
+        let taken = pipe.instance.take(pipe.stream, pipe.fd.as_fd(), TURN, self.room.segment_size);
+        if let Ok(Intake::Bytes(bytes)) = taken {
+            self.took(&pipe.instance, bytes);
         }
         taken
+    }
+
+    fn took(&mut self, instance: &Arc<Instance>, bytes: u64) {
+        if !self.unsettled.iter().any(|other| Arc::ptr_eq(other, instance)) {
+            self.unsettled.push(Arc::clone(instance));
+            self.settle_at.get_or_insert_with(|| clock::now().after(crate::instance::COALESCE));
+        }
+        if !self.room.take(bytes) {
+            self.room = self.shared.bound();
+        }
     }
 
     /// The application blocks once its pipe is full; nothing is lost.
@@ -149,10 +162,15 @@ impl Ingest {
             }
         }
         if self.chores_at <= now {
-            self.shared.expire();
-            self.shared.rest(Millis(now.0.saturating_sub(CHORES.as_millis() as u64)));
-            self.chores_at = now.after(CHORES);
+            self.chores(now);
         }
+    }
+
+    fn chores(&mut self, now: Millis) {
+        self.shared.expire();
+        self.room = self.shared.bound();
+        self.shared.rest(Millis(now.0.saturating_sub(CHORES.as_millis() as u64)));
+        self.chores_at = now.after(CHORES);
     }
 
     fn settle(&mut self) {
@@ -186,18 +204,26 @@ impl Ingest {
     fn detach(&mut self, instance: &Arc<Instance>, run: RunId) {
         for pipe in self.shared.pipes.remove(instance, run) {
             self.stalled.retain(|stalled| !Arc::ptr_eq(stalled, &pipe));
-            loop {
-                match self.take(&pipe) {
-                    Ok(Intake::Bytes(_)) => {}
-                    Ok(Intake::Empty | Intake::Closed) => break,
-                    Err(error) => {
-                        tracing::error!(instance = %instance.name, %error, "the end of a log could not be written");
-                        break;
-                    }
-                }
+            if let Err(error) = self.drain(&pipe) {
+                tracing::error!(instance = %instance.name, %error, "the end of a log could not be written");
             }
         }
         instance.detach(run);
+    }
+
+    /// Takes in what is in a pipe. What is put there meanwhile, by a process that outlives the run, does not
+    /// keep this thread from all others: it is left in the pipe, where the next run finds it.
+    fn drain(&mut self, pipe: &Pipe) -> io::Result<()> {
+        let full = fcntl_getpipe_size(&pipe.fd)? as u64;
+        let mut taken = 0;
+        // Twice, for what was read before and not written yet.
+        while taken < 2 * full {
+            match self.take(pipe)? {
+                Intake::Bytes(bytes) => taken += bytes,
+                Intake::Empty | Intake::Closed => break,
+            }
+        }
+        Ok(())
     }
 }
 

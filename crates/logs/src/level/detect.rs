@@ -2,11 +2,12 @@
 
 use memchr::memmem;
 
-use super::Level;
+use super::{
+    Level,
+    word::{letters, word},
+};
 use crate::line::Stream;
 
-/// How much of the beginning of a line is searched for a level word.
-const HEAD: usize = 64;
 const TRACEBACK: &[u8] = b"Traceback (most recent call last):";
 
 /// Follows the Python tracebacks through the lines of one stream: what belongs to one is known by what came
@@ -126,18 +127,35 @@ fn json_value(value: &[u8]) -> Option<Level> {
     }
 }
 
-/// `level=warn`, `lvl="warn"`, at the beginning of a word.
+/// `level=warn`, `lvl="warn"`: a field of the line, not something that another field quotes.
 fn logfmt(line: &[u8]) -> Option<Level> {
-    [&b"level="[..], b"severity=", b"lvl="].iter().find_map(|key| {
-        memmem::find_iter(line, key).find_map(|at| {
-            if at > 0 && !line[at - 1].is_ascii_whitespace() {
-                return None;
-            }
-            let value = &line[at + key.len()..];
-            let value = value.strip_prefix(b"\"").unwrap_or(value);
-            Level::from_bytes(&value[..letters(value)])
-        })
-    })
+    const KEYS: [&[u8]; 3] = [b"level=", b"severity=", b"lvl="];
+    KEYS.iter().find(|key| memmem::find(line, key).is_some())?;
+    let mut rest = line.trim_ascii_start();
+    while !rest.is_empty() {
+        let value = KEYS.iter().find_map(|key| rest.strip_prefix(*key));
+        if let Some(level) = value.and_then(field_value) {
+            return Some(level);
+        }
+        rest = rest[field_end(rest)..].trim_ascii_start();
+    }
+    None
+}
+
+fn field_value(value: &[u8]) -> Option<Level> {
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    let (word, after) = value.split_at(letters(value));
+    Level::from_bytes(word).filter(|_| after.first().is_none_or(|byte| !byte.is_ascii_alphanumeric()))
+}
+
+/// Where the field at the beginning of `text` ends: at white space that is not quoted.
+fn field_end(text: &[u8]) -> usize {
+    let name = text.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'='));
+    let value = name.map_or(0, |at| at + usize::from(text[at] == b'='));
+    let quoted = text.get(value) == Some(&b'"');
+    // A quote that is never closed quotes nothing.
+    let from = quoted.then(|| string_end(text, value)).flatten().unwrap_or(0);
+    text[from..].iter().position(u8::is_ascii_whitespace).map_or(text.len(), |at| from + at)
 }
 
 /// `<11>` is facility 1, severity 3 (RFC 5424, 6.2.1).
@@ -173,60 +191,4 @@ fn glog(line: &[u8]) -> Option<Level> {
         b'E' | b'F' => Some(Level::Error),
         _ => None,
     }
-}
-
-/// A level word at the beginning, in brackets, or in capitals between spaces, in the first 64 characters.
-///
-/// A lower-case word counts only where a logger would put it (`error: …`, `[warn]`), so that "no error found"
-/// stays what it is.
-fn word(line: &[u8]) -> Option<Level> {
-    let head = &line[..line.len().min(HEAD)];
-    let mut at = 0;
-    let mut first = true;
-    while at < head.len() {
-        if head[at] == 0x1b {
-            at += colour(&head[at..]);
-            continue;
-        }
-        let length = letters(&head[at..]);
-        if length == 0 {
-            at += 1;
-            continue;
-        }
-        let word = &head[at..at + length];
-        let before = if at == 0 { b' ' } else { head[at - 1] };
-        // The word may be cut by the end of the head; what follows is looked up in the whole line.
-        let after = line.get(at + length).copied().unwrap_or(b' ');
-        if let Some(level) = Level::from_bytes(word)
-            && stands_as_level(word, before, after, first)
-        {
-            return Some(level);
-        }
-        first = false;
-        at += length;
-    }
-    None
-}
-
-fn stands_as_level(word: &[u8], before: u8, after: u8, first: bool) -> bool {
-    let capitals = word.iter().all(u8::is_ascii_uppercase);
-    let closed = matches!(after, b']' | b')' | b'>' | b'|');
-    let bracketed = matches!(before, b'[' | b'(' | b'<' | b'|') && (closed || after == b' ' || after == 0x1b);
-    // A colour sequence ends in `m`, which a letter run swallows; so a colour counts as a space here.
-    let apart =
-        matches!(before, b' ' | b'\t' | b'm' | b'-') && matches!(after, b' ' | b'\t' | b':' | 0x1b | b'-');
-    bracketed || (capitals && apart) || (first && after == b':')
-}
-
-/// The length of an SGR sequence, or of its escape character alone.
-fn colour(text: &[u8]) -> usize {
-    if text.get(1) != Some(&b'[') {
-        return 1;
-    }
-    let inner = text[2..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
-    if text.get(2 + inner) == Some(&b'm') { inner + 3 } else { 1 }
-}
-
-fn letters(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| byte.is_ascii_alphabetic()).count()
 }

@@ -1,6 +1,7 @@
 //! How bad a line is.
 
 mod detect;
+mod word;
 
 pub use detect::may_hold_traceback;
 pub use detect::{Tracebacks, level_of};

@@ -1,10 +1,10 @@
 //! One order over the streams of an instance, and over instances.
 
-use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
+use std::{cmp::Reverse, collections::BinaryHeap, io};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 
-use super::filter::Filter;
+use super::{LogQuery, filter::Filter};
 use crate::{
     instance::{Instance, Snapshot},
     line::{LogLine, Stream},
@@ -67,10 +67,11 @@ pub(super) struct InstanceTail {
 }
 
 impl InstanceTail {
-    pub(super) fn new(instance: &Arc<Instance>) -> io::Result<Self> {
+    /// `lenient`: leaves out what goes away while it is read.
+    pub(super) fn new(instance: &Instance, lenient: bool) -> io::Result<Self> {
         let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
         let tail = |stream, segments, open_seq| {
-            let cursor = Cursor::new(segments, open_seq)?;
+            let cursor = Cursor::new(segments, open_seq, lenient)?;
             io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0 })
         };
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
@@ -110,25 +111,29 @@ impl InstanceTail {
     }
 }
 
-/// Returns at most `limit` matching lines of all `tails` after skipping `offset`, newest first.
+/// Returns the matching lines of all `tails` that are on the page `query` asks for, newest first, and how many
+/// matching ones were passed.
 ///
 /// Between instances the clock decides; within one its own order, whatever the clock did.
 pub(super) fn newest(
     tails: &mut [InstanceTail],
     filter: &Filter,
-    offset: usize,
-    limit: usize,
+    query: &LogQuery,
 ) -> io::Result<(Vec<LogLine>, u64)> {
     let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
     let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();
     let mut lines = Vec::new();
-    let mut passed = 0;
-    while lines.len() < limit
+    let (mut passed, mut bytes) = (0, 0);
+    while lines.len() < query.limit
         && let Some((_, Reverse(index))) = heads.pop()
     {
         if let Some(line) = tails[index].next(filter)? {
             passed += 1;
-            if passed > offset {
+            if passed > query.offset {
+                bytes += line.json_len();
+                if bytes > query.max_bytes && !lines.is_empty() {
+                    break;
+                }
                 lines.push(line);
             }
         }

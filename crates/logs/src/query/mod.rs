@@ -10,7 +10,7 @@ use tenement_core::{
     time::WallMillis,
 };
 
-use crate::{instance::Instance, level::LevelSet, line::LogLine};
+use crate::{instance::Instance, level::LevelSet, line::LogLine, segment::is_stale};
 use filter::Filter;
 use merge::InstanceTail;
 
@@ -36,6 +36,8 @@ pub struct LogQuery {
     pub limit: usize,
     /// Skips so many of the newest.
     pub offset: usize,
+    /// No more lines than fit into so many bytes of JSON, but one at least.
+    pub max_bytes: usize,
 }
 
 impl Default for LogQuery {
@@ -51,6 +53,7 @@ impl Default for LogQuery {
             until: None,
             limit: 50,
             offset: 0,
+            max_bytes: usize::MAX,
         }
     }
 }
@@ -85,7 +88,7 @@ pub enum QueryError {
     Io(#[from] std::io::Error),
 }
 
-/// How often a query starts anew when a segment is closed under its hands.
+/// How often a query starts anew when lines move while it reads them, before it leaves them out.
 const ATTEMPTS: usize = 5;
 
 /// Answers `query` from the `instances` it covers.
@@ -94,19 +97,24 @@ pub(crate) fn answer(
     instances: impl Fn() -> Vec<Arc<Instance>>,
 ) -> Result<LogPage, QueryError> {
     let filter = Filter::new(query)?;
-    let mut attempt = 1;
-    loop {
-        match page(query, &filter, &instances()) {
-            // The unfinished line at the end of a segment moved on to the next.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && attempt < ATTEMPTS => attempt += 1,
+    for _ in 0..ATTEMPTS {
+        match page(query, &filter, &instances(), false) {
+            Err(error) if is_stale(&error) => {}
             answer => return Ok(answer?),
         }
     }
+    Ok(page(query, &filter, &instances(), true)?)
 }
 
-fn page(query: &LogQuery, filter: &Filter, instances: &[Arc<Instance>]) -> io::Result<LogPage> {
-    let mut tails = instances.iter().map(InstanceTail::new).collect::<io::Result<Vec<_>>>()?;
-    let (mut lines, passed) = merge::newest(&mut tails, filter, query.offset, query.limit)?;
+fn page(
+    query: &LogQuery,
+    filter: &Filter,
+    instances: &[Arc<Instance>],
+    lenient: bool,
+) -> io::Result<LogPage> {
+    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient));
+    let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
+    let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
     let total = if filter.is_open() {
         tails.iter().map(|tail| tail.lines).sum()
     } else {

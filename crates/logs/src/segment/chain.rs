@@ -6,6 +6,7 @@ use std::{
     io,
     os::{fd::BorrowedFd, unix::fs::FileExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tenement_core::{
@@ -17,10 +18,11 @@ use tenement_runtime::clock;
 use super::{
     Segment, data_path,
     intake::{Intake, Mover},
-    mark::{Context, Header, MARK_LEN, Mark},
+    mark::{Context, Header, Mark},
     mark_offset, marks_path, open_file,
     read::SegmentView,
     recover,
+    split::{self, Split},
     tally::tally,
 };
 use crate::line::Stream;
@@ -40,16 +42,16 @@ pub(crate) struct Pending {
 /// The segments of one stream of one instance.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    dir: PathBuf,
+    dir: Arc<Path>,
     stream: Stream,
     segments: VecDeque<Segment>,
+    /// Bytes of all segments but the last.
+    closed: u64,
     /// Where the stream goes on when there is no segment.
     next_base: u64,
     run: RunId,
     mover: Mover,
     pending: Option<Pending>,
-    /// Marks of the last segment that are not in its file yet.
-    unwritten: Vec<Mark>,
     /// The last segment's files, while it is being written.
     files: Option<Files>,
     used: Millis,
@@ -67,15 +69,16 @@ impl Chain {
         let segments = recover::segments(dir, stream, next_seq)?;
         let next_base = segments.back().map_or(0, |last| last.base + last.len);
         let run = segments.back().map_or_else(RunId::default, |last| last.run);
+        let closed = segments.iter().rev().skip(1).map(Segment::size).sum();
         Ok(Self {
-            dir: dir.to_owned(),
+            dir: dir.into(),
             stream,
             segments,
+            closed,
             next_base,
             run,
             mover: Mover::default(),
             pending: None,
-            unwritten: Vec::new(),
             files: None,
             used: Millis(0),
         })
@@ -93,8 +96,19 @@ impl Chain {
         self.segments.back().is_some_and(|last| last.open_bytes() > 0)
     }
 
+    /// When the last line of the oldest segment arrived.
+    pub(crate) fn oldest(&self) -> Option<WallMillis> {
+        self.segments.front().map(Segment::last_wall)
+    }
+
+    /// Bytes of its files.
     pub(crate) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.len).sum()
+        self.closed + self.last_size()
+    }
+
+    /// Bytes of the last segment's files.
+    pub(crate) fn last_size(&self) -> u64 {
+        self.segments.back().map_or(0, Segment::size)
     }
 
     /// Lines that have ended.
@@ -113,12 +127,12 @@ impl Chain {
         if run == self.run {
             return Ok(());
         }
-        self.end_line(next_seq, scratch)?;
+        let ended = self.end_line(next_seq, scratch);
         self.run = run;
         self.files()?;
-        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return Ok(()) };
+        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return ended };
         segment.run = run;
-        files.marks.write_all_at(&segment.header().encode(), 0)
+        files.marks.write_all_at(&segment.header().encode(), 0).and(ended)
     }
 
     /// Moves at most `max` bytes from `pipe` to the end of the last segment.
@@ -130,8 +144,9 @@ impl Chain {
         let intake = self.mover.take(pipe, &files.data, segment.len, max)?;
         if let Intake::Bytes(bytes) = intake {
             segment.len += bytes;
+            segment.written = clock::wall();
             self.used = clock::now();
-            let first = Pending { since: self.used, wall: clock::wall(), bytes: 0 };
+            let first = Pending { since: self.used, wall: segment.written, bytes: 0 };
             self.pending.get_or_insert(first).bytes += bytes;
         }
         Ok(intake)
@@ -147,8 +162,7 @@ impl Chain {
         let Some(pending) = self.pending else { return Ok(()) };
         self.files()?;
         if let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) {
-            let unwritten = &mut self.unwritten;
-            tally(segment, &files.data, next_seq, pending.wall, scratch, |mark| unwritten.push(mark))?;
+            tally(segment, &files.data, next_seq, pending.wall, scratch)?;
         }
         self.pending = None;
         Ok(())
@@ -167,23 +181,19 @@ impl Chain {
                 context: Context::default(),
             };
             *next_seq += 1;
-            self.unwritten.push(segment.last);
+            segment.unwritten.push(segment.last);
         }
         self.write_marks()
     }
 
     /// Puts the marks into their file.
     pub(crate) fn write_marks(&mut self) -> io::Result<()> {
-        if self.unwritten.is_empty() {
+        if self.segments.back().is_none_or(|last| last.unwritten.is_empty()) {
             return Ok(());
         }
         self.files()?;
         let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return Ok(()) };
-        let records: Vec<u8> = self.unwritten.iter().flat_map(Mark::encode).collect();
-        files.marks.write_all_at(&records, mark_offset(segment.marks))?;
-        segment.marks += (records.len() / MARK_LEN) as u32;
-        self.unwritten.clear();
-        Ok(())
+        write_marks(&files.marks, segment)
     }
 
     /// Closes the last segment and goes on in a new one. The beginning of a line moves along.
@@ -191,57 +201,84 @@ impl Chain {
         self.complete(next_seq, scratch)?;
         self.write_marks()?;
         self.files()?;
-        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return Ok(()) };
-        if segment.last.done == 0 {
-            return Ok(());
+        match self.segments.back().map(split::at_end).filter(|split| split.at > 0) {
+            Some(split) => self.go_on(split),
+            None => Ok(()),
         }
-        let done = u64::from(segment.last.done);
-        let mut moved = vec![0; usize::try_from(segment.open_bytes()).unwrap_or(0)];
-        files.data.read_exact_at(&mut moved, done)?;
-        let header = Header { context: segment.last.context, begun: clock::wall(), run: self.run };
-        let mut next = Segment::new(segment.base + done, header);
+    }
+
+    /// Erases all but the newest `keep` bytes, about, when there is only one segment: what is left are whole
+    /// lines, and the beginning of one. Whether anything could be erased.
+    pub(crate) fn trim(&mut self, keep: u64, next_seq: &mut u64, scratch: &mut Vec<u8>) -> io::Result<bool> {
+        self.complete(next_seq, scratch)?;
+        if self.segments.len() != 1 || self.segments.back().is_none_or(|only| only.last.done == 0) {
+            return Ok(false);
+        }
+        self.write_marks()?;
+        self.files()?;
+        let (Some(files), Some(segment)) = (&self.files, self.segments.back()) else { return Ok(false) };
+        let split = split::before_newest(segment, &files.data, &files.marks, keep)?;
+        self.go_on(split)?;
+        self.remove_oldest()
+    }
+
+    /// Moves what is after `split` to a new segment.
+    fn go_on(&mut self, split: Split) -> io::Result<()> {
+        let (Some(files), Some(segment)) = (&self.files, self.segments.back_mut()) else { return Ok(()) };
+        let at = u64::from(split.at);
+        let mut moved = vec![0; usize::try_from(segment.len - at).unwrap_or(0)];
+        files.data.read_exact_at(&mut moved, at)?;
+        let header = Header { context: split.context, begun: clock::wall(), run: self.run };
+        let mut next = Segment::new(segment.base + at, header);
         let new = create(&self.dir, self.stream, &next)?;
         new.data.write_all_at(&moved, 0)?;
         // From here on the new segment's name ends the old one; cutting off what moved only saves space.
-        let _ = files.data.set_len(done);
-        segment.len = done;
+        let _ = files.data.set_len(at);
+        (segment.len, segment.marks, segment.last) = (at, split.marks, split.before);
+        self.closed += segment.size();
         next.len = moved.len() as u64;
+        next.written = segment.written;
+        next.last = split.after.last().copied().unwrap_or(next.last);
+        next.unwritten = split.after;
         self.segments.push_back(next);
         self.files = Some(new);
-        Ok(())
+        self.write_marks()
     }
 
     /// Closes the files when they were not used since `before`.
     pub(crate) fn rest(&mut self, before: Millis) {
-        if self.used < before && self.pending.is_none() && self.unwritten.is_empty() {
-            self.files = None;
+        if self.used < before {
+            self.close();
         }
+    }
+
+    /// Closes the files until they are needed again.
+    pub(crate) fn close(&mut self) {
+        self.files = None;
     }
 
     /// Erases the oldest segment. Whether there was one.
     pub(crate) fn remove_oldest(&mut self) -> io::Result<bool> {
-        let Some(oldest) = self.segments.front().copied() else { return Ok(false) };
-        let [data, marks] = [data_path, marks_path].map(|path| path(&self.dir, self.stream, oldest.base));
+        let Some(oldest) = self.segments.front() else { return Ok(false) };
+        let (base, end, size) = (oldest.base, oldest.base + oldest.len, oldest.size());
+        let [data, marks] = [data_path, marks_path].map(|path| path(&self.dir, self.stream, base));
         remove(&data)?;
         remove(&marks)?;
         self.segments.pop_front();
         if self.segments.is_empty() {
-            self.next_base = oldest.base + oldest.len;
+            self.next_base = end;
             self.files = None;
             self.pending = None;
-            self.unwritten.clear();
+        } else {
+            self.closed -= size;
         }
         Ok(true)
     }
 
     /// What a reader needs, without holding anything up.
     pub(crate) fn view(&self) -> Vec<SegmentView> {
-        let last = self.segments.len().saturating_sub(1);
-        let view = |(index, segment): (usize, &Segment)| {
-            let unwritten = if index == last { self.unwritten.clone() } else { Vec::new() };
-            SegmentView::new(&self.dir, self.stream, *segment, unwritten)
-        };
-        self.segments.iter().enumerate().map(view).collect()
+        let view = |segment: &Segment| SegmentView::new(Arc::clone(&self.dir), self.stream, segment.clone());
+        self.segments.iter().map(view).collect()
     }
 
     /// Opens the files of the last segment; begins the first one when there is none.
@@ -271,6 +308,18 @@ fn create(dir: &Path, stream: Stream, segment: &Segment) -> io::Result<Files> {
     marks.write_all_at(&segment.header().encode(), 0)?;
     let data = open_file(&data_path(dir, stream, segment.base), true)?;
     Ok(Files { data, marks })
+}
+
+/// Puts the marks of `segment` that are not in the file `marks` there, and its header before the first of them.
+pub(super) fn write_marks(marks: &File, segment: &mut Segment) -> io::Result<()> {
+    if segment.marks == 0 {
+        marks.write_all_at(&segment.header().encode(), 0)?;
+    }
+    let records: Vec<u8> = segment.unwritten.iter().flat_map(Mark::encode).collect();
+    marks.write_all_at(&records, mark_offset(segment.marks))?;
+    segment.marks += segment.unwritten.len() as u32;
+    segment.unwritten.clear();
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod intake;
 mod mark;
 mod read;
 mod recover;
+mod split;
 mod tally;
 
 use std::{
@@ -26,18 +27,18 @@ use std::{
 };
 
 pub(crate) use chain::{BLOCK, Chain};
-pub(crate) use cut::MAX_LINE;
 pub(crate) use intake::Intake;
-pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text};
+pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text, is_stale};
 pub(crate) use recover::streams_in;
 
 use tenement_core::{slot::RunId, time::WallMillis};
 
 use crate::line::Stream;
-use mark::{Context, HEADER_LEN, Header, MARK_LEN};
+pub(crate) use mark::MARK_LEN;
+use mark::{Context, HEADER_LEN, Header, Mark};
 
 /// What is kept in memory of a segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Segment {
     /// Offset of its first byte in the stream.
     pub(crate) base: u64,
@@ -46,25 +47,34 @@ pub(crate) struct Segment {
     /// What holds at its beginning.
     begins: Context,
     /// When it was begun.
-    pub(crate) begun: WallMillis,
+    begun: WallMillis,
+    /// When its last bytes arrived.
+    written: WallMillis,
     /// The run that wrote last.
     run: RunId,
     /// Marks in its file.
     marks: u32,
+    /// Marks after those: not in the file yet, or never because the disk was full.
+    unwritten: Vec<Mark>,
     /// What the last mark says.
-    last: mark::Mark,
+    last: Mark,
 }
 
 impl Segment {
     fn new(base: u64, header: Header) -> Self {
         let Header { context: begins, begun, run } = header;
-        let last = mark::Mark { wall: begun, context: begins, ..mark::Mark::default() };
-        Self { base, len: 0, begins, begun, run, marks: 0, last }
+        let last = Mark { wall: begun, context: begins, ..Mark::default() };
+        Self { base, len: 0, begins, begun, written: begun, run, marks: 0, unwritten: Vec::new(), last }
     }
 
     /// Lines that have ended.
     pub(crate) fn lines(&self) -> u64 {
         u64::from(self.last.lines)
+    }
+
+    /// Bytes of its files.
+    pub(crate) fn size(&self) -> u64 {
+        self.len + mark_offset(self.marks) + (self.unwritten.len() * MARK_LEN) as u64
     }
 
     /// Bytes of a line that has not ended.

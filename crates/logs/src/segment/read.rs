@@ -1,13 +1,8 @@
 //! Reads a stream backwards, block by block, without reading what nobody asked for.
+//!
+//! Files are open only while something is read from them: a query over all instances has thousands of them.
 
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io,
-    ops::Range,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use tenement_core::time::WallMillis;
 
@@ -31,16 +26,22 @@ const WINDOW: usize = 64 * 1024;
 /// A segment as it was at one moment.
 #[derive(Debug)]
 pub(crate) struct SegmentView {
-    data: PathBuf,
-    marks: PathBuf,
+    dir: Arc<Path>,
+    stream: Stream,
     segment: Segment,
-    unwritten: Vec<Mark>,
 }
 
 impl SegmentView {
-    pub(super) fn new(dir: &Path, stream: Stream, segment: Segment, unwritten: Vec<Mark>) -> Self {
-        let (data, marks) = (data_path(dir, stream, segment.base), marks_path(dir, stream, segment.base));
-        Self { data, marks, segment, unwritten }
+    pub(super) fn new(dir: Arc<Path>, stream: Stream, segment: Segment) -> Self {
+        Self { dir, stream, segment }
+    }
+
+    fn read_data(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        File::open(data_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(bytes, at)
+    }
+
+    fn read_marks(&self, records: &mut [u8], at: u64) -> io::Result<()> {
+        File::open(marks_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(records, at)
     }
 }
 
@@ -56,9 +57,28 @@ pub(crate) struct Block {
     pub(crate) lines: u64,
     /// When they arrived.
     pub(crate) wall: WallMillis,
+    /// What holds at its beginning.
     context: Context,
+    /// Its last line was cut for its length.
+    cut: bool,
     /// Its only line has no end yet.
     open: bool,
+}
+
+impl Segment {
+    /// The line that has not ended, which will probably get the place `seq`.
+    fn open_line(&self, seq: u64) -> Option<Block> {
+        (self.open_bytes() > 0).then(|| Block {
+            start: self.last.done,
+            end: u32::try_from(self.len).unwrap_or(u32::MAX),
+            seq,
+            lines: 1,
+            wall: self.written,
+            context: self.last.context,
+            cut: false,
+            open: true,
+        })
+    }
 }
 
 /// The lines of a block.
@@ -120,10 +140,11 @@ impl Text {
         let mut lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
         let rest = cutter.rest()..bytes.len();
         if !rest.is_empty() {
-            let part = match (block.open, cutter.continues()) {
-                (true, _) => Part::Open,
-                (false, true) => Part::Last,
-                (false, false) => Part::Whole,
+            let part = match (block.open, block.cut, cutter.continues()) {
+                (true, ..) => Part::Open,
+                (_, true, _) => Part::Cut,
+                (_, _, true) => Part::Last,
+                _ => Part::Whole,
             };
             lines.push((rest, part));
         }
@@ -145,27 +166,22 @@ pub(crate) struct Cursor {
     segments: VecDeque<SegmentView>,
     current: Option<Reader>,
     next: Option<Block>,
+    /// The newest segment was not left yet.
+    newest: bool,
+    /// Goes on without what is not there any more.
+    lenient: bool,
 }
 
 impl Cursor {
-    /// `open_seq`: the place an unfinished line will probably get.
-    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64) -> io::Result<Self> {
-        let mut cursor = Self { segments: segments.into(), current: None, next: None };
-        if let Some(last) =
-            cursor.segments.back().map(|view| view.segment).filter(|last| last.open_bytes() > 0)
-        {
-            cursor.enter()?;
-            cursor.next = Some(Block {
-                start: last.last.done,
-                end: u32::try_from(last.len).unwrap_or(u32::MAX),
-                seq: open_seq,
-                lines: 1,
-                wall: last.last.wall,
-                context: last.last.context,
-                open: true,
-            });
-        } else {
-            cursor.advance()?;
+    /// `open_seq`: the place an unfinished line will probably get. `lenient`: what went away since `segments`
+    /// were looked at is left out; otherwise it is an error ([`is_stale`]) where its lines may have moved on.
+    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64, lenient: bool) -> io::Result<Self> {
+        let mut cursor = Self { segments: segments.into(), current: None, next: None, newest: true, lenient };
+        cursor.current = cursor.segments.pop_back().map(Reader::new);
+        let open = cursor.current.as_ref().and_then(|reader| reader.view.segment.open_line(open_seq));
+        match open {
+            Some(open) => cursor.next = Some(open),
+            None => cursor.advance()?,
         }
         Ok(cursor)
     }
@@ -175,64 +191,81 @@ impl Cursor {
         self.next.as_ref()
     }
 
-    /// Reads the block that [`Self::peek`] shows, and passes it.
+    /// Reads the block that [`Self::peek`] shows, and passes it. `None` when it is not there any more.
     pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
         let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
-        let text = Text::cut(reader.text(block.start, block.end)?, &block);
+        let text = match reader.text(block.start, block.end) {
+            Ok(bytes) => Some(Text::cut(bytes, &block)),
+            Err(error) => self.without(error).map(|()| None)?,
+        };
         self.advance()?;
-        Ok(Some(text))
+        Ok(text)
     }
 
     /// Passes a block without reading it.
     pub(crate) fn advance(&mut self) -> io::Result<()> {
-        loop {
-            if let Some(reader) = &mut self.current
-                && let Some(block) = reader.previous()?
-            {
-                self.next = Some(block);
-                return Ok(());
-            }
-            if !self.enter()? {
-                self.next = None;
-                return Ok(());
+        self.next = None;
+        while let Some(reader) = &mut self.current {
+            match reader.previous() {
+                Ok(Some(block)) => {
+                    self.next = Some(block);
+                    return Ok(());
+                }
+                Ok(None) => {
+                    self.newest = false;
+                    self.current = self.segments.pop_back().map(Reader::new);
+                }
+                Err(error) => self.without(error)?,
             }
         }
+        Ok(())
     }
 
-    /// Opens the next older segment. One that retention has taken meanwhile, and all before it, are over.
-    fn enter(&mut self) -> io::Result<bool> {
-        self.current = None;
-        let Some(view) = self.segments.pop_back() else { return Ok(false) };
-        match Reader::open(view) {
-            Ok(reader) => self.current = Some(reader),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.segments.clear(),
-            Err(error) => return Err(error),
+    /// Goes on without what is not there, where that is no error: retention takes segments, and all before
+    /// them, any time. Of the newest segment that can't be said: it may have been split. What is damaged keeps
+    /// nobody from reading the rest.
+    fn without(&mut self, error: io::Error) -> io::Result<()> {
+        let retained = error.kind() == io::ErrorKind::NotFound && !self.newest;
+        let left_out = self.lenient && is_stale(&error);
+        let damaged = error.kind() == io::ErrorKind::InvalidData;
+        if !(retained || left_out || damaged) {
+            return Err(error);
         }
-        Ok(self.current.is_some())
+        if let Some(reader) = self.current.as_ref().filter(|_| damaged) {
+            let folder = reader.view.dir.display();
+            tracing::error!(%folder, %error, "a log is damaged; what is older can't be read");
+        }
+        // The end of a line that has not ended moves on alone.
+        if !self.next.is_some_and(|block| block.open) {
+            self.segments.clear();
+            self.current = None;
+        }
+        Ok(())
     }
+}
+
+/// Whether an error means that the files are not as they were when the reading began.
+pub(crate) fn is_stale(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 /// One segment, read from its end.
 #[derive(Debug)]
 struct Reader {
-    data: File,
-    marks: File,
     view: SegmentView,
     /// Marks that were not returned yet.
     left: u32,
-    /// Some of the marks in the file, from index `loaded` on.
-    chunk: Vec<Mark>,
+    /// Some of the marks in the file, from index `loaded` on; `None` where one is damaged.
+    chunk: Vec<Option<Mark>>,
     loaded: u32,
     window: Vec<u8>,
     window_at: u32,
 }
 
 impl Reader {
-    fn open(view: SegmentView) -> io::Result<Self> {
-        let data = File::open(&view.data)?;
-        let marks = File::open(&view.marks)?;
-        let left = view.segment.marks + view.unwritten.len() as u32;
-        Ok(Self { data, marks, view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 })
+    fn new(view: SegmentView) -> Self {
+        let left = view.segment.marks + view.segment.unwritten.len() as u32;
+        Self { view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 }
     }
 
     fn previous(&mut self) -> io::Result<Option<Block>> {
@@ -248,45 +281,47 @@ impl Reader {
             lines: u64::from(mark.lines.saturating_sub(before.lines)),
             wall: mark.wall,
             context: before.context,
+            cut: mark.context.continues,
             open: false,
         }))
     }
 
     fn mark(&mut self, index: u32) -> io::Result<Mark> {
         if let Some(unwritten) = index.checked_sub(self.view.segment.marks) {
-            return self.view.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
+            return self.view.segment.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
         }
         if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
             // One mark of overlap: a block needs the mark before it.
             let first = (index + 1).saturating_sub(MARKS);
             let mut records = vec![0; (index + 1 - first) as usize * MARK_LEN];
-            self.marks.read_exact_at(&mut records, mark_offset(first))?;
-            let marks: Option<Vec<Mark>> = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
-            self.chunk = marks.ok_or_else(damaged)?;
+            self.view.read_marks(&mut records, mark_offset(first))?;
+            self.chunk = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
             self.loaded = first;
         }
-        Ok(self.chunk[(index - self.loaded) as usize])
+        self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
     }
 
     fn text(&mut self, start: u32, end: u32) -> io::Result<Vec<u8>> {
         let length = end.checked_sub(start).ok_or_else(damaged)? as usize;
         if length >= WINDOW {
             let mut bytes = vec![0; length];
-            self.data.read_exact_at(&mut bytes, u64::from(start))?;
+            self.view.read_data(&mut bytes, u64::from(start))?;
             return Ok(bytes);
         }
         let window = self.window_at..self.window_at + self.window.len() as u32;
         if start < window.start || end > window.end {
+            let mut fresh = std::mem::take(&mut self.window);
             self.window_at = end.saturating_sub(WINDOW as u32);
-            self.window.resize((end - self.window_at) as usize, 0);
-            self.data.read_exact_at(&mut self.window, u64::from(self.window_at))?;
+            fresh.resize((end - self.window_at) as usize, 0);
+            self.view.read_data(&mut fresh, u64::from(self.window_at))?;
+            self.window = fresh;
         }
         let at = (start - self.window_at) as usize;
         Ok(self.window[at..at + length].to_vec())
     }
 }
 
-fn damaged() -> io::Error {
+pub(super) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a record in a marks file is damaged")
 }
 

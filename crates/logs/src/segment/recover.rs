@@ -11,7 +11,9 @@ use std::{
 use tenement_core::{slot::RunId, time::WallMillis};
 
 use super::{
-    Segment, data_path,
+    Segment,
+    chain::write_marks,
+    data_path,
     mark::{Context, HEADER_LEN, Header, MARK_LEN, Mark},
     mark_offset, marks_path, open_file,
     tally::tally,
@@ -33,25 +35,26 @@ fn bases(dir: &Path, stream: Stream) -> io::Result<Vec<u64>> {
 }
 
 /// Whether `dir` holds anything an instance wrote.
-pub(crate) fn streams_in(dir: &Path) -> bool {
-    Stream::ALL.iter().any(|&stream| bases(dir, stream).is_ok_and(|bases| !bases.is_empty()))
+pub(crate) fn streams_in(dir: &Path) -> io::Result<bool> {
+    let [out, err] = Stream::ALL.map(|stream| bases(dir, stream));
+    Ok(!out?.is_empty() || !err?.is_empty())
 }
 
 /// The segments of `stream`, oldest first, each described by marks up to its end. Advances `next_seq` over
 /// every line.
+///
+/// Nothing has to be written for that: on a full disk files stay as they are, and new marks in memory.
 pub(super) fn segments(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Result<VecDeque<Segment>> {
     let mut bases = bases(dir, stream)?;
     discard_unborn(dir, stream, &mut bases)?;
     let mut found: VecDeque<Segment> = VecDeque::with_capacity(bases.len());
     for (index, &base) in bases.iter().enumerate() {
         let data = open_file(&data_path(dir, stream, base), false)?;
-        if let Some(end) = bases.get(index + 1).map(|next| next - base)
-            && data.metadata()?.len() > end
-        {
-            data.set_len(end)?;
-        }
+        let end = bases.get(index + 1).map_or(u64::MAX, |next| next - base);
         let before = found.back().map_or_else(Context::default, |before| before.last.context);
-        found.push_back(segment(dir, stream, base, before, &data, next_seq)?);
+        let mut segment = undescribed(base, before, &data, end)?;
+        describe(&mut segment, dir, stream, &data, next_seq)?;
+        found.push_back(segment);
     }
     Ok(found)
 }
@@ -60,7 +63,7 @@ pub(super) fn segments(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Re
 fn discard_unborn(dir: &Path, stream: Stream, bases: &mut Vec<u64>) -> io::Result<()> {
     if let [.., before, last] = bases[..] {
         let len = |base| fs::metadata(data_path(dir, stream, base)).map(|meta| meta.len());
-        if last + len(last)? < before + len(before)? {
+        if last.saturating_add(len(last)?) < before.saturating_add(len(before)?) {
             fs::remove_file(data_path(dir, stream, last))?;
             let _ = fs::remove_file(marks_path(dir, stream, last));
             bases.pop();
@@ -69,41 +72,70 @@ fn discard_unborn(dir: &Path, stream: Stream, bases: &mut Vec<u64>) -> io::Resul
     Ok(())
 }
 
-fn segment(
-    dir: &Path,
-    stream: Stream,
-    base: u64,
-    before: Context,
-    data: &File,
-    next_seq: &mut u64,
-) -> io::Result<Segment> {
+/// A segment that ends at `end` at the latest, as its data alone shows it.
+fn undescribed(base: u64, before: Context, data: &File, end: u64) -> io::Result<Segment> {
     let meta = data.metadata()?;
     let written = WallMillis(u64::try_from(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000).unwrap_or(0));
-    let path = marks_path(dir, stream, base);
-    let marks = open_file(&path, false)?;
-    let header = match header(&marks)? {
-        Some(header) => header,
-        None => {
-            let anew = Header { context: before, begun: written, run: RunId::default() };
-            marks.set_len(0)?;
-            marks.write_all_at(&anew.encode(), 0)?;
-            anew
-        }
-    };
-    let mut segment = Segment::new(base, header);
-    segment.len = meta.len();
-    if let Some((count, last)) = last_mark(&marks, segment.len)? {
-        segment.marks = count;
-        *next_seq = (*next_seq).max(last.seq + lines_of(&marks, count, &last)?);
-        segment.last = last;
+    let mut segment = Segment::new(base, Header { context: before, begun: written, run: RunId::default() });
+    segment.len = meta.len().min(end);
+    segment.written = written;
+    if u32::try_from(segment.len).is_err() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a log segment of 4 GiB or more is none of ours",
+        ));
     }
-    let mut lost = Vec::new();
-    tally(&mut segment, data, next_seq, written, &mut Vec::new(), |mark| lost.extend(mark.encode()))?;
-    if !lost.is_empty() {
-        marks.write_all_at(&lost, mark_offset(segment.marks))?;
-        segment.marks += (lost.len() / MARK_LEN) as u32;
+    if meta.len() > end
+        && let Err(error) = data.set_len(end)
+    {
+        tracing::warn!(%error, "a log segment keeps what moved on to the next");
     }
     Ok(segment)
+}
+
+/// Finds the marks of a segment, and makes those that are missing.
+fn describe(
+    segment: &mut Segment,
+    dir: &Path,
+    stream: Stream,
+    data: &File,
+    next_seq: &mut u64,
+) -> io::Result<()> {
+    let path = marks_path(dir, stream, segment.base);
+    let marks = match open_file(&path, false) {
+        Ok(marks) => Some(marks),
+        // It could not be made.
+        Err(_) if !path.try_exists()? => None,
+        Err(error) => return Err(error),
+    };
+    let written = segment.written;
+    let mut good = 0;
+    if let Some(marks) = &marks
+        && let Some(header) = header(marks)?
+    {
+        *segment = Segment { len: segment.len, written, ..Segment::new(segment.base, header) };
+        if let Some((count, last)) = last_mark(marks, segment.len)? {
+            segment.marks = count;
+            *next_seq = (*next_seq).max(last.seq + lines_of(marks, count, &last)?);
+            segment.last = last;
+        }
+        good = mark_offset(segment.marks);
+    }
+    tally(segment, data, next_seq, written, &mut Vec::new())?;
+    if let Some(marks) = marks
+        && let Err(error) = amend(&marks, segment, good)
+    {
+        tracing::warn!(file = %path.display(), %error, "marks of a log stay in memory");
+    }
+    Ok(())
+}
+
+/// Makes the file `marks`, which is `good` for so many bytes, hold all marks of `segment`, and no other.
+fn amend(marks: &File, segment: &mut Segment, good: u64) -> io::Result<()> {
+    if marks.metadata()?.len() > good {
+        marks.set_len(good)?;
+    }
+    if segment.unwritten.is_empty() { Ok(()) } else { write_marks(marks, segment) }
 }
 
 fn header(marks: &File) -> io::Result<Option<Header>> {

@@ -13,17 +13,16 @@ use crate::level::{Tracebacks, may_hold_traceback};
 
 /// Bytes looked at in one go, and so the most that one mark describes.
 pub(super) const CHUNK: usize = 512 * 1024;
-const _: () = assert!(CHUNK > MAX_LINE);
+const _: () = assert!(CHUNK > MAX_LINE + 4, "a chunk shows where a line is cut");
 
-/// Describes what lies after the last mark of `segment` by further marks and advances it. What is left is the
-/// beginning of a line.
+/// Describes what lies after the last mark of `segment` by further marks, which are not written yet. What is
+/// left is the beginning of a line.
 pub(super) fn tally(
     segment: &mut Segment,
     data: &File,
     next_seq: &mut u64,
     wall: WallMillis,
     scratch: &mut Vec<u8>,
-    mut emit: impl FnMut(Mark),
 ) -> io::Result<()> {
     loop {
         let open = usize::try_from(segment.open_bytes()).unwrap_or(usize::MAX).min(CHUNK);
@@ -42,7 +41,7 @@ pub(super) fn tally(
         };
         *next_seq += u64::from(step.lines);
         segment.last = mark;
-        emit(mark);
+        segment.unwritten.push(mark);
     }
 }
 

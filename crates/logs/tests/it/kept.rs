@@ -1,6 +1,6 @@
 use std::{io::Write, os::unix::fs::PermissionsExt};
 
-use tenement_logs::{Level, LevelSet, Limits, LogQuery, LogStore, Part, Stream, StreamLimits};
+use tenement_logs::{Level, LevelSet, LogQuery, Part, Stream};
 
 use crate::support::{Instance, logs, messages, open, query, until};
 
@@ -8,7 +8,7 @@ use crate::support::{Instance, logs, messages, open, query, until};
 fn lines_are_kept_in_order_and_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     app.print("one\ntwo\r\nthree");
     app.stderr.write_all(b"oops\n").unwrap();
     app.detach(&store);
@@ -28,7 +28,7 @@ fn lines_are_kept_in_order_and_survive_a_restart() {
 fn pages_go_back_from_the_newest_and_totals_are_exact() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     for n in 0..20_000 {
         app.print(format!("line {n}\n"));
     }
@@ -46,8 +46,8 @@ fn pages_go_back_from_the_newest_and_totals_are_exact() {
 fn filters_narrow_and_combine() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut alice = Instance::attach(&store, folder.path(), "api:alice", StreamLimits::default());
-    let mut bob = Instance::attach(&store, folder.path(), "web:bob", StreamLimits::default());
+    let mut alice = Instance::attach(&store, folder.path(), "api:alice");
+    let mut bob = Instance::attach(&store, folder.path(), "web:bob");
     alice.print("ERROR disk 1\nWARN disk 2\nall is [well]\n");
     bob.print("ERROR disk 3\n");
     alice.detach(&store);
@@ -75,7 +75,7 @@ fn filters_narrow_and_combine() {
 fn hostile_lines_are_kept_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     let binary = b"\xff\x00\xfe \x1b]0;title\x07 \xe2\x80\xa8 a\rb";
     app.print(binary);
     app.print("\n");
@@ -88,33 +88,71 @@ fn hostile_lines_are_kept_byte_for_byte() {
     let parts: Vec<_> = page.lines.iter().filter(|line| line.part != Part::Whole).collect();
     assert!(parts.iter().all(|line| line.bytes.len() <= 64 << 10));
     assert_eq!(parts.iter().map(|line| line.bytes.len()).sum::<usize>(), long.len());
-    assert_eq!(parts.last().unwrap().part, Part::Last);
+    let (last, cut) = parts.split_last().unwrap();
+    assert!(last.part == Part::Last && cut.iter().all(|line| line.part == Part::Cut));
     assert_eq!(page.lines.last().unwrap().message(), "end");
 }
 
+// faults: G1 G2
 #[test]
-fn the_oldest_segments_go_when_an_instance_has_too_much() {
+fn a_long_line_is_cut_between_characters_and_only_when_it_is_too_long() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { segment_size: 64 << 10, ..Limits::default() };
-    let store = LogStore::open(logs(folder.path()), limits).unwrap();
-    let small = StreamLimits { max_size: 256 << 10, ..StreamLimits::default() };
-    let mut app = Instance::attach(&store, folder.path(), "api:a", small);
-    for n in 0..40_000 {
-        app.print(format!("line number {n} of a talkative instance\n"));
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let long = format!("x{}", "é".repeat(40_000));
+    let longest = "y".repeat(64 << 10);
+    // In pieces, so that lines are cut before all of them has arrived.
+    let mut sent = 0;
+    for piece in format!("{long}\n{longest}\r\n").as_bytes().chunks(4095) {
+        app.print(piece);
+        sent += piece.len() as u64;
+        until("taken in", || store.stats()[&app.name].bytes >= sent && store.query(&query(1)).is_ok());
     }
     app.detach(&store);
-    until("expired", || store.query(&query(1)).unwrap().total < 20_000);
-    let page = store.query(&query(1000)).unwrap();
-    let numbers: Vec<u32> =
-        messages(&page).iter().map(|line| line.split(' ').nth(2).unwrap().parse().unwrap()).collect();
-    assert_eq!(numbers, (39_000..40_000).collect::<Vec<_>>(), "the newest stay, without a gap");
+    let page = store.query(&query(10)).unwrap();
+    let found = messages(&page);
+    assert_eq!(format!("{}{}", found[0], found[1]), long);
+    assert_eq!(found[2..], [longest]);
+    assert_eq!(
+        page.lines.iter().map(|line| line.part).collect::<Vec<_>>(),
+        [Part::Cut, Part::Last, Part::Whole]
+    );
+}
+
+// faults: G1
+#[test]
+fn an_answer_has_no_more_lines_than_fit_into_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    for n in 0..100 {
+        app.print(format!("{n} {}\n", ["x", "\x01", "\""][n % 3].repeat(20_000)));
+    }
+    app.detach(&store);
+    let (max_bytes, mut seen) = (1 << 20, Vec::new());
+    loop {
+        let page = store.query(&LogQuery { max_bytes, offset: seen.len(), ..query(1000) }).unwrap();
+        assert_eq!(page.total, 100);
+        assert!(
+            page.lines.iter().map(|line| format!("{:?}", line.message()).len()).sum::<usize>() <= max_bytes
+        );
+        seen.splice(0..0, messages(&page));
+        assert_eq!(page.has_more, seen.len() < 100);
+        if !page.has_more {
+            break;
+        }
+    }
+    let numbers: Vec<_> = seen.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(numbers, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    let page = store.query(&LogQuery { max_bytes: 1, ..query(10) }).unwrap();
+    assert_eq!((page.lines.len(), page.has_more), (1, true), "one line at least, so that one gets on");
 }
 
 #[test]
 fn purging_removes_every_file_and_modes_are_private() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     app.print("secret\n");
     app.detach(&store);
     let own = logs(folder.path()).join("api/a");

@@ -2,32 +2,37 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
 };
 
-use tenement_logs::StreamLimits;
+use tenement_logs::{Limits, LogStore};
 
-use crate::support::{Instance, fifo, messages, open, query, until};
+use crate::support::{Instance, fifo, messages, open_with, query, until};
 
 const READER: &str = "TENEMENT_TEST_LOG_READER";
 const LINES: usize = 300_000;
 const KILLS: usize = 20;
+
+/// With segments so small that a kill often comes while one is closed.
+fn open(folder: &Path) -> LogStore {
+    open_with(folder, Limits { segment_size: 16 << 10, ..Limits::default() })
+}
 
 /// Not a test by itself: what the test below starts and kills.
 #[test]
 fn reader() {
     let Some(folder) = std::env::var_os(READER).map(PathBuf::from) else { return };
     let store = open(&folder);
-    let _app = Instance::attach(&store, &folder, "api:a", StreamLimits::default());
+    let _app = Instance::attach(&store, &folder, "api:a");
     println!("reading");
     loop {
         thread::park();
     }
 }
 
-fn start(folder: &std::path::Path) -> Child {
+fn start(folder: &Path) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::reader", "--nocapture"])
         .env(READER, folder)
@@ -63,7 +68,7 @@ fn a_killed_reader_loses_and_doubles_nothing() {
         child.wait().unwrap();
     }
     let store = open(folder.path());
-    let app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let app = Instance::attach(&store, folder.path(), "api:a");
     let _pipe = writer.join().unwrap();
     app.detach(&store);
     let page = store.query(&query(LINES + 10)).unwrap();

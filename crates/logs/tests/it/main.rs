@@ -5,6 +5,9 @@
     reason = "tests start processes and remove what they made"
 )]
 
+mod bounds;
+mod damaged;
+mod frugal;
 mod kept;
 mod killed;
 mod support;

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    process::Command,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -34,12 +35,12 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn attach(store: &LogStore, folder: &Path, name: &str, limits: StreamLimits) -> Self {
+    pub(crate) fn attach(store: &LogStore, folder: &Path, name: &str) -> Self {
         let path = |stream: &str| folder.join(format!("{}.{stream}", name.replace(':', "-")));
         let (out, stdout) = fifo(&path("out"));
         let (err, stderr) = fifo(&path("err"));
         let name: InstanceName = name.parse().unwrap();
-        store.attach(&name, RunId(1), [out, err], limits).unwrap();
+        store.attach(&name, RunId(1), [out, err]).unwrap();
         Self { name, stdout, stderr, run: RunId(1) }
     }
 
@@ -56,7 +57,29 @@ impl Instance {
 }
 
 pub(crate) fn open(folder: &Path) -> LogStore {
-    LogStore::open(logs(folder), Limits::default()).unwrap()
+    open_with(folder, Limits::default())
+}
+
+pub(crate) fn open_with(folder: &Path, limits: Limits) -> LogStore {
+    LogStore::open(logs(folder), limits).unwrap()
+}
+
+/// Limits that allow each instance so many bytes.
+pub(crate) fn each(max_size: u64) -> Limits {
+    let instance = StreamLimits { max_size, ..StreamLimits::default() };
+    Limits { instance, ..Limits::default() }
+}
+
+/// Bytes of all files of the log.
+pub(crate) fn on_disk(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() { on_disk(&entry.path()) } else { entry.metadata().unwrap().len() }
+            },
+        )
+        .sum()
 }
 
 pub(crate) fn logs(folder: &Path) -> PathBuf {
@@ -69,6 +92,23 @@ pub(crate) fn query(limit: usize) -> LogQuery {
 
 pub(crate) fn messages(page: &LogPage) -> Vec<String> {
     page.lines.iter().map(|line| line.message().into_owned()).collect()
+}
+
+/// Runs a test in a process that it has for itself; whether this is it.
+pub(crate) fn in_own_process(test: &str) -> bool {
+    const ALONE: &str = "TENEMENT_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let own = Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).env(ALONE, "1").output();
+    let own = own.unwrap();
+    let said = String::from_utf8_lossy(&own.stdout);
+    assert!(
+        own.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&own.stderr)
+    );
+    false
 }
 
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -4,21 +4,21 @@ use std::{
     io::Write,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
 
-use tenement_logs::{Level, LogQuery, Stream, StreamLimits};
+use tenement_logs::{Level, LogQuery, Stream};
 
-use crate::support::{Instance, messages, open, query, until};
+use crate::support::{Instance, each, messages, open, open_with, query, until};
 
 // faults: G5
 #[test]
 fn where_a_line_comes_from_is_not_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut app = Instance::attach(&store, folder.path(), "api:a", StreamLimits::default());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
     app.print("fine\n2026-01-01T00:00:00.000Z web:victim ERROR daemon: it is on fire\n");
     app.print(
         "{\"level\":\"error\",\"instance\":\"web:victim\",\"stream\":\"stderr\",\"time\":0,\"msg\":\"x\"}\n",
@@ -40,10 +40,10 @@ fn where_a_line_comes_from_is_not_what_it_says() {
 #[test]
 fn a_flood_of_one_leaves_the_others_their_turn_and_their_place() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let bounded = StreamLimits { max_size: 32 << 20, ..StreamLimits::default() };
-    let mut flood = Instance::attach(&store, folder.path(), "api:flood", bounded);
-    let mut quiet = Instance::attach(&store, folder.path(), "api:quiet", StreamLimits::default());
+    let bound = 32 << 20;
+    let store = open_with(folder.path(), each(bound));
+    let mut flood = Instance::attach(&store, folder.path(), "api:flood");
+    let mut quiet = Instance::attach(&store, folder.path(), "api:quiet");
     let (mut pipe, done) = (flood.stdout.try_clone().unwrap(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&done);
     let writer = thread::spawn(move || {
@@ -66,6 +66,40 @@ fn a_flood_of_one_leaves_the_others_their_turn_and_their_place() {
     quiet.detach(&store);
     let kept = messages(&store.query(&of("api:quiet")).unwrap());
     assert_eq!(kept, (0..100).map(|n| format!("quiet {n}")).collect::<Vec<_>>());
-    // The bound holds to a segment.
-    assert!(store.stats()[&flood.name].bytes <= bounded.max_size + (16 << 20));
+    assert!(store.stats()[&flood.name].bytes <= bound);
+}
+
+// faults: G6 G7
+#[test]
+fn a_process_that_outlives_its_run_and_writes_on_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // So small a limit that taking in is slower than writing.
+    let store = open_with(folder.path(), each(16 << 10));
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut pipe = app.stdout.try_clone().unwrap();
+            let (done, written) = (Arc::clone(&done), Arc::clone(&written));
+            thread::spawn(move || {
+                let lines = "again and again\n".repeat(512);
+                while !done.load(Ordering::Relaxed) {
+                    pipe.write_all(lines.as_bytes()).unwrap();
+                    written.fetch_add(lines.len(), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    until("flooded", || store.stats()[&app.name].lines > 100);
+    let before = written.load(Ordering::Relaxed);
+    app.detach(&store);
+    let meanwhile = written.load(Ordering::Relaxed) - before;
+    assert!(meanwhile < 1 << 20, "a few pipes full, not as long as somebody writes: {meanwhile}");
+    // The pipe is full and stays so until there is a run again, which gets what is in it.
+    let again = Instance::attach(&store, folder.path(), "api:a");
+    done.store(true, Ordering::Relaxed);
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    app.print("the end\n");
+    again.detach(&store);
+    assert_eq!(store.last_lines(&app.name, 1), ["the end"]);
 }

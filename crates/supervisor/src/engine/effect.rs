@@ -157,6 +157,7 @@ impl Engine {
         let (messages, name, socket) = (self.messages.clone(), name.clone(), entry.socket.clone());
         self.tasks.spawn_blocking(move || {
             let erased = registry.forget(&name).and_then(|()| {
+                output.forget(&name);
                 erase(&socket, (!keep_data).then_some(data.as_path()))?;
                 if mode == StopMode::Purge {
                     output.purge(&name).map_err(|error| format!("its logs could not be erased: {error}"))?;

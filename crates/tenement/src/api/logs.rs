@@ -5,16 +5,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 use tenement_logs::{Level, LevelSet, LogLine, LogPage, LogQuery, QueryError};
+use tenement_runtime::clock;
 
 use super::{
     Api, ApiError,
     error::named,
     instances::timestamp,
+    moment,
     page::Page,
     query::{Instance, QueryOf},
 };
 
 const LINES: usize = 50;
+/// What the lines of one answer may take.
+const ANSWER_MAX: usize = 8 << 20;
 
 #[derive(Deserialize)]
 pub(super) struct LogsQuery {
@@ -26,6 +30,8 @@ pub(super) struct LogsQuery {
     min_level: Option<String>,
     grep: Option<String>,
     search: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
 }
 
 impl LogsQuery {
@@ -56,15 +62,21 @@ impl LogsQuery {
 
     fn query(&self, instance: Option<InstanceName>) -> Result<LogQuery, ApiError> {
         let page = self.page()?;
+        let now = clock::wall();
+        let moment = |key, text: &Option<String>| {
+            text.as_deref().map(|text| moment::parse(key, text, now)).transpose()
+        };
         Ok(LogQuery {
             service: self.service.as_deref().map(str::parse).transpose()?,
             instance,
             levels: self.levels()?,
             grep: self.grep.clone(),
             search: self.search.clone(),
+            since: moment("since", &self.since)?,
+            until: moment("until", &self.until)?,
             limit: page.limit.unwrap_or(LINES),
             offset: page.offset,
-            ..LogQuery::default()
+            max_bytes: ANSWER_MAX,
         })
     }
 }

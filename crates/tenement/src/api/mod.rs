@@ -7,6 +7,7 @@ mod error;
 mod health;
 mod instances;
 mod logs;
+mod moment;
 mod page;
 mod query;
 mod serve;

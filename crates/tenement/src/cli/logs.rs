@@ -19,9 +19,9 @@ const PAGE: usize = 1000;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ten logs notes:alice\n  ten logs --service notes --level warn,error --lines 200\n  \
-    ten logs notes:alice --grep 'took [0-9]{4,} ms'\n\n\
+    ten logs notes:alice --grep 'took [0-9]{4,} ms'\n  ten logs --level error --since 1h\n\n\
     Control characters are shown and not obeyed (see --raw). With --json, one object per line.\n\
-    Following as lines come, and --since, are not there yet."
+    Following as lines come is not there yet."
 )]
 pub(super) struct Logs {
     /// The instance, as SERVICE:ID [default: all]
@@ -32,6 +32,12 @@ pub(super) struct Logs {
     /// The newest so many lines
     #[arg(long, short = 'n', default_value_t = 50)]
     lines: usize,
+    /// Only lines from then on: so long ago (30s, 5m, 1h, 7d), or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only lines until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// Only lines that match this regular expression
     #[arg(long, value_name = "REGEX")]
     grep: Option<String>,
@@ -69,11 +75,13 @@ impl Logs {
             let limit = PAGE.min(self.lines - offset);
             let mut answer = client.get(&format!("{path}limit={limit}&offset={offset}"))?;
             let Value::Array(page) = answer["logs"].take() else { break };
-            offset += limit.max(1);
+            // Fewer than were asked for when they are long.
+            let count = page.len();
+            offset += count;
             // Lines that came in between push older ones into the next page once more.
             let fresh = |line: &Value| seen.insert((line["instance"].to_string(), line["seq"].to_string()));
             pages.push(page.into_iter().filter(fresh).collect::<Vec<_>>());
-            if answer["pagination"]["has_more"] != true {
+            if count == 0 || answer["pagination"]["has_more"] != true {
                 break;
             }
         }
@@ -90,6 +98,8 @@ impl Logs {
             None => "/api/logs?".into(),
         };
         let filters = [
+            ("since", &self.since),
+            ("until", &self.until),
             ("grep", &self.grep),
             ("search", &self.search),
             ("level", &self.level),
@@ -138,6 +148,8 @@ mod tests {
             instance: None,
             id: None,
             lines: 50,
+            since: None,
+            until: Some("2026-01-12T12:30:00+02:00".into()),
             grep: Some("a b&c".into()),
             search: None,
             level: None,
@@ -157,6 +169,9 @@ mod tests {
 
     #[test]
     fn filters_are_encoded() {
-        assert_eq!(logs(false).path().unwrap(), "/api/logs?grep=a%20b%26c&service=%C3%A9&");
+        assert_eq!(
+            logs(false).path().unwrap(),
+            "/api/logs?until=2026-01-12T12%3A30%3A00%2B02%3A00&grep=a%20b%26c&service=%C3%A9&"
+        );
     }
 }

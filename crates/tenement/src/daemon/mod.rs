@@ -88,7 +88,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .build()
         .map_err(tried("can't start threads"))?;
     let deps = Deps {
-        output: Arc::new(output::Pipes::new(dir.path(), Arc::clone(&config), logs.clone())),
+        output: Arc::new(output::Pipes::new(dir.path(), logs.clone())),
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,

@@ -1,51 +1,70 @@
 //! Instances' output: FIFOs in the data directory, read by the log store.
 
 use std::{
-    io,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tenement_core::{config::Config, layout, name::InstanceName, slot::RunId};
+use tenement_core::{
+    config::{Config, Service},
+    layout,
+    name::InstanceName,
+    slot::RunId,
+};
 use tenement_logs::{Limits, LogStore, StreamLimits};
 use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
+/// What the FIFOs of an instance are called.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
 /// Gives the supervisor pipes that end in the log store.
 pub(super) struct Pipes {
     dir: PathBuf,
-    config: Arc<Config>,
     logs: LogStore,
 }
 
 impl Pipes {
-    pub(super) fn new(data_dir: &Path, config: Arc<Config>, logs: LogStore) -> Self {
-        Self { dir: data_dir.join(layout::PIPES), config, logs }
+    pub(super) fn new(data_dir: &Path, logs: LogStore) -> Self {
+        Self { dir: data_dir.join(layout::PIPES), logs }
     }
 
-    fn limits(&self, name: &InstanceName) -> StreamLimits {
-        let settings = &self.config.settings;
-        let service = self.config.services.get(&name.service);
-        StreamLimits {
-            retention: service.and_then(|service| service.log_retention).unwrap_or(settings.log_retention),
-            max_size: service.and_then(|service| service.log_max_size).unwrap_or(settings.log_max_size),
-        }
+    /// Where the FIFOs of an instance are.
+    fn folder(&self, name: &InstanceName) -> PathBuf {
+        self.dir.join(name.service.as_str()).join(name.id.as_str())
     }
 }
 
-/// What all logs together may take.
+/// A removal of what may be gone already.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// How much is kept of all logs together, and of each instance's.
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { max_size: config.settings.log_max_size, ..Limits::default() }
+    let settings = &config.settings;
+    let instance = StreamLimits { retention: settings.log_retention, max_size: settings.log_max_size };
+    let of_service = |service: &Arc<Service>| StreamLimits {
+        retention: service.log_retention.unwrap_or(instance.retention),
+        max_size: service.log_max_size.unwrap_or(instance.max_size),
+    };
+    let services = config.services.iter().map(|(name, service)| (name.clone(), of_service(service)));
+    Limits { max_size: settings.log_max_size, instance, services: services.collect(), ..Limits::default() }
 }
 
 impl Output for Pipes {
     fn attach(&self, name: &InstanceName, run: RunId) -> io::Result<[OwnedFd; 2]> {
-        let own = self.dir.join(name.service.as_str()).join(name.id.as_str());
+        let own = self.folder(name);
         private_dir(&own)?;
-        let (stdout, stderr) = (fifo(&own.join("stdout"))?, fifo(&own.join("stderr"))?);
-        self.logs.attach(name, run, [stdout.reader, stderr.reader], self.limits(name))?;
+        let [stdout, stderr] = STREAMS.map(|stream| fifo(&own.join(stream)));
+        let (stdout, stderr) = (stdout?, stderr?);
+        self.logs.attach(name, run, [stdout.reader, stderr.reader])?;
         Ok([stdout.writer, stderr.writer])
     }
 
@@ -62,6 +81,14 @@ impl Output for Pipes {
 
     fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String> {
         self.logs.last_lines(name, lines)
+    }
+
+    fn forget(&self, name: &InstanceName) {
+        let own = self.folder(name);
+        let removed = STREAMS.iter().try_for_each(|stream| gone(fs::remove_file(own.join(stream))));
+        if let Err(error) = removed.and_then(|()| gone(fs::remove_dir(&own))) {
+            tracing::warn!(instance = %name, %error, "its pipes could not be removed");
+        }
     }
 
     fn purge(&self, name: &InstanceName) -> io::Result<()> {

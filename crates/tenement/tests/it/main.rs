@@ -5,5 +5,6 @@ mod cli;
 mod client;
 mod daemon;
 mod examples;
+mod logs;
 mod serve;
 mod support;

@@ -1,0 +1,153 @@
+//! What is guarded by an instance's lock.
+
+use std::{io, os::fd::BorrowedFd, path::Path, time::Duration};
+
+use tenement_core::{slot::RunId, time::WallMillis};
+use tenement_runtime::clock;
+
+use super::COALESCE;
+use crate::{
+    line::Stream,
+    retention::{SEGMENT_MIN, StreamLimits},
+    segment::{Chain, Intake},
+};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) chains: [Chain; 2],
+    pub(super) next_seq: u64,
+    limits: StreamLimits,
+    /// The run whose pipes are open.
+    pub(super) attached: Option<RunId>,
+    pub(super) write_errors: u64,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl State {
+    pub(super) fn open(dir: &Path, limits: StreamLimits) -> io::Result<Self> {
+        let mut next_seq = 0;
+        let chains = [
+            Chain::open(dir, Stream::Stdout, &mut next_seq)?,
+            Chain::open(dir, Stream::Stderr, &mut next_seq)?,
+        ];
+        Ok(Self { chains, next_seq, limits, attached: None, write_errors: 0, scratch: Vec::new() })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.chains.iter().map(Chain::bytes).sum()
+    }
+
+    pub(super) fn count<E>(&mut self, error: Option<E>) {
+        self.write_errors += u64::from(error.is_some());
+    }
+
+    pub(super) fn take(
+        &mut self,
+        stream: Stream,
+        pipe: BorrowedFd<'_>,
+        max: usize,
+        segment_size: u64,
+    ) -> io::Result<Intake> {
+        let segment_size = segment_size.min(self.limits.segment_size());
+        let Self { chains: [out, err], next_seq, scratch, .. } = self;
+        let (chain, other) = if stream == Stream::Stdout { (out, err) } else { (err, out) };
+        // What the other stream wrote before comes first.
+        other.complete(next_seq, scratch)?;
+        let old = chain.pending().is_some_and(|pending| pending.since.after(COALESCE) <= clock::now());
+        if old || chain.block_is_full() {
+            chain.complete(next_seq, scratch)?;
+        }
+        if chain.last_size() >= segment_size {
+            chain.roll(next_seq, scratch)?;
+        }
+        // A line that has not ended makes a segment larger.
+        let room = segment_size.saturating_sub(chain.last_size()).max(SEGMENT_MIN);
+        chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))
+    }
+
+    /// Lets go what is too old or too much.
+    pub(super) fn expire(&mut self, now: WallMillis) -> io::Result<()> {
+        let horizon = WallMillis(now.0.saturating_sub(millis(self.limits.retention)));
+        for index in 0..2 {
+            self.close_if_old(index, horizon)?;
+            let grows = usize::from(self.attached.is_some());
+            let chain = &mut self.chains[index];
+            while chain.oldest().is_some_and(|wall| wall < horizon) && chain.segments().len() > grows {
+                chain.remove_oldest()?;
+            }
+        }
+        self.bound()
+    }
+
+    /// Lets go the oldest lines while there are too many.
+    pub(super) fn bound(&mut self) -> io::Result<()> {
+        loop {
+            let over = self.bytes().saturating_sub(self.limits.max_size);
+            if over == 0 || !self.let_go(over)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets go the oldest lines when there are `over` bytes too many, about a segment of them at a time.
+    /// Whether there were any.
+    pub(super) fn let_go(&mut self, over: u64) -> io::Result<bool> {
+        let [out, err] = &self.chains;
+        let by_size = if out.last_size() < err.last_size() { [1, 0] } else { [0, 1] };
+        // What is in one piece has to be copied to keep a part of it; such a piece is left from times when the
+        // limit was another one.
+        if self.chains[by_size[0]].last_size() > self.limits.max_size / 4 && self.trim(by_size[0], over)? {
+            return Ok(true);
+        }
+        let closed = (0..2).filter(|&index| self.chains[index].segments().len() > 1);
+        if let Some(index) = closed.min_by_key(|&index| self.chains[index].oldest()) {
+            return self.chains[index].remove_oldest();
+        }
+        for index in by_size {
+            if self.trim(index, over)? || (self.attached.is_none() && self.chains[index].remove_oldest()?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps the newest half of the only segment of a stream, or less of it. Whether there was more.
+    fn trim(&mut self, index: usize, over: u64) -> io::Result<bool> {
+        let Self { chains, next_seq, scratch, .. } = self;
+        let chain = &mut chains[index];
+        let Some(only) = chain.segments().back() else { return Ok(false) };
+        let (len, size) = (only.len, only.size());
+        let fits = len * size.saturating_sub(over) / size;
+        chain.trim(fits.min(len / 2), next_seq, scratch)
+    }
+
+    pub(super) fn complete_all(&mut self) -> io::Result<()> {
+        let Self { chains, next_seq, scratch, .. } = self;
+        chains.sort_order().into_iter().try_for_each(|index| chains[index].complete(next_seq, scratch))?;
+        chains.iter_mut().try_for_each(Chain::write_marks)
+    }
+
+    /// A segment that grows is never erased; so one whose lines are all too old is closed first.
+    fn close_if_old(&mut self, index: usize, horizon: WallMillis) -> io::Result<()> {
+        let Self { chains, next_seq, scratch, attached, .. } = self;
+        let old =
+            chains[index].segments().back().is_some_and(|last| last.last_wall() < horizon && last.len > 0);
+        if attached.is_some() && old { chains[index].roll(next_seq, scratch) } else { Ok(()) }
+    }
+}
+
+/// The order in which pending bytes arrived.
+trait Arrival {
+    fn sort_order(&self) -> [usize; 2];
+}
+
+impl Arrival for [Chain; 2] {
+    fn sort_order(&self) -> [usize; 2] {
+        let [out, err] = self.each_ref().map(|chain| chain.pending().map(|pending| pending.since));
+        if err < out { [1, 0] } else { [0, 1] }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
