@@ -305,9 +305,11 @@ impl Host {
     /// They fork faster than they can be ended.
     pub async fn end_strays(&self) -> io::Result<()> {
         match self.strategy {
-            Strategy::Walk => kill_strays().await,
-            Strategy::Unified | Strategy::Freezer => Ok(()),
+            Strategy::Walk => kill_strays().await?,
+            Strategy::Unified | Strategy::Freezer => {}
         }
+        self.reaper.drain();
+        Ok(())
     }
 
     /// Removes the groups of runs that are gone, and our folder if nothing is in it. For the orderly end.
