@@ -6,6 +6,7 @@
 mod chunked;
 mod field;
 mod framing;
+mod glimpse;
 mod host;
 mod lines;
 mod peer;
@@ -14,6 +15,7 @@ mod response;
 
 pub(crate) use chunked::{Chunks, Emit, chunk};
 pub(crate) use framing::Body;
+pub(crate) use glimpse::glimpse;
 pub(crate) use peer::Peer;
 pub(crate) use request::{Method, RequestHead};
 pub(crate) use response::{ResponseHead, ResponseShape};

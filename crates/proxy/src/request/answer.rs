@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tenement_core::wake::WakeRefusal;
+use tenement_core::{route::RouteTable, wake::WakeRefusal};
 
-use crate::http::Malformed;
+use super::route;
+use crate::http::{Malformed, glimpse};
 
 const FAILED: &str =
     "the instance could not be started; its operator finds the reason with 'ten ps' and 'ten logs'";
@@ -17,11 +18,13 @@ pub(super) struct Answer {
     retry_after: Option<Duration>,
     /// An instance was started for the request, in vain.
     pub(super) tried: bool,
+    /// As the API answers.
+    envelope: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, why: impl Into<String>) -> Self {
-        Self { status, why: why.into(), retry_after: None, tried: false }
+        Self { status, why: why.into(), retry_after: None, tried: false, envelope: false }
     }
 
     pub(super) fn of(malformed: Malformed) -> Self {
@@ -30,7 +33,7 @@ impl Answer {
 
     /// Come back later.
     pub(super) fn unavailable(why: impl Into<String>, retry_after: Duration) -> Self {
-        Self { status: 503, why: why.into(), retry_after: Some(retry_after), tried: false }
+        Self { retry_after: Some(retry_after), ..Self::new(503, why) }
     }
 
     pub(super) fn refused(refusal: WakeRefusal) -> Self {
@@ -43,16 +46,39 @@ impl Answer {
         }
     }
 
+    /// The same, but as the API would have refused it if that was what `head` asks; the part of it that came.
+    pub(super) fn fit(self, head: &[u8], routes: &RouteTable) -> Self {
+        let asked = glimpse(head);
+        let of_api =
+            asked.path.strip_prefix(b"/api").is_some_and(|rest| matches!(rest, [] | [b'/' | b'?', ..]));
+        if !of_api || asked.host.is_some_and(|host| route::is_tenants(routes, &host)) {
+            return self;
+        }
+        match self.status {
+            400 | 431 if asked.bad_token => {
+                Self { envelope: true, ..Self::new(401, "A valid bearer token is required") }
+            }
+            _ => Self { envelope: true, ..self },
+        }
+    }
+
     /// Replaces `out` by the whole answer.
     pub(super) fn write(&self, out: &mut Vec<u8>, close: bool) {
-        let body = format!("{} {}: {}\n", self.status, reason(self.status), self.why);
+        let (status, reason) = (self.status, reason(self.status));
+        let (kind, body) = if self.envelope {
+            let (word, why) = (reason.to_ascii_lowercase().replace(' ', "_"), quoted(&self.why));
+            ("application/json", format!(r#"{{"error":"{word}","message":{why},"status":{status}}}"#))
+        } else {
+            ("text/plain; charset=utf-8", format!("{status} {reason}: {}\n", self.why))
+        };
         let mut text = format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nX-Content-Type-Options: nosniff\r\n\
              Cache-Control: no-store\r\nContent-Length: {}\r\n",
-            self.status,
-            reason(self.status),
             body.len()
         );
+        if status == 401 {
+            text.push_str("WWW-Authenticate: Bearer\r\n");
+        }
         if let Some(after) = self.retry_after {
             // Whole seconds, and never "at once".
             let seconds = after.as_millis().div_ceil(1000).max(1);
@@ -76,9 +102,24 @@ impl Answer {
     }
 }
 
+/// A JSON string (RFC 8259 section 7).
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\0'..='\x1f' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         404 => "Not Found",
         408 => "Request Timeout",
         414 => "URI Too Long",

@@ -67,12 +67,15 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
     let started = clock::instant();
     let upload = match Upload::begin(head, &mut client.buffer, &mut client.request) {
         Ok(upload) => upload,
-        Err(malformed) => return client.refuse(&Answer::of(malformed)).await,
+        Err(malformed) => {
+            let answer = Answer::of(malformed).fit(&client.request, &thread.backend.routes().load());
+            return client.refuse(&answer).await;
+        }
     };
     let found = route::find(&thread.backend.routes().load(), &head.host);
     let target = match found {
         Ok(target) => target,
-        Err(answer) => return own_answer(client, head, &upload, &answer).await,
+        Err(answer) => return own_answer(client, head, &upload, answer).await,
     };
     let mut request =
         Request { head, upload, target, started, unseen: 0, unanswered: 0, failed: None, stale: false };
@@ -90,7 +93,7 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
                 if let Target::Instance(slot) = &request.target {
                     request.count(slot, answer.status, 0);
                 }
-                return own_answer(client, head, &request.upload, &answer).await;
+                return own_answer(client, head, &request.upload, answer).await;
             }
         };
         let outcome = request.attempt(client, lease.as_ref()).await;
@@ -101,8 +104,8 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
                 (delivered.status, delivered.bytes, next)
             }
             Outcome::Refused(answer) => {
-                let next = own_answer(client, head, &request.upload, &answer).await;
-                (answer.status, 0, next)
+                let status = answer.status;
+                (status, 0, own_answer(client, head, &request.upload, answer).await)
             }
             Outcome::Over(status, next) => (status, 0, next),
         };
@@ -133,7 +136,8 @@ async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -
 }
 
 /// Answers in place of the application.
-async fn own_answer(client: &mut Client, head: &RequestHead, upload: &Upload, answer: &Answer) -> Next {
+async fn own_answer(client: &mut Client, head: &RequestHead, upload: &Upload, answer: Answer) -> Next {
+    let answer = answer.fit(&client.request, &client.thread.backend.routes().load());
     let close = !head.keep_alive || !upload.is_done() || client.thread.draining.get();
     if head.method == Method::Head {
         answer.write_without_body(&mut client.reply, close);

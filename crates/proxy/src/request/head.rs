@@ -37,7 +37,7 @@ pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
             }
             Ok(None) if client.ended || client.buffer.is_full() => return Read::Ended,
             Ok(None) => {}
-            Err(malformed) => return Read::Refused(Answer::of(malformed)),
+            Err(malformed) => return refused(client, Answer::of(malformed)),
         }
         if !timed {
             client.watchdog.set(limits.head);
@@ -46,7 +46,11 @@ pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
         match client.watchdog.guard(client.buffer.fill(&client.stream, false)).await {
             Ok(Ok(1..)) => {}
             Ok(_) => return Read::Ended,
-            Err(TimedOut) => return Read::Refused(Answer::new(408, "the request head took too long")),
+            Err(TimedOut) => return refused(client, Answer::new(408, "the request head took too long")),
         }
     }
+}
+
+fn refused(client: &Client, answer: Answer) -> Read {
+    Read::Refused(answer.fit(&client.buffer, &client.thread.backend.routes().load()))
 }

@@ -24,6 +24,11 @@ pub(super) enum Target {
     New(InstanceName),
 }
 
+/// Whether a host name is an instance's or a service's, be it known or not.
+pub(super) fn is_tenants(table: &RouteTable, host: &str) -> bool {
+    !matches!(table.resolve(host), Route::Control | Route::Foreign)
+}
+
 /// Looks `host` up. Unknown names cost nothing but this.
 pub(super) fn find(table: &RouteTable, host: &str) -> Result<Target, Answer> {
     match table.resolve(host) {

@@ -39,6 +39,49 @@ fn heads_that_are_too_large() {
     assert!(answer.ends_with("/fits"), "{answer}");
 }
 
+/// What the proxy itself says to a request, with the body taken for JSON.
+fn envelope(answer: &str) -> (&str, bool) {
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let status = answer.split(' ').nth(1).unwrap();
+    let whole = answer.contains("Content-Type: application/json\r\n")
+        && body.starts_with("{\"error\":\"")
+        && body.ends_with(&format!(",\"status\":{status}}}"));
+    (status, whole)
+}
+
+// faults: A1
+#[test]
+fn what_is_asked_of_the_api_is_refused_as_the_api_does() {
+    let proxy = proxy(Limits::default());
+    let long = "x".repeat(20_000);
+    let own = "Host: localhost\r\n";
+    let head = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\n{fields}\r\n");
+    for (request, status) in [
+        (head(&format!("/api/logs?grep={long}"), own), "414"),
+        (head("/api/logs", &format!("{own}Content-Length: x\r\n")), "400"),
+        (head("/api", &format!("{own}Expect: 200-ok\r\n")), "417"),
+        (head("/api?x", &format!("{own}X: {}\r\n", "x".repeat(64 << 10))), "431"),
+        (head("/api/logs", ""), "400"),
+        (head("/api/logs", "Host: example.com\r\nConnection: close\r\n"), "421"),
+        (head("/api/logs", &format!("{own}Authorization: Bearer \u{e9}\r\n")), "401"),
+        (head("/api/logs", &format!("{own}Authorization: Bearer {}\r\n", "a".repeat(64 << 10))), "401"),
+    ] {
+        let answer = proxy.ask(&request);
+        assert_eq!(envelope(&answer), (status, true), "{answer}");
+        assert_eq!(answer.contains("WWW-Authenticate: Bearer\r\n"), status == "401", "{answer}");
+    }
+    for (path, host) in
+        [("/apis", own), ("/", own), ("/api/logs", HOST), ("/api", "Host: none.localhost\r\n")]
+    {
+        let answer = proxy.ask(head(path, &format!("{host}Authorization: \u{e9}\r\n")));
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("text/plain"),
+            "{path} {host}: {answer}"
+        );
+    }
+    assert_eq!(proxy.app.seen(), "");
+}
+
 #[test]
 fn a_head_has_its_time_however_it_trickles() {
     // faults: P9
