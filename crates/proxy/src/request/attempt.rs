@@ -9,7 +9,10 @@
 //!
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
 
-use std::{rc::Rc, time::Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use tenement_core::slot::{Lease, RunId, Slot, StatusClass};
 use tenement_runtime::clock;
@@ -34,6 +37,9 @@ use crate::{
 const UNSEEN: usize = 6;
 /// Attempts after a new connection ended without an answer.
 const UNANSWERED: usize = 2;
+
+/// When to come back to a daemon that is restarted.
+const RESTARTED: Duration = Duration::from_secs(5);
 
 /// One request and what became of its attempts.
 struct Request<'a> {
@@ -69,8 +75,7 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
             return client.refuse(&answer).await;
         }
     };
-    let found = route::find(&thread.backend.routes().load(), &head.host);
-    let target = match found {
+    let target = match target(client, head) {
         Ok(target) => target,
         Err(answer) => return own_answer(client, head, &upload, answer).await,
     };
@@ -104,6 +109,15 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
             lease.end(clock::now());
         }
         return next;
+    }
+}
+
+/// Who is to answer; after the drain had begun, only the daemon itself.
+fn target(client: &Client, head: &RequestHead) -> Result<Target, Answer> {
+    match route::find(&client.thread.backend.routes().load(), &head.host)? {
+        Target::Control => Ok(Target::Control),
+        _ if client.late => Err(Answer::unavailable("tenement is shutting down", RESTARTED)),
+        target => Ok(target),
     }
 }
 

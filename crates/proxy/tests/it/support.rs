@@ -220,16 +220,12 @@ impl Proxy {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { stream, ahead: Vec::new() }
+        Client::connect(self.address)
     }
 
     /// One request on its own connection; the whole answer until the connection's end.
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> String {
-        let mut client = self.client();
-        client.send(request);
-        client.rest()
+        ask(self.address, request)
     }
 
     /// A request nobody can object to.
@@ -240,6 +236,13 @@ impl Proxy {
     }
 }
 
+/// As [`Proxy::ask`].
+pub(crate) fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut client = Client::connect(address);
+    client.send(request);
+    client.rest()
+}
+
 /// A client that sends what it is told.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
@@ -247,6 +250,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, ahead: Vec::new() }
+    }
+
     /// Sends bytes; the proxy may have closed already.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
