@@ -46,6 +46,13 @@ impl Connections {
         }
     }
 
+    /// Ends all of them, whatever they are in the midst of.
+    pub(super) fn end_all(&self) {
+        for (task, _) in self.open.borrow().values() {
+            task.abort();
+        }
+    }
+
     /// Returns when there are none.
     pub(super) async fn emptied(&self) {
         while !self.open.borrow().is_empty() {

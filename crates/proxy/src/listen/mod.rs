@@ -37,8 +37,8 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Running {
     orders: watch::Sender<Order>,
-    /// Closed when the last thread has ended.
-    ended: mpsc::Receiver<()>,
+    /// Closed when the last thread has no connection from before the drain any more.
+    drained: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
     panics: Arc<AtomicU64>,
 }
@@ -66,7 +66,7 @@ impl Bound {
     /// A thread could not be started.
     pub fn serve(self, backend: Arc<dyn Backend>) -> io::Result<Running> {
         let (orders, receiver) = watch::channel(Order::Serve);
-        let (alive, ended) = mpsc::channel(1);
+        let (undrained, drained) = mpsc::channel(1);
         let panics = Arc::new(AtomicU64::new(0));
         let mut threads = Vec::new();
         for (index, listeners) in self.listeners.into_iter().enumerate() {
@@ -76,12 +76,12 @@ impl Bound {
                 backend: Arc::clone(&backend),
                 orders: receiver.clone(),
                 panics: Arc::clone(&panics),
-                _alive: alive.clone(),
+                undrained: undrained.clone(),
             };
             let name = format!("proxy-{index}");
             threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
         }
-        Ok(Running { orders, ended, threads, panics })
+        Ok(Running { orders, drained, threads, panics })
     }
 }
 
@@ -92,14 +92,24 @@ impl Running {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// Accepts nothing more, lets requests in flight end for at most `within`, then cuts off what is left.
-    /// Returns when every thread has ended.
-    pub async fn drain(mut self, within: Duration) {
-        let _ = self.orders.send(Order::Drain);
-        if tokio::time::timeout(within, self.ended.recv()).await.is_err() {
-            let _ = self.orders.send(Order::Cut);
-            self.ended.recv().await;
+    /// Lets requests in flight end for at most `within`, then cuts off what is left of them. Who connects from now on
+    /// is told that this is the end; only the control plane still answers.
+    pub async fn drain(&mut self, within: Duration) {
+        self.orders.send_replace(Order::Drain);
+        if tokio::time::timeout(within, self.drained.recv()).await.is_err() {
+            self.cut().await;
         }
+    }
+
+    /// As [`Self::drain`], without any patience.
+    pub async fn cut(&mut self) {
+        self.orders.send_replace(Order::Cut);
+        self.drained.recv().await;
+    }
+
+    /// Closes everything. Returns when every thread has ended.
+    pub fn close(self) {
+        self.orders.send_replace(Order::Close);
         for thread in self.threads {
             let _ = thread.join();
         }

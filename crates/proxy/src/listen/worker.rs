@@ -1,7 +1,8 @@
 //! One thread: its runtime, its listeners, its connections.
 //!
 //! ```text
-//!   Serve ──► Drain: no new connections, idle ones end, busy ones finish ──► Cut: the rest is dropped
+//!   Serve ──► Drain: idle connections end, busy ones finish ──► Cut: the rest is dropped ──► Close
+//!                    └── new ones get the control plane, or a 503 ───────────────────────────┘
 //! ```
 
 use std::{
@@ -25,11 +26,12 @@ use super::connections::{Connections, Idle};
 use crate::{backend::Backend, config::Config, io::Stream, request};
 
 /// What all threads are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     Serve,
     Drain,
     Cut,
+    Close,
 }
 
 /// How long to wait when no descriptor is left for another connection.
@@ -41,8 +43,18 @@ pub(super) struct Worker {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) panics: Arc<AtomicU64>,
-    /// Dropped when the thread ends.
-    pub(super) _alive: mpsc::Sender<()>,
+    /// Dropped when no connection from before the drain is left.
+    pub(super) undrained: mpsc::Sender<()>,
+}
+
+/// What the listeners of one thread share.
+struct Door {
+    thread: Rc<request::Thread>,
+    /// Opened before the drain.
+    early: Rc<Connections>,
+    /// Opened after it began.
+    late: Rc<Connections>,
+    panics: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -60,39 +72,30 @@ impl Worker {
     }
 
     async fn serve(mut self) {
-        let thread = Rc::new(request::Thread::new(self.config.clone(), Arc::clone(&self.backend)));
-        let connections = Rc::new(Connections::default());
-        let accepting: Vec<_> = std::mem::take(&mut self.listeners)
-            .into_iter()
-            .map(|listener| {
-                let accept =
-                    accept(listener, Rc::clone(&thread), Rc::clone(&connections), Arc::clone(&self.panics));
-                tokio::task::spawn_local(accept)
-            })
-            .collect();
-        // Nobody gives orders any more when the sender is gone: as an order to cut.
-        let _ = self.orders.wait_for(|&order| order != Order::Serve).await;
-        for task in &accepting {
-            task.abort();
+        let door = Rc::new(Door {
+            thread: Rc::new(request::Thread::new(self.config.clone(), Arc::clone(&self.backend))),
+            early: Rc::default(),
+            late: Rc::default(),
+            panics: Arc::clone(&self.panics),
+        });
+        for listener in std::mem::take(&mut self.listeners) {
+            tokio::task::spawn_local(accept(listener, Rc::clone(&door)));
         }
-        for task in accepting {
-            let _ = task.await;
-        }
-        thread.drain();
-        connections.end_idle();
+        // Nobody gives orders any more when the sender is gone: as the last order.
+        let _ = self.orders.wait_for(|&order| order >= Order::Drain).await;
+        door.thread.drain();
+        door.early.end_idle();
         tokio::select! {
-            () = connections.emptied() => {}
-            _ = self.orders.wait_for(|&order| order == Order::Cut) => {}
+            () = door.early.emptied() => {}
+            _ = self.orders.wait_for(|&order| order >= Order::Cut) => door.early.end_all(),
         }
+        door.early.emptied().await;
+        drop(self.undrained);
+        let _ = self.orders.wait_for(|&order| order >= Order::Close).await;
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    thread: Rc<request::Thread>,
-    connections: Rc<Connections>,
-    panics: Arc<AtomicU64>,
-) {
+async fn accept(listener: TcpListener, door: Rc<Door>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -102,7 +105,7 @@ async fn accept(
     };
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => open(stream, peer, &thread, &connections, &panics),
+            Ok((stream, peer)) => door.open(stream, peer),
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted now");
@@ -116,24 +119,22 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-fn open(
-    stream: TcpStream,
-    peer: SocketAddr,
-    thread: &Rc<request::Thread>,
-    connections: &Rc<Connections>,
-    panics: &Arc<AtomicU64>,
-) {
-    // Answers are written whole; waiting to fill a segment would only delay their ends.
-    let _ = stream.set_nodelay(true);
-    let idle = Idle::default();
-    let serve = request::serve(Rc::clone(thread), Stream::Tcp(stream), peer.ip(), Rc::clone(&idle));
-    let key = connections.next_key();
-    let closing = Closing { key, connections: Rc::clone(connections), panics: Arc::clone(panics) };
-    let task = tokio::task::spawn_local(async move {
-        let _closing = closing;
-        serve.await;
-    });
-    connections.add(key, task.abort_handle(), idle);
+impl Door {
+    fn open(&self, stream: TcpStream, peer: SocketAddr) {
+        // Answers are written whole; waiting to fill a segment would only delay their ends.
+        let _ = stream.set_nodelay(true);
+        let idle = Idle::default();
+        let connections = if self.thread.is_draining() { &self.late } else { &self.early };
+        let serve = request::serve(Rc::clone(&self.thread), Stream::Tcp(stream), peer.ip(), Rc::clone(&idle));
+        let key = connections.next_key();
+        let panics = Arc::clone(&self.panics);
+        let closing = Closing { key, connections: Rc::clone(connections), panics };
+        let task = tokio::task::spawn_local(async move {
+            let _closing = closing;
+            serve.await;
+        });
+        connections.add(key, task.abort_handle(), idle);
+    }
 }
 
 /// Notes the end of a connection however it ends.

@@ -9,7 +9,10 @@
 //!
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
 
-use std::{rc::Rc, time::Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use tenement_core::slot::{Lease, RunId, Slot, StatusClass};
 use tenement_runtime::clock;
@@ -37,6 +40,9 @@ const UNANSWERED: usize = 1;
 
 /// As nginx counts a client that left before its answer.
 const CLIENT_GONE: u16 = 499;
+
+/// When to come back to a daemon that is restarted.
+const RESTARTED: Duration = Duration::from_secs(5);
 
 /// One request and what became of its attempts.
 struct Request<'a> {
@@ -72,8 +78,7 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
             return client.refuse(&answer).await;
         }
     };
-    let found = route::find(&thread.backend.routes().load(), &head.host);
-    let target = match found {
+    let target = match target(client, head) {
         Ok(target) => target,
         Err(answer) => return own_answer(client, head, &upload, answer).await,
     };
@@ -133,6 +138,15 @@ async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -
     };
     client.ended |= signals.half_closed.get().is_some();
     leased
+}
+
+/// Who is to answer; after the drain had begun, only the daemon itself.
+fn target(client: &Client, head: &RequestHead) -> Result<Target, Answer> {
+    match route::find(&client.thread.backend.routes().load(), &head.host)? {
+        Target::Control => Ok(Target::Control),
+        _ if client.late => Err(Answer::unavailable("tenement is shutting down", RESTARTED)),
+        target => Ok(target),
+    }
 }
 
 /// Answers in place of the application.

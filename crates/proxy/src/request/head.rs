@@ -18,7 +18,7 @@ pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
     let thread = std::rc::Rc::clone(&client.thread);
     let limits = &thread.config.limits;
     if client.buffer.is_empty() {
-        if thread.draining.get() || client.ended {
+        if (thread.is_draining() && !client.late) || client.ended {
             return Read::Ended;
         }
         idle.set(true);

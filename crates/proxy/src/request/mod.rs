@@ -51,6 +51,10 @@ impl Thread {
     pub(crate) fn drain(&self) {
         self.draining.set(true);
     }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
 }
 
 /// A client and what it has sent.
@@ -67,6 +71,8 @@ struct Client {
     reply: Vec<u8>,
     /// Will send nothing more.
     ended: bool,
+    /// Came after the drain had begun: for the control plane only.
+    late: bool,
 }
 
 /// What follows an answer.
@@ -91,6 +97,7 @@ const LINGER: (Duration, usize) = (Duration::from_secs(2), 16 << 20);
 pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, idle: Rc<Cell<bool>>) {
     let peer = Peer::new(address, &thread.config.trusted_proxies);
     let watchdog = Watchdog::new(thread.config.limits.idle);
+    let late = thread.is_draining();
     let mut client = Client {
         thread,
         stream,
@@ -100,6 +107,7 @@ pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, i
         request: Vec::new(),
         reply: Vec::new(),
         ended: false,
+        late,
     };
     loop {
         let next = match head::read(&mut client, &idle).await {

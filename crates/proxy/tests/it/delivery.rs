@@ -8,7 +8,7 @@ use std::sync::{
 use tenement_core::wake::WakeRefusal;
 use tenement_proxy::Limits;
 
-use crate::support::{App, PATIENCE, Proxy, Script, TRUSTED, echo_path, field, until, upstream};
+use crate::support::{App, PATIENCE, Proxy, Script, TRUSTED, ask, echo_path, field, until, upstream};
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -332,8 +332,16 @@ fn why_an_instance_failed_is_not_told_to_who_only_asked() {
     assert!(answer.contains("could not be started") && !answer.contains("/srv"), "{answer}");
 }
 
+/// After the drain began the control plane still answers, and nobody else.
+fn new_ones_are_told(address: std::net::SocketAddr) {
+    let answer = ask(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("onnection: close\r\n"), "{answer}");
+    let answer = ask(address, format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 5\r\n"), "{answer}");
+}
+
 #[test]
-fn draining_lets_requests_end_and_closes_the_rest() {
+fn draining_lets_requests_end_and_answers_new_ones_by_itself() {
     let (go, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);
     let script: Script = Arc::new(move |app| {
@@ -341,7 +349,7 @@ fn draining_lets_requests_end_and_closes_the_rest() {
         wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         app.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     });
-    let proxy = Proxy::start(script);
+    let mut proxy = Proxy::start(script);
     let mut idle = proxy.client();
     idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     idle.answer();
@@ -351,11 +359,33 @@ fn draining_lets_requests_end_and_closes_the_rest() {
         std::thread::yield_now();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let Proxy { running, address, .. } = proxy;
-    let drained = std::thread::spawn(move || runtime.block_on(running.drain(PATIENCE)));
-    assert_eq!(idle.rest(), "");
-    go.send(()).unwrap();
-    assert!(busy.rest().ends_with("ok"));
-    drained.join().unwrap();
+    let Proxy { address, ref mut running, .. } = proxy;
+    std::thread::scope(|scope| {
+        let drained = scope.spawn(|| runtime.block_on(running.drain(PATIENCE)));
+        assert_eq!(idle.rest(), "");
+        go.send(()).unwrap();
+        assert!(busy.rest().ends_with("ok"));
+        drained.join().unwrap();
+    });
+    new_ones_are_told(address);
+    proxy.running.close();
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn who_does_not_come_to_an_end_is_cut_off() {
+    let script: Script = Arc::new(|app| {
+        app.request()?;
+        app.exactly(1).map(drop)
+    });
+    let mut proxy = Proxy::start(script);
+    let mut busy = proxy.client();
+    busy.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    while proxy.slot.in_flight() == 0 {
+        std::thread::yield_now();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(proxy.running.drain(std::time::Duration::ZERO));
+    assert_eq!((busy.rest().as_str(), proxy.slot.in_flight()), ("", 0));
+    new_ones_are_told(proxy.address);
 }

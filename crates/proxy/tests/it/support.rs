@@ -274,16 +274,12 @@ impl Proxy {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client::of(stream)
+        Client::connect(self.address)
     }
 
     /// One request on its own connection; the whole answer until the connection's end.
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> String {
-        let mut client = self.client();
-        client.send(request);
-        client.rest()
+        ask(self.address, request)
     }
 
     /// Waits until nothing is in flight.
@@ -313,6 +309,13 @@ pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
+/// As [`Proxy::ask`].
+pub(crate) fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut client = Client::connect(address);
+    client.send(request);
+    client.rest()
+}
+
 /// A client that sends what it is told.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
@@ -321,6 +324,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, ahead: Vec::new() }
+    }
+
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, ahead: Vec::new() }
     }
 

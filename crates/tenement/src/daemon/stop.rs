@@ -1,9 +1,11 @@
 //! The orderly end.
 //!
 //! ```text
-//!   SIGTERM, SIGINT, SIGQUIT ─► no new connections, requests finish ─► every instance: SIGTERM, grace, kill ─► end
-//!                                    └── a second signal: at once ──────────┴── a second signal: no grace
+//!   SIGTERM, SIGINT, SIGQUIT ─► requests finish ─► every instance: SIGTERM, grace, kill ─► end
+//!                                    └── a second signal: at once ──┴── a second signal: no grace
 //! ```
+//!
+//! Until the end `/health` says that it comes, and new requests for tenants are answered with 503.
 
 use std::{future::ready, io, pin::pin, sync::atomic::Ordering, time::Duration};
 
@@ -68,7 +70,7 @@ pub(super) async fn when_told(
     mut signals: Signals,
     api: &Api,
     ending: watch::Sender<bool>,
-    running: Running,
+    mut running: Running,
     grace: Duration,
 ) {
     signals.end().await;
@@ -79,12 +81,15 @@ pub(super) async fn when_told(
         () = running.drain(grace) => false,
         () = signals.end() => true,
     };
+    if hurried {
+        running.cut().await;
+    }
     let mut shutdown = pin!(api.supervisor.shutdown());
     loop {
         tokio::select! {
             // In this order: only what was told to end can be hurried.
             biased;
-            () = &mut shutdown => return,
+            () = &mut shutdown => break,
             () = ready(()), if hurried => {
                 hurried = false;
                 api.supervisor.hurry();
@@ -92,4 +97,5 @@ pub(super) async fn when_told(
             () = signals.end() => hurried = true,
         }
     }
+    running.close();
 }

@@ -195,6 +195,7 @@ fn a_request_in_flight_is_answered_before_the_end() {
     let mut stream = half_a_request(&daemon);
     daemon.signal(Signal::TERM);
     until_draining(&daemon);
+    until("closed to tenants", || is_told(&daemon, ALICE, "Retry-After: 5\r\n"));
     stream.write_all(b"text=late").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -226,8 +227,17 @@ fn until_stubborn(daemon: &TestDaemon) {
     until("it ignores SIGTERM", || daemon.folder.path().join("data/stubborn/one/up").exists());
 }
 
+/// Whether a new connection is told that this is the end; one from just before it may be closed.
+fn is_told(daemon: &TestDaemon, host: &str, what: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", daemon.port)) else { return false };
+    let head = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let answered = stream.write_all(head.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+    answered.is_ok() && answer.starts_with("HTTP/1.1 503 ") && answer.contains(what)
+}
+
 fn until_draining(daemon: &TestDaemon) {
-    until("draining", || TcpStream::connect(("127.0.0.1", daemon.port)).is_err());
+    until("draining", || is_told(daemon, "localhost", r#"{"status":"draining","version":"#));
 }
 
 // faults: D2
