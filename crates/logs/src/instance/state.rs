@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct State {
     pub(super) chains: [Chain; 2],
     pub(super) next_seq: u64,
+    /// What it was when somebody last asked whether there are new lines.
+    pub(super) told: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -30,7 +32,15 @@ impl State {
             Chain::open(dir, Stream::Stdout, &mut next_seq)?,
             Chain::open(dir, Stream::Stderr, &mut next_seq)?,
         ];
-        Ok(Self { chains, next_seq, limits, attached: None, write_errors: 0, scratch: Vec::new() })
+        Ok(Self {
+            chains,
+            next_seq,
+            told: next_seq,
+            limits,
+            attached: None,
+            write_errors: 0,
+            scratch: Vec::new(),
+        })
     }
 
     pub(super) fn bytes(&self) -> u64 {
