@@ -118,7 +118,9 @@ fn allowed_origins(table: &mut Table<'_, '_, '_>) -> Vec<String> {
             Some(origin) => origins.push(origin),
             None => table.findings.error(
                 found.span.clone(),
-                format!("allowed_origins: '{text}' is not an origin: write it as https://console.example.com"),
+                format!(
+                    "allowed_origins: '{text}' is not an origin: write it as https://console.example.com"
+                ),
             ),
         }
     }

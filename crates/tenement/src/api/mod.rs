@@ -19,18 +19,12 @@ mod query;
 mod serve;
 mod source;
 mod status;
+mod stream;
 mod tokens;
 mod usage;
 mod words;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
@@ -68,7 +62,7 @@ pub struct Api {
     /// Counts changes of any instance's status.
     pub changes: Arc<watch::Sender<u64>>,
     /// Set while the daemon ends.
-    pub draining: Arc<AtomicBool>,
+    pub draining: Arc<watch::Sender<bool>>,
     /// What does not change.
     pub about: Arc<About>,
 }
@@ -88,7 +82,7 @@ pub struct About {
 
 impl Api {
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
     }
 }
 

@@ -71,6 +71,7 @@ impl Fixture {
             log_max_size: 1 << 30,
             metrics_detail: MetricsDetail::Token,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
         };
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
