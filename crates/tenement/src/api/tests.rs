@@ -245,7 +245,7 @@ async fn health_needs_no_token_and_says_when_it_drains() {
     let (status, _, body) = fixture.send(ask()).await;
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((status.as_u16(), body), (200, format!(r#"{{"status":"ok","version":"{version}"}}"#)));
-    fixture.api.draining.store(true, Ordering::Relaxed);
+    fixture.api.draining.send_replace(true);
     assert_eq!(fixture.send(ask()).await.0, 503);
     fixture.end().await;
 }

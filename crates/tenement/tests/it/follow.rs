@@ -14,7 +14,7 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest, error::Error, p
 use crate::support::{PATIENCE, TestDaemon, project, text, until};
 
 /// A service that prints what is written into the FIFO `in` of its data directory.
-const ECHO: &str = "[service.app]\ncommand = \"sh -c 'mkfifo {data_dir}/in; cat <> {data_dir}/in'\"\nstartup_timeout = '60s'\n";
+const ECHO: &str = "[service.app]\ncommand = \"sh -c 'mkfifo $DATA_DIR/in; cat <> $DATA_DIR/in'\"\nstartup_timeout = '60s'\n";
 
 /// Makes an instance print.
 fn print(daemon: &TestDaemon, id: &str, what: &str) {
@@ -473,7 +473,7 @@ fn a_daemon_that_ends_says_so() {
 #[test]
 fn who_never_reads_costs_nobody_anything() {
     let daemon = TestDaemon::start(
-        "[service.app]\ncommand = \"sh -c 'mkfifo {data_dir}/in; cat {data_dir}/in; seq 1000000; echo done; exec sleep 1000'\"\nstartup_timeout = '60s'\n",
+        "[service.app]\ncommand = \"sh -c 'mkfifo $DATA_DIR/in; cat $DATA_DIR/in; seq 1000000; echo done; exec sleep 1000'\"\nstartup_timeout = '60s'\n",
     );
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     let token = token(&daemon);
@@ -481,10 +481,9 @@ fn who_never_reads_costs_nobody_anything() {
     let mut lazy = connect(&daemon, "/api/logs?follow=true", &[("authorization", &bearer(&token))]).unwrap();
     let (_, mut ndjson) = Chunked::get(&daemon, "/api/logs?follow=true", &token, "");
     print(&daemon, "a", "begin\n");
-    assert_eq!(message(&mut lazy)["message"], "begin");
     until("printed", || daemon.ok(&["logs", "app:a", "-n", "1"]).contains("done"));
     // Both were too slow; both come to the newest line in the end, and what is missing was counted.
-    let (mut lines, mut dropped, mut last) = (1, 0, Value::Null);
+    let (mut lines, mut dropped, mut last) = (0, 0, Value::Null);
     while last["message"] != "done" {
         last = message(&mut lazy);
         dropped += last["dropped"].as_u64().unwrap_or(0);
