@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     super::{
-        Api, ApiError, Caller, body, source,
+        Api, ApiError, Caller, body,
         stream::{self, Event, Feed, Reader, Socket, code},
     },
     feed::LogFeed,
@@ -53,7 +53,7 @@ pub(super) async fn stream(
     caller: Option<Caller>,
     reader: Reader,
 ) -> Result<Response, ApiError> {
-    let source = source::of(reader.headers(), &api.about.config.settings.trusted_proxies);
+    let source = api.source(reader.headers());
     let upgrade = reader.socket(&api)?;
     let upgrade = upgrade.ok_or_else(|| ApiError::upgrade_required("This address is for WebSockets only"))?;
     Ok(upgrade.on_upgrade(move |socket| Live::new(api, source, caller).run(socket)))

@@ -122,10 +122,7 @@ impl LogsQuery {
         caller: &Caller,
     ) -> Result<LogQuery, ApiError> {
         let page = self.page()?;
-        let now = clock::wall();
-        let moment = |key, text: &Option<String>| {
-            text.as_deref().map(|text| moment::parse(key, text, now)).transpose()
-        };
+        let (since, until) = moment::span(self.since.as_deref(), self.until.as_deref(), clock::wall())?;
         Ok(LogQuery {
             service: self.service.as_deref().map(str::parse).transpose()?,
             instance,
@@ -133,8 +130,8 @@ impl LogsQuery {
             grep: self.grep.clone(),
             search: self.search.clone(),
             terms: Vec::new(),
-            since: moment("since", &self.since)?,
-            until: moment("until", &self.until)?,
+            since,
+            until,
             bounds: bounds(caller),
             limit: page.limit.unwrap_or(LINES),
             offset: page.offset,
@@ -144,6 +141,7 @@ impl LogsQuery {
 }
 
 fn bounds(caller: &Caller) -> Bounds {
-    let (service, instance) = caller.bounds();
-    Bounds { service: service.cloned(), instance: instance.cloned() }
+    let mut bounds = Bounds::default();
+    caller.narrow(&mut bounds.service, &mut bounds.instance);
+    bounds
 }
