@@ -158,10 +158,53 @@ fn service(service: &Service) -> ServiceView {
     }
 }
 
-/// A value as it may be shown: one whose name looks like a secret is not.
+/// A value as it may be shown: one whose name looks like a secret is not, nor an address that holds a password.
 fn shown(key: &str, value: &Template) -> String {
-    const SECRET: [&str; 8] =
-        ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "DSN", "DATABASE_URL"];
-    let key = key.to_ascii_uppercase();
-    if SECRET.iter().any(|word| key.contains(word)) { "***".into() } else { value.to_string() }
+    const SECRET: [&str; 12] = [
+        "KEY",
+        "TOKEN",
+        "SECRET",
+        "PASS",
+        "PWD",
+        "CREDENTIAL",
+        "AUTH",
+        "PRIVATE",
+        "SIGNING",
+        "DSN",
+        "CONNECTION_STRING",
+        "DATABASE_URL",
+    ];
+    let (key, value) = (key.to_ascii_uppercase(), value.to_string());
+    if SECRET.iter().any(|word| key.contains(word)) || has_password(&value) { "***".into() } else { value }
+}
+
+/// `scheme://user:password@host`, as in RFC 3986 section 3.2.1.
+fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_shown() {
+        let shown = |key, value| shown(key, &Template::literal(value));
+        for key in
+            ["API_KEY", "db_pass", "GITHUB_TOKEN", "DATABASE_URL", "AUTH", "Client_Secret", "PGPASSWORD"]
+        {
+            assert_eq!(shown(key, "x"), "***", "{key}");
+        }
+        for value in ["postgres://me:pw@db/x", "amqp://a:b@h:5672", "a=redis://:pw@cache?db=1"] {
+            assert_eq!(shown("WHERE", value), "***", "{value}");
+        }
+        for (key, value) in
+            [("LEVEL", "debug"), ("HOME_URL", "https://a.example/x:y@z"), ("BASE", "http://me@host")]
+        {
+            assert_eq!(shown(key, value), value);
+        }
+    }
 }

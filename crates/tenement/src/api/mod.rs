@@ -3,13 +3,16 @@
 mod assets;
 mod auth;
 mod body;
+mod config;
 mod error;
+mod from_json;
 mod health;
 mod instances;
 mod logs;
 mod moment;
 mod page;
 mod query;
+mod rejoined;
 mod serve;
 mod status;
 mod tokens;
@@ -30,7 +33,7 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use tenement_core::config::MetricsDetail;
+use tenement_core::config::Config;
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
 
@@ -68,8 +71,8 @@ pub struct About {
     pub data_dir: PathBuf,
     /// What this machine can enforce, in words.
     pub host: String,
-    /// Who sees tenants' names in the metrics.
-    pub metrics_detail: MetricsDetail,
+    /// The configuration in force.
+    pub config: Arc<Config>,
     /// When it started.
     pub started: Instant,
 }
@@ -83,6 +86,8 @@ impl Api {
 /// Every route.
 pub fn router(api: Api) -> Router {
     let guarded = Router::new()
+        .route("/api/config", get(config::get))
+        .route("/api/config/validate", get(config::validate).post(config::validate))
         .route("/api/instances", get(instances::list).post(instances::spawn))
         .route("/api/instances/{service}/{id}", get(instances::get).delete(instances::delete))
         .route("/api/instances/{service}/{id}/restart", post(instances::restart))

@@ -72,10 +72,10 @@ impl Fixture {
             trusted_proxies: Vec::new(),
         };
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
-        let config = Config { path: None, settings, services, instances: Vec::new() };
+        let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
         let deps = Deps {
-            config: Arc::new(config),
+            config: Arc::clone(&config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: Arc::clone(&store) as Arc<_>,
             output: Arc::new(Nowhere),
@@ -91,7 +91,7 @@ impl Fixture {
             about: Arc::new(About {
                 data_dir: folder.path().to_owned(),
                 host: "tests".into(),
-                metrics_detail: MetricsDetail::Token,
+                config,
                 started: tenement_runtime::clock::instant(),
             }),
         };

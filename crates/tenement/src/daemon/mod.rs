@@ -98,7 +98,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities().to_string(),
-        metrics_detail: config.settings.metrics_detail,
+        config: Arc::clone(&config),
         started: clock::instant(),
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");

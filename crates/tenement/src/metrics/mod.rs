@@ -54,8 +54,8 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Response {
     let trust = trust.map(|Extension(trust)| trust);
-    let detailed =
-        api.about.metrics_detail == MetricsDetail::Public || is_allowed(&api, trust.as_ref(), &headers);
+    let detailed = api.about.config.settings.metrics_detail == MetricsDetail::Public
+        || is_allowed(&api, trust.as_ref(), &headers);
     let mut text = Text::default();
     instances(&api, &mut text).await;
     requests(&api, detailed, &mut text);
