@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{
-    Activation, Config, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, template::Template,
-};
+use super::{Config, MetricsDetail, Service, template::Template};
 
 /// A configuration ready to be shown. Keys are those of the file, durations are seconds.
 #[derive(Debug, Serialize)]
@@ -115,40 +113,24 @@ fn settings(settings: &super::Settings) -> Settings {
 }
 
 fn service(service: &Service) -> ServiceView {
-    let words: Vec<String> = service.command.iter().map(ToString::to_string).collect();
     ServiceView {
-        command: shell_words::join(&words),
+        command: service.command_line(),
         workdir: service.workdir.to_string_lossy().into_owned(),
         socket: service.socket.to_string(),
-        activation: match service.activation {
-            Activation::Bind => "bind",
-            Activation::ListenFds => "listen-fds",
-        },
+        activation: service.activation.as_str(),
         autostart: service.autostart,
         health: service.health.clone(),
         health_timeout: Seconds(service.health_timeout),
         startup_timeout: Seconds(service.startup_timeout),
         idle_timeout: service.idle_timeout.map(Seconds),
         request_timeout: Seconds(service.request_timeout),
-        restart: match service.restart {
-            RestartPolicy::Always => "always",
-            RestartPolicy::OnFailure => "on-failure",
-            RestartPolicy::Never => "never",
-        },
-        isolation: match service.isolation {
-            Isolation::Process => "process",
-            Isolation::Namespace => "namespace",
-            Isolation::Sandbox => "sandbox",
-        },
+        restart: service.restart.as_str(),
+        isolation: service.isolation.as_str(),
         memory_limit_mb: service.memory_limit_mb,
         cpu_shares: service.cpu_shares,
         storage_persist: service.storage_persist,
         storage_quota_mb: service.storage_quota_mb,
-        on_demand: match service.on_demand {
-            OnDemand::Known => "known",
-            OnDemand::Any => "any",
-            OnDemand::Never => "false",
-        },
+        on_demand: service.on_demand.as_str(),
         max_instances: service.max_instances,
         max_waiting: service.max_waiting,
         max_connections: service.max_connections,

@@ -38,7 +38,7 @@ use tenement_core::{
     time::Millis,
     wake::WakeRefusal,
 };
-use tenement_runtime::clock;
+use tenement_runtime::{clock, process::Process};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -186,11 +186,8 @@ impl Engine {
                 let entry = self.entries.get(&name).filter(|entry| entry.known);
                 let _ = reply.send(entry.map(|entry| entry.view(clock::now())));
             }
-            Message::Processes(reply) => {
-                let running = self.entries.iter();
-                let running =
-                    running.filter_map(|(name, entry)| Some((name.clone(), entry.process.clone()?)));
-                let _ = reply.send(running.collect());
+            Message::Processes(names, reply) => {
+                let _ = reply.send(self.processes(names));
             }
             Message::Totals(reply) => {
                 let _ = reply.send(self.totals.clone());
@@ -200,6 +197,14 @@ impl Engine {
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
             Message::Hurry => self.tell_all(&Event::Hurry),
+        }
+    }
+
+    fn processes(&self, names: Option<Vec<InstanceName>>) -> Vec<(InstanceName, Process)> {
+        let process = |entry: &Entry| Some((entry.record.name.clone(), entry.process.clone()?));
+        match names {
+            Some(names) => names.iter().filter_map(|name| process(self.entries.get(name)?)).collect(),
+            None => self.entries.values().filter_map(process).collect(),
         }
     }
 

@@ -9,11 +9,14 @@ mod from_json;
 mod health;
 mod instances;
 mod logs;
+mod metrics;
 mod moment;
 mod page;
 mod query;
+mod rates;
 mod rejoined;
 mod serve;
+mod services;
 mod status;
 mod tokens;
 mod usage;
@@ -40,7 +43,7 @@ use tenement_supervisor::Supervisor;
 pub(crate) use self::{auth::is_allowed, error::ApiError};
 pub use self::{
     serve::{Trust, serve},
-    usage::Samples,
+    usage::{Samples, sample},
 };
 use crate::store::Store;
 
@@ -93,6 +96,9 @@ pub fn router(api: Api) -> Router {
         .route("/api/instances/{service}/{id}/restart", post(instances::restart))
         .route("/api/logs", get(logs::all))
         .route("/api/logs/{service}/{id}", get(logs::of_instance))
+        .route("/api/metrics", get(metrics::list))
+        .route("/api/metrics/{service}/{id}", get(metrics::of_instance))
+        .route("/api/services", get(services::list))
         .route("/api/status", get(status::status))
         .route("/api/tokens", post(tokens::create))
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::require));

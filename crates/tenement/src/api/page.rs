@@ -1,6 +1,5 @@
 //! Pages of a list: `limit`, `offset`, and what the answer says of them.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ApiError;
@@ -27,7 +26,7 @@ impl Page {
     }
 
     /// The part of `all` that is on the page, and the `pagination` of the answer.
-    pub(super) fn cut<T: Serialize>(self, all: Vec<T>) -> (Vec<T>, Value) {
+    pub(super) fn cut<T>(self, all: Vec<T>) -> (Vec<T>, Value) {
         let total = all.len();
         let limit = self.limit.unwrap_or(total);
         let cut: Vec<T> = all.into_iter().skip(self.offset).take(limit).collect();
