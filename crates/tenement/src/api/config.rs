@@ -1,15 +1,22 @@
 //! `/api/config`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
-use tenement_core::config::{Diagnostic, Effective, effective};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tenement_core::config::{Diagnostic, effective};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Api, ApiError, body::Body, from_json, rejoined};
 use crate::config_file::{self, FileError};
@@ -19,15 +26,93 @@ const STRIPPED: &str = "the body has no line breaks: 'curl -d' strips them, and 
 const PUT_BACK: &str = "the body had no line breaks, as 'curl -d' strips them: they were put back; send it with \
     --data-binary @tenement.toml to have it checked as it is";
 
-pub(super) async fn get(State(api): State<Api>) -> Json<Effective> {
-    Json(effective(&api.about.config))
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(validate_file, validate))
 }
 
-/// Whatever the content type says, the body says what it is: curl calls TOML JSON. Nothing is applied.
-pub(super) async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+/// The configuration in force. Keys are those of `tenement.toml`.
+#[derive(Deserialize, Serialize, ToSchema)]
+struct InForce {
+    /// Durations are seconds.
+    #[schema(value_type = Object)]
+    settings: Value,
+    /// By name.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    services: BTreeMap<String, Value>,
+    /// Those that are declared, by service.
+    instances: BTreeMap<String, Vec<String>>,
+}
+
+/// Get the configuration in force
+///
+/// Every default is filled in. Values of variables whose names look like those of secrets are `***`.
+#[utoipa::path(
+    get, path = "/api/config", operation_id = "get_config", tag = "configuration",
+    responses((status = 200, description = "What is in force", body = InForce)),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn get(State(api): State<Api>) -> Result<Json<InForce>, ApiError> {
+    let shown = serde_json::to_value(effective(&api.about.config)).and_then(serde_json::from_value);
+    shown.map(Json).map_err(|error| ApiError::internal(&error))
+}
+
+/// Check the configuration file
+///
+/// What the daemon would be started with now. Nothing is applied.
+#[utoipa::path(
+    get, path = "/api/config/validate", operation_id = "validate_config_file", tag = "configuration",
+    responses(
+        (status = 200, description = "It can be used", body = Valid),
+        (status = 400, description = "It can't; every error at once", body = Invalid),
+    ),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn validate_file(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+    checked(&api, body).await
+}
+
+/// Check a configuration
+///
+/// Whatever the content type says, a body that begins with `{` is JSON and any other is TOML; without one the file on
+/// disk is checked. Line breaks that `curl -d @tenement.toml` strips are put back where that is safe. Nothing is applied.
+#[utoipa::path(
+    post, path = "/api/config/validate", operation_id = "validate_config", tag = "configuration",
+    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    responses(
+        (status = 200, description = "It can be used", body = Valid),
+        (status = 400, description = "It can't; every error at once", body = Invalid),
+    ),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+    checked(&api, body).await
+}
+
+async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
     let path = api.about.config.path.clone();
     let checked = tokio::task::spawn_blocking(move || check(&body, path)).await;
     Ok(checked.map_err(|error| ApiError::internal(&error))?.into_response())
+}
+
+/// A configuration that can be used.
+#[derive(Serialize, ToSchema)]
+struct Valid {
+    /// True.
+    valid: bool,
+    /// What is probably not meant.
+    warnings: Vec<String>,
+}
+
+/// A configuration that can't.
+#[derive(Serialize, ToSchema)]
+struct Invalid {
+    /// False.
+    valid: bool,
+    /// All of them.
+    errors: Vec<String>,
+    /// What else is probably not meant, if there is something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// What was found, in the order of the text.
@@ -64,13 +149,9 @@ impl IntoResponse for Verdict {
     fn into_response(self) -> Response {
         let Self { errors, warnings } = self;
         if errors.is_empty() {
-            return Json(json!({ "valid": true, "warnings": warnings })).into_response();
+            return Json(Valid { valid: true, warnings }).into_response();
         }
-        let mut answer = json!({ "valid": false, "errors": errors });
-        if !warnings.is_empty() {
-            answer["warnings"] = warnings.into();
-        }
-        (StatusCode::BAD_REQUEST, Json(answer)).into_response()
+        (StatusCode::BAD_REQUEST, Json(Invalid { valid: false, errors, warnings })).into_response()
     }
 }
 

@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tenement_core::{
     name::InstanceName,
     slot::StatusClass,
     view::{CheckCounts, InstanceView},
 };
 use tenement_runtime::clock;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Api, ApiError,
-    error::named,
+    Api, ApiError, Caller,
     instances::mebibytes,
-    page::Page,
+    page::{Page, Pagination},
     query::{Instance, QueryOf},
 };
 
 /// What one instance uses and serves.
-#[derive(Debug, Serialize)]
-pub(super) struct Metrics {
-    /// Which.
+#[derive(Debug, Serialize, ToSchema)]
+struct Metrics {
+    /// `service:id`.
+    #[schema(example = "api:user123")]
     instance: String,
     /// Since it became ready; 0 while it is not.
     uptime_seconds: f64,
@@ -44,8 +45,8 @@ pub(super) struct Metrics {
 }
 
 /// How health checks ended.
-#[derive(Debug, Serialize)]
-pub(super) struct HealthChecks {
+#[derive(Debug, Serialize, ToSchema)]
+struct HealthChecks {
     total: u64,
     passed: u64,
     failed: u64,
@@ -57,31 +58,66 @@ impl From<CheckCounts> for HealthChecks {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct ListQuery {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Of this service only.
     service: Option<String>,
+    /// At most so many; everything without it. Above 1000 it is 1000.
+    #[param(value_type = Option<u64>)]
     limit: Option<String>,
+    /// Skips so many.
+    #[param(value_type = Option<u64>)]
     offset: Option<String>,
 }
 
-pub(super) async fn list(
-    State(api): State<Api>,
-    QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
-    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
-    let wanted = |view: &InstanceView| {
-        query.service.as_deref().is_none_or(|service| view.name.service.as_str() == service)
-    };
-    let views = api.supervisor.list().await.into_iter().filter(wanted).collect();
-    let (views, pagination) = page.cut(views);
-    Ok(Json(json!({ "instances": measure(&api, &views).await, "pagination": pagination })))
+#[derive(Serialize, ToSchema)]
+struct List {
+    instances: Vec<Metrics>,
+    pagination: Pagination,
 }
 
-pub(super) async fn of_instance(
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_instance))
+}
+
+/// List the metrics of instances
+///
+/// All that are known, by service then id.
+#[utoipa::path(
+    get, path = "/api/metrics", operation_id = "list_metrics", tag = "metrics", params(ListQuery),
+    responses((status = 200, description = "A page of instances", body = List)),
+    security(("bearer" = ["read"])),
+)]
+async fn list(
     State(api): State<Api>,
-    Instance(service, id): Instance,
+    caller: Caller,
+    QueryOf(query): QueryOf<ListQuery>,
+) -> Result<Json<List>, ApiError> {
+    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+    let mut views = api.supervisor.list().await;
+    let wanted =
+        |name: &InstanceName| query.service.as_deref().is_none_or(|service| name.service.as_str() == service);
+    views.retain(|view| caller.sees(&view.name) && wanted(&view.name));
+    let (views, pagination) = page.cut(views);
+    Ok(Json(List { instances: measure(&api, &views).await, pagination }))
+}
+
+/// Get an instance's metrics
+///
+/// While it sleeps they are 0, but for the totals.
+#[utoipa::path(
+    get, path = "/api/metrics/{service}/{id}", operation_id = "get_metrics", tag = "metrics",
+    params(Instance),
+    responses((status = 200, description = "What it uses and serves", body = Metrics)),
+    security(("bearer" = ["read"])),
+)]
+async fn of_instance(
+    State(api): State<Api>,
+    caller: Caller,
+    Instance { service, id }: Instance,
 ) -> Result<Json<Metrics>, ApiError> {
-    let view = api.supervisor.get(&named(&service, &id)?).await?;
+    let view = api.supervisor.get(&caller.named(&service, &id)?).await?;
     let measured = measure(&api, std::slice::from_ref(&view)).await.pop();
     measured.map(Json).ok_or_else(|| ApiError::instance_not_found(&service, &id))
 }

@@ -1,13 +1,19 @@
-//! The HTTP API. One file per noun; `auth` is the one place that decides who may.
+//! The HTTP API. One file per noun; `auth` is the one place that decides who may, by what each route's description
+//! demands.
 
+mod access;
 mod assets;
 mod auth;
 mod body;
+mod caller;
 mod config;
+mod describe;
+mod docs;
 mod error;
 mod from_json;
 mod health;
 mod instances;
+mod limit;
 mod logs;
 mod metrics;
 mod moment;
@@ -17,9 +23,11 @@ mod rates;
 mod rejoined;
 mod serve;
 mod services;
+mod source;
 mod status;
 mod tokens;
 mod usage;
+mod words;
 
 use std::{
     path::PathBuf,
@@ -30,18 +38,18 @@ use std::{
     time::Instant,
 };
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{get, post},
-};
-use tenement_core::config::Config;
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
+use tokio::sync::watch;
+use utoipa::{OpenApi, openapi};
+use utoipa_axum::router::OpenApiRouter;
 
-pub(crate) use self::{auth::is_allowed, error::ApiError};
+use self::access::Access;
+pub(crate) use self::{caller::Caller, error::ApiError};
 pub use self::{
+    limit::Limits,
     serve::{Trust, serve},
     usage::{Samples, sample},
 };
@@ -61,6 +69,10 @@ pub struct Api {
     pub store: Arc<Store>,
     /// What was last seen of their usage.
     pub samples: Arc<Samples>,
+    /// How often each caller came.
+    pub limits: Arc<Limits>,
+    /// Counts changes of any instance's status.
+    pub changes: Arc<watch::Sender<u64>>,
     /// Set while the daemon ends.
     pub draining: Arc<AtomicBool>,
     /// What does not change.
@@ -86,30 +98,41 @@ impl Api {
     }
 }
 
+/// What a request was about, where its path does not say: for the audit.
+#[derive(Clone, Debug)]
+enum Subject {
+    Instance(InstanceName),
+    Token(String),
+}
+
+/// Everything that is described, and so guarded.
+fn described() -> (Router<Api>, openapi::OpenApi) {
+    let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
+        .merge(config::router())
+        .merge(health::router())
+        .merge(instances::router())
+        .merge(logs::router())
+        .merge(metrics::router())
+        .merge(services::router())
+        .merge(status::router())
+        .merge(tokens::router())
+        .merge(crate::metrics::router())
+        .split_for_parts();
+    describe::complete(&mut description);
+    (router, description)
+}
+
 /// Every route.
 pub fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route("/api/config", get(config::get))
-        .route("/api/config/validate", get(config::validate).post(config::validate))
-        .route("/api/instances", get(instances::list).post(instances::spawn))
-        .route("/api/instances/{service}/{id}", get(instances::get).delete(instances::delete))
-        .route("/api/instances/{service}/{id}/restart", post(instances::restart))
-        .route("/api/logs", get(logs::all))
-        .route("/api/logs/{service}/{id}", get(logs::of_instance))
-        .route("/api/metrics", get(metrics::list))
-        .route("/api/metrics/{service}/{id}", get(metrics::of_instance))
-        .route("/api/services", get(services::list))
-        .route("/api/status", get(status::status))
-        .route("/api/tokens", post(tokens::create))
-        .route_layer(middleware::from_fn_with_state(api.clone(), auth::require));
-    Router::new()
-        .merge(guarded)
+    let (described, description) = described();
+    let access = Arc::new(Access::of(&description));
+    described
+        .route_layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
+        .merge(docs::router(&description))
         .route("/", get(assets::page))
         .route("/favicon.ico", get(assets::no_icon))
         .route("/assets/dashboard.js", get(assets::script))
         .route("/assets/dashboard.css", get(assets::style))
-        .route("/health", get(health::health))
-        .route("/metrics", get(crate::metrics::metrics))
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))

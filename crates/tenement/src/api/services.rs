@@ -1,20 +1,23 @@
 //! `GET /api/services`: what is configured, and how much of it runs.
 
-use std::collections::BTreeMap;
-
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tenement_core::{
     config::Service,
     view::{InstanceView, Status},
 };
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, ApiError, page::Page, query::QueryOf};
+use super::{
+    Api, ApiError, Caller,
+    page::{Page, Pagination},
+    query::QueryOf,
+};
 
 /// One service of the configuration. Its environment is not shown: `GET /api/config` does that.
-#[derive(Debug, Serialize)]
-pub(super) struct ServiceEntry {
+#[derive(Debug, Serialize, ToSchema)]
+struct ServiceEntry {
     name: String,
     /// With its arguments; placeholders not filled in.
     command: String,
@@ -36,28 +39,61 @@ pub(super) struct ServiceEntry {
 }
 
 /// Known instances by status.
-#[derive(Debug, Serialize)]
-pub(super) struct Counts {
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Counts {
     total: usize,
-    #[serde(flatten)]
-    by_status: BTreeMap<&'static str, usize>,
+    starting: usize,
+    running: usize,
+    restarting: usize,
+    stopping: usize,
+    stopped: usize,
+    sleeping: usize,
+    failed: usize,
 }
 
-#[derive(Deserialize)]
-pub(super) struct ListQuery {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// At most so many; everything without it. Above 1000 it is 1000.
+    #[param(value_type = Option<u64>)]
     limit: Option<String>,
+    /// Skips so many.
+    #[param(value_type = Option<u64>)]
     offset: Option<String>,
 }
 
-pub(super) async fn list(
+#[derive(Serialize, ToSchema)]
+struct List {
+    services: Vec<ServiceEntry>,
+    pagination: Pagination,
+}
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// List services
+///
+/// Those of the configuration, by name, each with the number of its instances. A token that is bound sees its own
+/// service, and its own instances counted only.
+#[utoipa::path(
+    get, path = "/api/services", operation_id = "list_services", tag = "configuration", params(ListQuery),
+    responses((status = 200, description = "A page of services", body = List)),
+    security(("bearer" = ["read"])),
+)]
+async fn list(
     State(api): State<Api>,
+    caller: Caller,
     QueryOf(query): QueryOf<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<List>, ApiError> {
     let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
-    let views = api.supervisor.list().await;
-    let entries = api.about.config.services.values().map(|service| entry(service, &views)).collect();
-    let (services, pagination) = page.cut(entries);
-    Ok(Json(json!({ "services": services, "pagination": pagination })))
+    let mut views = api.supervisor.list().await;
+    views.retain(|view| caller.sees(&view.name));
+    let services = api.about.config.services.values();
+    let services = services.filter(|service| caller.sees_service(&service.name)).collect();
+    let (services, pagination) = page.cut(services);
+    let entries = services.into_iter().map(|service| entry(service, &views)).collect();
+    Ok(Json(List { services: entries, pagination }))
 }
 
 fn entry(service: &Service, views: &[InstanceView]) -> ServiceEntry {
@@ -79,12 +115,19 @@ fn entry(service: &Service, views: &[InstanceView]) -> ServiceEntry {
 
 impl Counts {
     fn of<'v>(views: impl Iterator<Item = &'v InstanceView>) -> Self {
-        let mut by_status: BTreeMap<_, _> = Status::ALL.iter().map(|status| (status.as_str(), 0)).collect();
-        let mut total = 0;
+        let mut counts = Self::default();
         for view in views {
-            total += 1;
-            *by_status.entry(view.status.as_str()).or_default() += 1;
+            counts.total += 1;
+            *match view.status {
+                Status::Starting => &mut counts.starting,
+                Status::Running => &mut counts.running,
+                Status::Restarting => &mut counts.restarting,
+                Status::Stopping => &mut counts.stopping,
+                Status::Stopped => &mut counts.stopped,
+                Status::Sleeping => &mut counts.sleeping,
+                Status::Failed => &mut counts.failed,
+            } += 1;
         }
-        Self { total, by_status }
+        counts
     }
 }

@@ -19,6 +19,9 @@ use tenement_supervisor::{BoxFuture, Deps, Output};
 use tower::ServiceExt;
 
 use super::*;
+use crate::store::Wanted;
+
+mod metrics;
 
 /// Answers nothing, but listens.
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
@@ -55,9 +58,12 @@ impl Fixture {
         let mut service = testing::service("api");
         service.command = ["python3", "-c", APP].map(Template::literal).to_vec();
         service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
+        service.env = [("API_KEY", "hidden"), ("MODE", "fast")]
+            .map(|(key, value)| (key.to_owned(), Template::literal(value)))
+            .into();
         let settings = Settings {
             data_dir: folder.path().to_owned(),
-            listen: Vec::new(),
+            listen: vec!["127.0.0.1:8000".parse().unwrap()],
             domain: "localhost".into(),
             health_check_interval: Duration::from_secs(10),
             max_restarts: 3,
@@ -74,6 +80,7 @@ impl Fixture {
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
+        let changes = Arc::new(watch::Sender::new(0));
         let deps = Deps {
             config: Arc::clone(&config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
@@ -86,6 +93,8 @@ impl Fixture {
             supervisor: tenement_supervisor::start(deps, Vec::new()),
             logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
             samples: Arc::default(),
+            limits: Arc::default(),
+            changes,
             draining: Arc::default(),
             store,
             about: Arc::new(About {
@@ -95,7 +104,7 @@ impl Fixture {
                 started: tenement_runtime::clock::instant(),
             }),
         };
-        let token = api.store.new_token("test", WallMillis(0), None).unwrap().text;
+        let token = api.store.new_token(Wanted::admin("test"), WallMillis(0)).unwrap().text;
         Self { router: router(api.clone()), api, token, _folder: folder }
     }
 
@@ -246,7 +255,7 @@ async fn health_needs_no_token_and_says_when_it_drains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_for() {
+async fn a_token_that_was_made_opens_the_api_and_what_is_wrong_makes_none() {
     let mut fixture = Fixture::new();
     let (status, made) =
         fixture.call("POST", "/api/tokens", r#"{ "name": "CI/CD", "expires_in_days": 30 }"#).await;
@@ -254,9 +263,12 @@ async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_fo
     let time = |key: &str| made[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time("expires_at").duration_since(time("created_at")).as_hours(), 30 * 24);
     for body in [
-        r#"{ "scopes": ["read"] }"#,
-        r#"{ "service": "api" }"#,
-        r#"{ "instance": "api:a" }"#,
+        r#"{ "scopes": [] }"#,
+        r#"{ "scopes": ["all"] }"#,
+        r#"{ "scopes": "read" }"#,
+        r#"{ "service": "../api" }"#,
+        r#"{ "instance": "a" }"#,
+        r#"{ "service": "other", "instance": "api:a" }"#,
         r#"{ "expires_in_days": 0 }"#,
         r#"{ "expires_in_days": 1.5 }"#,
         r#"{ "name": 1 }"#,
