@@ -14,6 +14,7 @@ use super::{
     Api,
     rates::{self, Rates},
 };
+use crate::metrics::LogTotals;
 
 /// Between two looks. Processor time is counted in ticks of 10 ms, so a share of less than this would be noise.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
@@ -23,6 +24,8 @@ const WINDOW_MIN: Duration = Duration::from_secs(1);
 pub struct Samples {
     cpu: Mutex<BTreeMap<InstanceName, Sample>>,
     rates: Rates,
+    /// What instances printed.
+    pub(crate) logs: LogTotals,
 }
 
 #[derive(Clone, Copy, Debug)]
