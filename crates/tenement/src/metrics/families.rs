@@ -49,11 +49,14 @@ impl Key {
 pub(super) fn starts(text: &mut Text, config: &Config, totals: &Totals, views: &[InstanceView]) {
     text.single(&names::INSTANCES_TOTAL, totals.starts.values().sum::<u64>());
     text.family(&names::KNOWN_INSTANCES);
+    let mut known: BTreeMap<_, u64> = BTreeMap::new();
+    for view in views {
+        *known.entry((&view.name.service, view.status.as_str())).or_default() += 1;
+    }
     for service in config.services.keys() {
-        for &status in Status::ALL {
-            let is = |view: &&InstanceView| view.name.service == *service && view.status == status;
-            let count = views.iter().filter(is).count() as u64;
-            text.sample(&[("service", service.as_str()), ("status", status.as_str())], count);
+        for status in Status::ALL.iter().map(|status| status.as_str()) {
+            let count = known.get(&(service, status)).copied().unwrap_or(0);
+            text.sample(&[("service", service.as_str()), ("status", status)], count);
         }
     }
     for (family, counts) in [
