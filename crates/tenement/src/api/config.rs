@@ -32,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// The configuration in force. Keys are those of `tenement.toml`.
 #[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = Config)]
 struct InForce {
     /// Durations are seconds.
     #[schema(value_type = Object)]
@@ -96,6 +97,7 @@ async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
 
 /// A configuration that can be used.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConfigValid)]
 struct Valid {
     /// True.
     valid: bool,
@@ -105,6 +107,7 @@ struct Valid {
 
 /// A configuration that can't.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConfigInvalid)]
 struct Invalid {
     /// False.
     valid: bool,

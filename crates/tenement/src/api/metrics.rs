@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api, ApiError, Caller,
     instances::mebibytes,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::{Instance, QueryOf},
 };
 
@@ -64,14 +64,15 @@ struct ListQuery {
     /// Of this service only.
     service: Option<String>,
     /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = MetricsList)]
 struct List {
     instances: Vec<Metrics>,
     pagination: Pagination,

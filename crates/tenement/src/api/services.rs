@@ -11,12 +11,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Caller,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::QueryOf,
 };
 
 /// One service of the configuration. Its environment is not shown: `GET /api/config` does that.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Service)]
 struct ServiceEntry {
     name: String,
     /// With its arguments; placeholders not filled in.
@@ -40,6 +41,7 @@ struct ServiceEntry {
 
 /// Known instances by status.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = InstancesByStatus)]
 struct Counts {
     total: usize,
     starting: usize,
@@ -55,14 +57,15 @@ struct Counts {
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ServiceList)]
 struct List {
     services: Vec<ServiceEntry>,
     pagination: Pagination,
