@@ -18,6 +18,10 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     /// What it was when somebody last asked whether there are new lines.
     pub(super) told: u64,
+    /// What that was at first.
+    pub(super) first_seq: u64,
+    /// Bytes that came out of pipes.
+    pub(super) taken: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -36,6 +40,8 @@ impl State {
             chains,
             next_seq,
             told: next_seq,
+            first_seq: next_seq,
+            taken: 0,
             limits,
             attached: None,
             write_errors: 0,
@@ -72,7 +78,11 @@ impl State {
         }
         // A line that has not ended makes a segment larger.
         let room = segment_size.saturating_sub(chain.last_size()).max(SEGMENT_MIN);
-        chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))
+        let intake = chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))?;
+        if let Intake::Bytes(count) = intake {
+            self.taken += count;
+        }
+        Ok(intake)
     }
 
     /// Lets go what is too old or too much.

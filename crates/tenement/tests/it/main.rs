@@ -7,5 +7,6 @@ mod daemon;
 mod examples;
 mod follow;
 mod logs;
+mod metrics;
 mod serve;
 mod support;

@@ -8,6 +8,7 @@ use super::super::instances::timestamp;
 
 /// One line.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLine)]
 pub(crate) struct Line {
     /// When its bytes arrived.
     #[schema(format = DateTime)]

@@ -33,12 +33,14 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = LogList)]
 struct Lines {
     logs: Vec<Line>,
     pagination: Pagination,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = InstanceLogList)]
 struct InstanceLines {
     instance: String,
     #[serde(flatten)]

@@ -9,7 +9,10 @@ use tenement_logs::{Bounds, Level, LevelSet, LogQuery};
 use tenement_runtime::clock;
 use utoipa::IntoParams;
 
-use super::super::{ApiError, Caller, body, moment, page::Page};
+use super::super::{
+    ApiError, Caller, body, moment,
+    page::{Page, Whole},
+};
 
 /// Lines of an answer that asks for no other number.
 const LINES: usize = 50;
@@ -20,10 +23,10 @@ const ANSWER_MAX: usize = 8 << 20;
 #[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
     /// The newest so many; 50 without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     pub(super) limit: Option<String>,
     /// Skips so many of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     pub(super) offset: Option<String>,
     /// Of this service only.
     #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]

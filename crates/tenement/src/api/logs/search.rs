@@ -11,7 +11,7 @@ use super::{
     super::{
         Api, ApiError, Caller,
         body::{self, Body},
-        page::Pagination,
+        page::{Pagination, Whole},
     },
     line::Line,
     page,
@@ -25,14 +25,17 @@ const TERMS_MAX: usize = 32;
 /// What is looked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LogSearch)]
 #[allow(dead_code)] // Described by this, read by `wanted`, which says what is wrong with each member.
 struct Search {
     /// Words that a line must all have, in upper or lower case; `"in quotes"` as they stand together.
     #[schema(min_length = 1, max_length = 1000, pattern = "^[a-z0-9]", example = "database error")]
     query: String,
     /// At most so many lines; 50 without it. Above 1000 it is 1000.
+    #[schema(inline, value_type = Option<Whole>)]
     limit: Option<u64>,
     /// Skips so many of the newest.
+    #[schema(inline, value_type = Option<Whole>)]
     offset: Option<u64>,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
     #[schema(pattern = "^[0-9]{1,9}[smhd]$", example = "1h")]
@@ -59,6 +62,7 @@ const KEYS: [&str; 9] =
 
 /// What was found.
 #[derive(Serialize, ToSchema)]
+#[schema(as = LogsFound)]
 pub(super) struct Found {
     /// The newest first.
     results: Vec<Line>,
@@ -101,8 +105,12 @@ fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>),
     };
     let number = |key: &str| match given(key) {
         None => Ok(None),
-        // What is no whole number is refused where that of a query string is.
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(Value::Number(number)) => Ok(Some(match number.as_f64() {
+            // However it is written, and however large.
+            Some(whole) if !number.is_u64() && whole >= 0.0 && whole.fract() == 0.0 => (whole as u64).to_string(),
+            // What is no whole number is refused where one of a query string is.
+            _ => number.to_string(),
+        })),
         Some(_) => Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more"))),
     };
     let query = text("query")?.ok_or_else(|| ApiError::bad_request("'query' is missing"))?;
