@@ -3,14 +3,21 @@
 //! Exit codes, in one place: [`failure`].
 
 mod client;
+mod completions;
 mod config;
+mod events;
 mod failure;
+mod follow;
 mod health;
 mod init;
 mod instance;
 mod logs;
+mod man;
+mod metrics;
 mod output;
+mod progress;
 mod ps;
+mod query;
 mod restart;
 mod screen;
 mod serve;
@@ -19,7 +26,11 @@ mod status;
 mod stop;
 mod table;
 mod token_gen;
+mod token_revoke;
+mod tokens;
+mod top;
 mod wait;
+mod watch;
 
 use std::{
     io::{self, IsTerminal},
@@ -55,6 +66,7 @@ struct Cli {
 }
 
 #[derive(Args)]
+#[cfg_attr(test, derive(Default))]
 struct Global {
     /// The configuration [default: tenement.toml here or above, else /etc/tenement/tenement.toml]
     #[arg(long, global = true, env = "TENEMENT_CONFIG", value_name = "FILE")]
@@ -158,6 +170,19 @@ enum Verb {
     /// The newest lines, oldest first: time, instance, level, message. Also of instances that were stopped, as
     /// long as their logs are kept.
     Logs(logs::Logs),
+    /// Show what happened to instances
+    ///
+    /// Every change of an instance's state, the newest last: what it was and became, what brought it about, who
+    /// asked for it, and how its process ended.
+    Events(events::Events),
+    /// Show what instances use and do
+    ///
+    /// Memory, processor time, requests, errors and health checks of every instance or of one.
+    Metrics(metrics::Metrics),
+    /// Show instances live, sorted by what they use
+    ///
+    /// A table that fills the terminal and is renewed every second.
+    Top(top::Top),
     /// Show the daemon's own state
     ///
     /// Its version, how long it runs, what its instances use, and which limits can be enforced here.
@@ -170,6 +195,16 @@ enum Verb {
     ///
     /// The token alone goes to standard output, everything else to standard error.
     TokenGen(token_gen::TokenGen),
+    /// List API tokens
+    ///
+    /// What each may do, for whom it is, when it was last used and when it expires.
+    Tokens(tokens::Tokens),
+    /// Revoke an API token
+    TokenRevoke(token_revoke::TokenRevoke),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Completions),
+    /// Print the manual page, as roff
+    Man(man::ManPage),
 }
 
 /// Runs the command of this process's arguments.
@@ -194,10 +229,17 @@ pub(crate) fn run() -> ExitCode {
         Verb::Ps(ps) => ps.run(&global),
         Verb::Health(health) => health.run(&global),
         Verb::Logs(logs) => logs.run(&global),
+        Verb::Events(events) => events.run(&global),
+        Verb::Metrics(metrics) => metrics.run(&global),
+        Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),
         Verb::Config(config) => config.run(&global),
         Verb::Init(init) => init.run(),
         Verb::TokenGen(token_gen) => token_gen.run(&global),
+        Verb::Tokens(tokens) => tokens.run(&global),
+        Verb::TokenRevoke(token_revoke) => token_revoke.run(&global),
+        Verb::Completions(completions) => completions.run(),
+        Verb::Man(man) => man.run(),
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     failure.tell(global.json);

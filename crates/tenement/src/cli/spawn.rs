@@ -12,6 +12,7 @@ use super::{
     instance::InstanceArg,
     output::text,
     print_json,
+    progress::Progress,
     wait::{self, Deadline},
 };
 
@@ -49,6 +50,7 @@ impl Spawn {
         }
         let client = Client::new(global)?;
         let deadline = Deadline::within(self.timeout);
+        let progress = Progress::of(global, format!("Starting {name}"));
         let (verb, answer) = match self.spawn(&client, &body, deadline) {
             Err(error) if error.is("conflict") && self.restart => {
                 ("Restarted", self.again(&client, &name, &body, deadline)?)
@@ -56,6 +58,7 @@ impl Spawn {
             Err(error) if error.is("conflict") => return Err(with_hint(error, "restart it with --restart")),
             other => ("Spawned", other?),
         };
+        drop(progress);
         if global.json {
             return print_json(&answer);
         }
