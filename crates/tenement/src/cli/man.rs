@@ -22,7 +22,10 @@ impl ManPage {
             Some(name) => of_verb(&ten, name)?,
         };
         let mut roff = Vec::new();
-        Man::new(page).render(&mut roff)?;
+        Man::new(page)
+            .source(concat!("ten ", env!("CARGO_PKG_VERSION")))
+            .manual("tenement")
+            .render(&mut roff)?;
         output::print_bytes(&roff)
     }
 }

@@ -67,6 +67,7 @@ struct Cli {
 
 #[derive(Args)]
 #[cfg_attr(test, derive(Default))]
+#[command(next_help_heading = "With every command")]
 struct Global {
     /// The configuration [default: tenement.toml here or above, else /etc/tenement/tenement.toml]
     #[arg(long, global = true, env = "TENEMENT_CONFIG", value_name = "FILE")]
@@ -139,6 +140,9 @@ impl Global {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the daemon: tenants, API, dashboard
+    ///
+    /// Stays in the foreground. The first start makes an API token, prints it once and saves it as api_token in
+    /// the data directory; a token given by --token or TENEMENT_TOKEN is taken instead.
     Serve(serve::Serve),
     /// Make an instance known and start it
     ///
@@ -188,8 +192,13 @@ enum Verb {
     /// Its version, how long it runs, what its instances use, and which limits can be enforced here.
     Status(status::Status),
     /// Show the configuration in force, or check a file
+    ///
+    /// As JSON, with every default filled in; values of variables with secret-looking names are hidden. Reads the
+    /// file and asks no daemon.
     Config(config::Config),
     /// Write a commented tenement.toml for the app in this folder
+    ///
+    /// Guesses the command from what lies there: Python, Node, Go or Rust. Never overwrites a file.
     Init(init::Init),
     /// Make an API token
     ///
@@ -200,10 +209,16 @@ enum Verb {
     /// What each may do, for whom it is, when it was last used and when it expires.
     Tokens(tokens::Tokens),
     /// Revoke an API token
+    ///
+    /// From then on it opens nothing. Other tokens are not touched.
     TokenRevoke(token_revoke::TokenRevoke),
     /// Print a script that completes commands and options in a shell
+    ///
+    /// It goes to standard output: put it where the shell looks for such scripts.
     Completions(completions::Completions),
     /// Print the manual page, as roff
+    ///
+    /// Of ten itself, or of one of its commands; 'man -l -' shows it.
     Man(man::ManPage),
 }
 
@@ -271,3 +286,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=1e9).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "must be a number of seconds".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

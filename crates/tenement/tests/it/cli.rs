@@ -2,8 +2,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests start processes and write files")]
 
 mod failing;
+mod following;
 mod going_on;
+mod metrics;
+mod stub;
 mod terminal;
+mod tokens;
 
 use std::{
     fs::{self, File},
