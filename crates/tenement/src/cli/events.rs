@@ -21,8 +21,8 @@ const PAGE: usize = 1000;
 #[command(
     after_help = "Examples:\n  ten events\n  ten events notes:alice -n 200\n  ten events --service notes --since 1h\n  \
     ten events -f\n  ten --json events -f | jq .cause\n\n\
-    A line has the time, the instance, what it was and became, the cause and who asked for it, the reason,\n\
-    how its process ended, and for how long it had been what it was. With --json, one object per line.\n\
+    A line has the time, the instance, what it was and became, the cause and who asked for it,\n\
+    the reason, how its process ended, and for how long it had been what it was. With --json, one object per line.\n\
     --follow ends with Ctrl-C; when the daemon restarts it waits and goes on where it was."
 )]
 pub(super) struct Events {
@@ -35,13 +35,13 @@ pub(super) struct Events {
     #[arg(long, short)]
     follow: bool,
     /// The newest so many events, at most 1000
-    #[arg(long, short = 'n', default_value_t = 50, value_parser = count)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = count)]
     lines: usize,
     /// Only events from then on: so long ago (30s, 5m, 1h, 7d), or RFC 3339
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only this service
-    #[arg(long, conflicts_with = "instance")]
+    #[arg(long, value_name = "NAME", conflicts_with = "instance")]
     service: Option<String>,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Logs {
     #[arg(long, short, conflicts_with = "until")]
     follow: bool,
     /// The newest so many lines
-    #[arg(long, short = 'n', default_value_t = 50)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
     lines: usize,
     /// Only lines from then on: so long ago (30s, 5m, 1h, 7d), or RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -52,10 +52,10 @@ pub(super) struct Logs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// Only these levels: debug, info, warn, error, or several with commas
-    #[arg(long)]
+    #[arg(long, value_name = "WORDS")]
     level: Option<String>,
     /// Only this service
-    #[arg(long, conflicts_with = "instance")]
+    #[arg(long, value_name = "NAME", conflicts_with = "instance")]
     service: Option<String>,
     /// Pass control characters on as they are; dangerous on a terminal
     #[arg(long)]

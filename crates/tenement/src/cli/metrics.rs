@@ -31,8 +31,8 @@ enum Format {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ten metrics\n  ten metrics notes:alice\n  ten metrics -w\n  \
     ten metrics --format json | jq '.instances[].memory_mb'\n  ten metrics --format prometheus > metrics.txt\n\n\
-    MEMORY is of the whole process tree, CPU the share of one core since the last look. REQ/S is over the\n\
-    last minute. ERRORS are answers of 500 and above. CHECKS are health checks: passed of all.\n\
+    MEMORY is of the whole process tree, CPU the share of one core since the last look. REQ/S is over\n\
+    the last minute. ERRORS are answers of 500 and above. CHECKS are health checks: passed of all.\n\
     --format prometheus with an instance shows that instance's series only.")]
 pub(super) struct Metrics {
     /// The instance, as SERVICE:ID [default: all]

@@ -30,7 +30,7 @@ enum Format {
     Tables are cut to the terminal's width, or to COLUMNS.")]
 pub(super) struct Ps {
     /// Only this service
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// Only instances in this state
     #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]

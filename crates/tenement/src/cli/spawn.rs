@@ -20,7 +20,7 @@ use super::{
 #[command(
     after_help = "Examples:\n  ten spawn notes:alice\n  ten spawn notes:alice --env PLAN=pro --env TRIAL=no\n  \
     ten spawn notes:alice --env PLAN=free --restart\n  ten spawn notes --id alice --no-wait\n\n\
-    The environment belongs to the instance: restarts and wakes keep it, another --env replaces all of it.\n\
+    The environment belongs to the instance: restarts and wakes keep it, another --env replaces it all.\n\
     After --timeout or Ctrl-C the daemon goes on with the start.\n\
     Exit codes: 4 already running (see --restart), 5 not ready in time, 127 command not found."
 )]

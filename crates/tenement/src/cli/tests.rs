@@ -114,6 +114,7 @@ fn every_command_explains_itself() {
         assert!(verb.get_about().is_some() && verb.get_long_about().is_some(), "{name}: what it does");
         let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         assert!(after.contains(&format!("  ten {name}")), "{name}: an example");
+        assert!(after.lines().all(|line| line.len() <= 100), "{name}: lines that are broken anew");
         assert!(verb.get_arguments().all(|arg| arg.get_help().is_some()), "{name}: its arguments");
     }
 }

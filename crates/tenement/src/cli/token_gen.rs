@@ -17,7 +17,7 @@ use super::{Failure, Global, client, client::Client, instance, output, print, pr
 )]
 pub(super) struct TokenGen {
     /// What it is for
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Days until it expires [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -26,10 +26,10 @@ pub(super) struct TokenGen {
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
     scopes: Vec<String>,
     /// Only for the instances of this service
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// Only for this instance, as SERVICE:ID
-    #[arg(long, conflicts_with = "service")]
+    /// Only for this instance
+    #[arg(long, value_name = "SERVICE:ID", conflicts_with = "service")]
     instance: Option<String>,
     /// Save it as api_token in the data directory, where 'ten --server' finds it
     #[arg(long)]

@@ -18,8 +18,8 @@ const HEADER: [&str; 7] = ["ID", "NAME", "SCOPES", "FOR", "CREATED", "LAST USED"
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ten tokens\n  ten --json tokens\n  ten tokens --no-header | grep never\n\n\
-    FOR is the service or the instance a token is bound to. The tokens themselves are not kept, only hashes\n\
-    of them. A token is revoked by its ID: see 'ten token-revoke'."
+    FOR is the service or the instance a token is bound to. The tokens themselves are not kept,\n\
+    only hashes of them. A token is revoked by its ID: see 'ten token-revoke'."
 )]
 pub(super) struct Tokens {
     /// Leave out the line of column names

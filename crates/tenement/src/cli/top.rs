@@ -35,12 +35,12 @@ const KEYS: Duration = Duration::from_millis(50);
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  ten top\n  ten top --sort memory\n\n\
-    Keys: left and right (or < and >) choose the column to sort by, r turns the order round, up, down, page up,\n\
-    page down, home and end move, q or Ctrl-C quits.\n\
+    Keys: left and right (or < and >) choose the column to sort by, r turns the order round,\n\
+    up, down, page up, page down, home and end move, q or Ctrl-C quits.\n\
     Without a terminal use 'ten ps' or 'ten ps -w'.")]
 pub(super) struct Top {
     /// The column to sort by at first
-    #[arg(long, value_enum, default_value = "cpu")]
+    #[arg(long, value_name = "COLUMN", value_enum, default_value = "cpu")]
     sort: Column,
 }
 

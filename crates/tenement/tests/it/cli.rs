@@ -4,10 +4,13 @@
 mod failing;
 mod following;
 mod going_on;
+mod help;
 mod metrics;
 mod stub;
 mod terminal;
 mod tokens;
+mod top;
+mod waiting;
 
 use std::{
     fs::{self, File},

@@ -1,11 +1,14 @@
 //! An answer without an end: one JSON object per line, as they come.
 
+use std::io;
+
 use http_body_util::BodyExt;
 use hyper::{
     Method, Response,
     body::{Bytes, Incoming},
 };
 use serde_json::Value;
+use tokio::{io::Interest, net::unix::pipe::Sender};
 
 use super::{Client, Error, Failure, Question};
 
@@ -33,7 +36,11 @@ impl Client {
                 return self.answer(&question, status, &bytes.to_bytes()).map(|_| Ok(()));
             }
             *stood = true;
-            self.lines(response, &mut each).await
+            tokio::select! {
+                biased;
+                ended = self.lines(response, &mut each) => ended,
+                () = unread() => Ok(Err(io::Error::from(io::ErrorKind::BrokenPipe).into())),
+            }
         })
     }
 
@@ -69,6 +76,19 @@ impl Client {
         }
         let version = "is of a version that can't follow: leave out --follow, and see 'ten status'";
         Err(Error::Outdated(format!("the daemon at {} {version}", self.target)))
+    }
+}
+
+/// When nobody reads our output any more; a write would say so, but there may be nothing to write for long.
+async fn unread() {
+    let gone = async {
+        // Left as it is: what others hold of it too must not become non-blocking.
+        let watched = Sender::from_owned_fd_unchecked(rustix::io::fcntl_dupfd_cloexec(io::stdout(), 0)?)?;
+        watched.ready(Interest::ERROR).await.map(drop)
+    };
+    // A file can't be watched, and always has a reader.
+    if gone.await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -98,6 +98,12 @@ fn a_reader_that_went_away_ends_it() {
     drop(reader);
     let ended = stub.command(&["logs", "-f"]).stdout(writer).output().unwrap();
     assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()));
+    // Also when nothing more comes that it could have written.
+    let mut child = stub.begin(&["logs", "-f"]);
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(shown.nth(1).unwrap().unwrap().ends_with("line 2"));
+    drop(shown);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 // faults: L2

@@ -17,11 +17,11 @@ use crate::support::{NOTHING, TestDaemon, ten, text, until};
 /// It prints a warning and never becomes ready.
 const RUDE: &str =
     "[service.rude]\ncommand = \"sh -c 'echo WARN mind the gap; sleep 1000'\"\nstartup_timeout = '1h'";
-const ENTER: &str = "\x1b[?1049h";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+pub(super) const ENTER: &str = "\x1b[?1049h";
+pub(super) const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// A terminal: our side and the program's.
-fn terminal() -> (File, File) {
+pub(super) fn terminal() -> (File, File) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -40,7 +40,7 @@ fn at_terminal(daemon: &TestDaemon, arguments: &[&str]) -> (File, Command) {
 }
 
 /// Everything until the last one who could write is gone, which Linux calls EIO.
-fn rest(mut ours: File) -> String {
+pub(super) fn rest(mut ours: File) -> String {
     let mut all = Vec::new();
     let _ = ours.read_to_end(&mut all);
     text(&all)
