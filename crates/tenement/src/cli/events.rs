@@ -22,7 +22,8 @@ const PAGE: usize = 1000;
     after_help = "Examples:\n  ten events\n  ten events notes:alice -n 200\n  ten events --service notes --since 1h\n  \
     ten events -f\n  ten --json events -f | jq .cause\n\n\
     A line has the time, the instance, what it was and became, the cause and who asked for it,\n\
-    the reason, how its process ended, and for how long it had been what it was. With --json, one object per line.\n\
+    the reason, how its process ended, and for how long it had been what it was.\n\
+    With --json, one object per line.\n\
     --follow ends with Ctrl-C; when the daemon restarts it waits and goes on where it was."
 )]
 pub(super) struct Events {
