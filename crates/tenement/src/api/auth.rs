@@ -1,14 +1,32 @@
-//! Who may: the one choke point. Scopes will be decided here and nowhere else.
+//! Who may: the one choke point.
+//!
+//! ```text
+//!   request ─► who?  ── bad token ─────────────────► 401, or 429 from where too many came
+//!                │
+//!                ├─ too many requests of this token ► 429
+//!                ├─ scope too small, token bound ───► 403
+//!                ▼
+//!             handler, with the Caller; it shows and changes only what the Caller sees
+//! ```
+//!
+//! What a route demands is read from its description ([`Access`]).
+
+use std::net::IpAddr;
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use tenement_runtime::clock;
 
-use super::{Api, ApiError, Trust};
+use super::{
+    Api, ApiError, Caller, Trust,
+    access::{Access, Demand},
+    limit::Window,
+    source,
+};
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two headers are none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -18,21 +36,88 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Whether a request may see what is not for everybody.
-pub(crate) fn is_allowed(api: &Api, trust: Option<&Trust>, headers: &HeaderMap) -> bool {
-    trust == Some(&Trust::LocalAdministrator)
-        || bearer(headers).is_some_and(|token| api.store.is_token(token, clock::wall()))
+impl Api {
+    /// Who a token stands for.
+    pub(crate) fn authenticate(&self, token: &str) -> Option<Caller> {
+        self.store.grant(token, clock::wall()).map(Caller::token)
+    }
+
+    /// Who sent a request, as far as it says so and is right.
+    pub(crate) fn identify(&self, trust: Option<&Trust>, headers: &HeaderMap) -> Option<Caller> {
+        match trust {
+            Some(Trust::LocalAdministrator) => Some(Caller::local()),
+            _ => self.authenticate(bearer(headers)?),
+        }
+    }
+
+    /// Why somebody at `source` is not known: and from where that was said too often, not even that.
+    pub(crate) fn refuse(&self, source: IpAddr) -> ApiError {
+        match self.limits.failed(source, clock::wall()) {
+            Ok(()) => ApiError::unauthorized(),
+            Err(window) => ApiError::too_many_failures(&window),
+        }
+    }
+
+    fn let_in(&self, demand: Demand, request: &Request) -> Result<Option<Caller>, ApiError> {
+        let headers = request.headers();
+        let caller = self.identify(request.extensions().get::<Trust>(), headers);
+        if caller.is_some() || (demand.optional && !headers.contains_key(header::AUTHORIZATION)) {
+            return Ok(caller);
+        }
+        Err(self.refuse(source::of(headers, &self.about.config.settings.trusted_proxies)))
+    }
 }
 
-/// Lets through who may.
-pub(super) async fn require(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    if is_allowed(&api, request.extensions().get::<Trust>(), request.headers()) {
-        Ok(next.run(request).await)
-    } else {
-        Err(ApiError::unauthorized())
+fn permit(demand: Demand, caller: &Caller) -> Result<(), ApiError> {
+    if !caller.allows(demand.scope) {
+        return Err(ApiError::missing_scope(demand.scope));
     }
+    if demand.unbound && caller.is_bound() {
+        return Err(ApiError::bound());
+    }
+    Ok(())
+}
+
+/// What a request is about, as the route and its description say.
+#[derive(Clone, Debug)]
+pub(super) struct Operation(pub(super) String);
+
+/// Lets through who may.
+pub(super) async fn gate(
+    State((api, access)): State<(Api, std::sync::Arc<Access>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(demand) = access.demand(path, request.method()) else { return next.run(request).await };
+    let operation = Operation(access.name(path, request.method()).to_owned());
+    let caller = match api.let_in(demand, &request) {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return next.run(request).await,
+        Err(error) => return error.into_response(),
+    };
+    let window = match caller.grant().map(|grant| api.limits.count(&grant.id, clock::wall())) {
+        Some(Err(window)) => {
+            return with_window(ApiError::rate_limited(&window).into_response(), Some(&window));
+        }
+        Some(Ok(window)) => Some(window),
+        None => None,
+    };
+    let response = match permit(demand, &caller) {
+        Err(error) => error.into_response(),
+        Ok(()) => {
+            request.extensions_mut().insert(operation);
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+    };
+    with_window(response, window.as_ref())
+}
+
+/// The headers of the page.
+fn with_window(mut response: Response, window: Option<&Window>) -> Response {
+    for (name, value) in window.into_iter().flat_map(Window::headers) {
+        response.headers_mut().insert(name, value.into());
+    }
+    response
 }

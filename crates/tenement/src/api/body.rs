@@ -66,3 +66,14 @@ pub(super) fn object<'body, V: Deserialize<'body>>(
     })?;
     Ok(object.0)
 }
+
+/// Refuses members that mean nothing here: a misspelt one would be ignored otherwise.
+pub(super) fn only<V>(known: &[&str], body: &BTreeMap<String, V>) -> Result<(), ApiError> {
+    match body.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let (unknown, known) = (unknown.escape_debug(), known.join(", "));
+            Err(ApiError::bad_request(format!("'{unknown}' is not known here: there are {known}")))
+        }
+    }
+}

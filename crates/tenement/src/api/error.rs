@@ -8,6 +8,25 @@ use axum::{
 use serde_json::json;
 use tenement_core::name::{InstanceName, NameError};
 use tenement_supervisor::CommandError;
+use utoipa::ToSchema;
+
+use super::{Subject, limit::Window};
+use crate::store::Scope;
+
+/// What every answer under `/api` that is not a success says.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Described by this, written by `into_response`.
+pub(super) struct Envelope {
+    /// A word for programs.
+    #[schema(example = "instance_not_found")]
+    error: String,
+    /// A sentence for people.
+    #[schema(example = "Instance 'api:user123' not found")]
+    message: String,
+    /// The status of the answer.
+    #[schema(example = 404)]
+    status: u16,
+}
 
 /// A refusal as the client sees it.
 #[derive(Debug)]
@@ -17,11 +36,22 @@ pub(crate) struct ApiError {
     message: String,
     /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
     command_not_found: bool,
+    /// Seconds after which it is worth trying again.
+    retry_after: Option<u64>,
+    /// What it was about, where that is not in the path.
+    subject: Option<Subject>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), command_not_found: false }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            command_not_found: false,
+            retry_after: None,
+            subject: None,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -30,6 +60,48 @@ impl ApiError {
 
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid bearer token is required")
+    }
+
+    pub(super) fn missing_scope(scope: Scope) -> Self {
+        let message = format!("This needs the scope '{scope}', which this token does not have");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    pub(super) fn bound() -> Self {
+        let message = "This is about the whole machine, and this token is bound to a service or an instance";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    pub(super) fn rate_limited(window: &Window) -> Self {
+        let (limit, after) = (window.limit(), window.retry_after());
+        let message = format!("More than {limit} requests with this token; try again in {after} s");
+        Self::too_many(message, after)
+    }
+
+    pub(super) fn too_many_failures(window: &Window) -> Self {
+        let after = window.retry_after();
+        Self::too_many(format!("Too many wrong tokens from this address; try again in {after} s"), after)
+    }
+
+    fn too_many(message: String, after: u64) -> Self {
+        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+        Self { retry_after: Some(after), ..refused }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable_entity", message)
+    }
+
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
     }
 
     pub(crate) fn no_route() -> Self {
@@ -48,6 +120,10 @@ impl ApiError {
     pub(crate) fn instance_not_found(service: &str, id: &str) -> Self {
         let message = format!("Instance '{service}:{id}' not found");
         Self::new(StatusCode::NOT_FOUND, "instance_not_found", message)
+    }
+
+    pub(super) fn about(self, subject: Subject) -> Self {
+        Self { subject: Some(subject), ..self }
     }
 
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
@@ -91,6 +167,12 @@ impl IntoResponse for ApiError {
             body["command_not_found"] = true.into();
         }
         let mut response = (self.status, Json(body)).into_response();
+        if let Some(subject) = self.subject {
+            response.extensions_mut().insert(subject);
+        }
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, after.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

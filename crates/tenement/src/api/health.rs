@@ -1,15 +1,36 @@
 //! `GET /health`.
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::Api;
 
-pub(super) async fn health(State(api): State<Api>) -> impl IntoResponse {
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`, or `draining` while the daemon ends.
+    status: &'static str,
+    version: &'static str,
+}
+
+/// Whether the daemon serves
+#[utoipa::path(
+    get, path = "/health", operation_id = "health", tag = "daemon",
+    responses(
+        (status = 200, description = "It serves", body = Health),
+        (status = 503, description = "It is ending", body = Health),
+    ),
+)]
+async fn health(State(api): State<Api>) -> impl IntoResponse {
     let (code, status) = if api.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
     } else {
         (StatusCode::OK, "ok")
     };
-    (code, Json(json!({ "status": status, "version": env!("CARGO_PKG_VERSION") })))
+    (code, Json(Health { status, version: env!("CARGO_PKG_VERSION") }))
 }

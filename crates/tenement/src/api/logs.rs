@@ -1,18 +1,18 @@
 //! `/api/logs`.
 
 use axum::{Json, extract::State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tenement_core::name::InstanceName;
 use tenement_logs::{Level, LevelSet, LogLine, LogPage, LogQuery, QueryError};
 use tenement_runtime::clock;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Api, ApiError,
-    error::named,
+    Api, ApiError, Caller,
     instances::timestamp,
     moment,
-    page::Page,
+    page::{Page, Pagination},
     query::{Instance, QueryOf},
 };
 
@@ -20,18 +20,79 @@ const LINES: usize = 50;
 /// What the lines of one answer may take.
 const ANSWER_MAX: usize = 8 << 20;
 
-#[derive(Deserialize)]
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(all)).routes(routes!(of_instance))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
+    /// The newest so many; 50 without it. Above 1000 it is 1000.
+    #[param(value_type = Option<u64>)]
     limit: Option<String>,
+    /// Skips so many of the newest.
+    #[param(value_type = Option<u64>)]
     offset: Option<String>,
+    /// Of this service only.
+    #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
     service: Option<String>,
+    /// Of this instance only: `service:id`, or the id next to `service`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
     instance: Option<String>,
+    /// Of exactly these levels: `warn,error`.
+    #[param(pattern = "^(debug|info|warn|error)(,(debug|info|warn|error))*$")]
     level: Option<String>,
+    /// Of this level and above.
+    #[param(pattern = "^(debug|info|warn|error)$")]
     min_level: Option<String>,
+    /// Matching this regular expression.
+    #[param(pattern = "^[a-z0-9 ]*$")]
     grep: Option<String>,
+    /// Holding this text as it is.
     search: Option<String>,
+    /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
+    #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     since: Option<String>,
+    /// Not after.
+    #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     until: Option<String>,
+}
+
+/// One line.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Line {
+    /// When its bytes arrived.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// Who wrote it.
+    #[schema(example = "api:user123")]
+    instance: String,
+    /// `debug`, `info`, `warn` or `error`.
+    level: &'static str,
+    message: String,
+    service: String,
+    id: String,
+    /// `stdout` or `stderr`.
+    stream: &'static str,
+    /// Its place among all lines of this instance.
+    seq: u64,
+    /// For a piece of a line over 64 KiB (`cut`, `last`), or one whose end has not been written yet (`open`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Lines {
+    logs: Vec<Line>,
+    pagination: Pagination,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InstanceLines {
+    instance: String,
+    #[serde(flatten)]
+    lines: Lines,
 }
 
 impl LogsQuery {
@@ -81,21 +142,29 @@ impl LogsQuery {
     }
 }
 
-fn line(line: &LogLine) -> Value {
-    let mut value = json!({
-        "timestamp": timestamp(line.timestamp),
-        "instance": line.instance.to_string(),
-        "level": line.level.as_str(),
-        "message": line.message(),
-        "service": line.instance.service.as_str(),
-        "id": line.instance.id.as_str(),
-        "stream": line.stream.as_str(),
-        "seq": line.seq,
-    });
-    if let Some(part) = line.part.as_str() {
-        value["part"] = part.into();
+pub(super) fn line(line: &LogLine) -> Line {
+    Line {
+        timestamp: timestamp(line.timestamp),
+        instance: line.instance.to_string(),
+        level: line.level.as_str(),
+        message: line.message().into_owned(),
+        service: line.instance.service.to_string(),
+        id: line.instance.id.to_string(),
+        stream: line.stream.as_str(),
+        seq: line.seq,
+        part: line.part.as_str(),
     }
-    value
+}
+
+/// Narrows a question to what the caller sees. Returns whether anything is left of it.
+fn narrow(query: &mut LogQuery, caller: &Caller) -> bool {
+    let (service, instance) = caller.bounds();
+    let of_service =
+        |wanted: &Option<_>| service.is_none_or(|own| wanted.as_ref().is_none_or(|wanted| wanted == own));
+    let seen = of_service(&query.service) && query.instance.as_ref().is_none_or(|name| caller.sees(name));
+    query.service = query.service.take().or_else(|| service.cloned());
+    query.instance = query.instance.take().or_else(|| instance.cloned());
+    seen
 }
 
 async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
@@ -108,27 +177,46 @@ async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
     }
 }
 
-fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Value, ApiError> {
-    let lines: Vec<Value> = page.lines.iter().map(line).collect();
+fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, ApiError> {
     let pagination = request.page()?.pagination(limit, page.total, page.has_more);
-    Ok(json!({ "logs": lines, "pagination": pagination }))
+    Ok(Lines { logs: page.lines.iter().map(line).collect(), pagination })
 }
 
-pub(super) async fn all(
+/// Logs of all instances
+#[utoipa::path(
+    get, path = "/api/logs", operation_id = "list_logs", tag = "logs", params(LogsQuery),
+    responses((status = 200, description = "The newest lines, in the order of time", body = Lines)),
+    security(("bearer" = ["read"])),
+)]
+async fn all(
     State(api): State<Api>,
+    caller: Caller,
     QueryOf(request): QueryOf<LogsQuery>,
-) -> Result<Json<Value>, ApiError> {
-    let query = request.query(request.instance()?)?;
-    let limit = query.limit;
+) -> Result<Json<Lines>, ApiError> {
+    let mut query = request.query(request.instance()?)?;
+    if !narrow(&mut query, &caller) {
+        query.limit = 0;
+    }
+    let limit = request.page()?.limit.unwrap_or(LINES);
     Ok(Json(answer(&request, limit, &page(&api, query).await?)?))
 }
 
-pub(super) async fn of_instance(
+/// Logs of one instance
+///
+/// Also of one that is gone, until the retention of its logs ends.
+#[utoipa::path(
+    get, path = "/api/logs/{service}/{id}", operation_id = "list_instance_logs", tag = "logs",
+    params(Instance, LogsQuery),
+    responses((status = 200, description = "The newest lines, in the order of time", body = InstanceLines)),
+    security(("bearer" = ["read"])),
+)]
+async fn of_instance(
     State(api): State<Api>,
-    Instance(service, id): Instance,
+    caller: Caller,
+    Instance { service, id }: Instance,
     QueryOf(request): QueryOf<LogsQuery>,
-) -> Result<Json<Value>, ApiError> {
-    let name = named(&service, &id)?;
+) -> Result<Json<InstanceLines>, ApiError> {
+    let name = caller.named(&service, &id)?;
     let query = request.query(Some(name.clone()))?;
     let limit = query.limit;
     let found = page(&api, query).await?;
@@ -136,7 +224,6 @@ pub(super) async fn of_instance(
     if found.total == 0 && api.supervisor.get(&name).await.is_err() && !api.logs.known().contains(&name) {
         return Err(ApiError::instance_not_found(&service, &id));
     }
-    let mut answer = answer(&request, limit, &found)?;
-    answer["instance"] = name.to_string().into();
-    Ok(Json(answer))
+    let lines = answer(&request, limit, &found)?;
+    Ok(Json(InstanceLines { instance: name.to_string(), lines }))
 }

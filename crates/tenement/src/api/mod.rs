@@ -1,19 +1,27 @@
-//! The HTTP API. One file per noun; `auth` is the one place that decides who may.
+//! The HTTP API. One file per noun; `auth` is the one place that decides who may, by what each route's description
+//! demands.
 
+mod access;
 mod assets;
 mod auth;
 mod body;
+mod caller;
+mod describe;
+mod docs;
 mod error;
 mod health;
 mod instances;
+mod limit;
 mod logs;
 mod moment;
 mod page;
 mod query;
 mod serve;
+mod source;
 mod status;
 mod tokens;
 mod usage;
+mod words;
 
 use std::{
     path::PathBuf,
@@ -24,18 +32,18 @@ use std::{
     time::Instant,
 };
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{get, post},
-};
-use tenement_core::config::MetricsDetail;
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
+use tokio::sync::watch;
+use utoipa::{OpenApi, openapi};
+use utoipa_axum::router::OpenApiRouter;
 
-pub(crate) use self::{auth::is_allowed, error::ApiError};
+use self::access::Access;
+pub(crate) use self::{caller::Caller, error::ApiError};
 pub use self::{
+    limit::Limits,
     serve::{Trust, serve},
     usage::Samples,
 };
@@ -55,6 +63,10 @@ pub struct Api {
     pub store: Arc<Store>,
     /// What was last seen of their usage.
     pub samples: Arc<Samples>,
+    /// How often each caller came.
+    pub limits: Arc<Limits>,
+    /// Counts changes of any instance's status.
+    pub changes: Arc<watch::Sender<u64>>,
     /// Set while the daemon ends.
     pub draining: Arc<AtomicBool>,
     /// What does not change.
@@ -68,8 +80,8 @@ pub struct About {
     pub data_dir: PathBuf,
     /// What this machine can enforce, in words.
     pub host: String,
-    /// Who sees tenants' names in the metrics.
-    pub metrics_detail: MetricsDetail,
+    /// The configuration in force.
+    pub config: Arc<Config>,
     /// When it started.
     pub started: Instant,
 }
@@ -80,25 +92,38 @@ impl Api {
     }
 }
 
+/// What a request was about, where its path does not say: for the audit.
+#[derive(Clone, Debug)]
+enum Subject {
+    Instance(InstanceName),
+    Token(String),
+}
+
+/// Everything that is described, and so guarded.
+fn described() -> (Router<Api>, openapi::OpenApi) {
+    let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
+        .merge(health::router())
+        .merge(instances::router())
+        .merge(logs::router())
+        .merge(status::router())
+        .merge(tokens::router())
+        .merge(crate::metrics::router())
+        .split_for_parts();
+    describe::complete(&mut description);
+    (router, description)
+}
+
 /// Every route.
 pub fn router(api: Api) -> Router {
-    let guarded = Router::new()
-        .route("/api/instances", get(instances::list).post(instances::spawn))
-        .route("/api/instances/{service}/{id}", get(instances::get).delete(instances::delete))
-        .route("/api/instances/{service}/{id}/restart", post(instances::restart))
-        .route("/api/logs", get(logs::all))
-        .route("/api/logs/{service}/{id}", get(logs::of_instance))
-        .route("/api/status", get(status::status))
-        .route("/api/tokens", post(tokens::create))
-        .route_layer(middleware::from_fn_with_state(api.clone(), auth::require));
-    Router::new()
-        .merge(guarded)
+    let (described, description) = described();
+    let access = Arc::new(Access::of(&description));
+    described
+        .route_layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
+        .merge(docs::router(&description))
         .route("/", get(assets::page))
         .route("/favicon.ico", get(assets::no_icon))
         .route("/assets/dashboard.js", get(assets::script))
         .route("/assets/dashboard.css", get(assets::style))
-        .route("/health", get(health::health))
-        .route("/metrics", get(crate::metrics::metrics))
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))

@@ -1,12 +1,25 @@
 //! Pages of a list: `limit`, `offset`, and what the answer says of them.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::ApiError;
 
 /// Above this a `limit` is clamped.
 const LIMIT_MAX: usize = 1000;
+
+/// What of a list is on a page.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Pagination {
+    /// As asked for.
+    pub(super) limit: usize,
+    /// As asked for.
+    pub(super) offset: usize,
+    /// All there are.
+    pub(super) total: u64,
+    /// There are further ones.
+    pub(super) has_more: bool,
+}
 
 /// Which part of a list.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +31,10 @@ pub(super) struct Page {
 impl Page {
     pub(super) fn parse(limit: Option<&str>, offset: Option<&str>) -> Result<Self, ApiError> {
         let number = |key: &str, text: &str| {
-            let refuse = |_| ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more"));
-            text.parse::<usize>().map_err(refuse)
+            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more")));
+            }
+            Ok(text.parse::<usize>().unwrap_or(usize::MAX))
         };
         let limit = limit.map(|text| number("limit", text)).transpose()?;
         let offset = offset.map(|text| number("offset", text)).transpose()?;
@@ -27,7 +42,7 @@ impl Page {
     }
 
     /// The part of `all` that is on the page, and the `pagination` of the answer.
-    pub(super) fn cut<T: Serialize>(self, all: Vec<T>) -> (Vec<T>, Value) {
+    pub(super) fn cut<T>(self, all: Vec<T>) -> (Vec<T>, Pagination) {
         let total = all.len();
         let limit = self.limit.unwrap_or(total);
         let cut: Vec<T> = all.into_iter().skip(self.offset).take(limit).collect();
@@ -35,7 +50,7 @@ impl Page {
         (cut, self.pagination(limit, total as u64, has_more))
     }
 
-    pub(super) fn pagination(self, limit: usize, total: u64, has_more: bool) -> Value {
-        json!({ "limit": limit, "offset": self.offset, "total": total, "has_more": has_more })
+    pub(super) fn pagination(self, limit: usize, total: u64, has_more: bool) -> Pagination {
+        Pagination { limit, offset: self.offset, total, has_more }
     }
 }

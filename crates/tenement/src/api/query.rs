@@ -4,7 +4,8 @@ use axum::{
     extract::{FromRequestParts, Path, Query},
     http::request::Parts,
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 use super::ApiError;
 
@@ -23,14 +24,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryOf<T> {
 }
 
 /// Service and id of a path.
-pub(super) struct Instance(pub(super) String, pub(super) String);
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Instance {
+    /// Its service.
+    #[param(example = "api")]
+    pub(super) service: String,
+    /// Its id.
+    #[param(example = "user123")]
+    pub(super) id: String,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Instance {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match Path::<(String, String)>::from_request_parts(parts, state).await {
-            Ok(Path((service, id))) => Ok(Self(service, id)),
+        match Path::<Self>::from_request_parts(parts, state).await {
+            Ok(Path(found)) => Ok(found),
             Err(rejection) => Err(ApiError::bad_request(rejection.body_text())),
         }
     }

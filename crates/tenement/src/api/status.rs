@@ -1,29 +1,69 @@
 //! `GET /api/status`: the daemon itself.
 
 use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tenement_core::view::Status;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, instances::mebibytes};
+use super::{Api, Caller, instances::mebibytes};
 
-pub(super) async fn status(State(api): State<Api>) -> Json<Value> {
-    let views = api.supervisor.list().await;
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(status))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Daemon {
+    version: &'static str,
+    /// `ok`, or `draining` while the daemon ends.
+    status: &'static str,
+    pid: u32,
+    uptime_ms: u64,
+    instances: Counts,
+    /// MiB of the process trees of the instances.
+    memory_mb: f64,
+    /// Answered since the daemon started, for the instances that are known.
+    requests: u64,
+    /// What this machine can enforce.
+    host: String,
+    data_dir: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Counts {
+    running: usize,
+    known: usize,
+}
+
+/// The daemon, and what this machine can enforce
+///
+/// A token that is bound sees its own instances counted only.
+#[utoipa::path(
+    get, path = "/api/status", operation_id = "status", tag = "daemon",
+    responses((status = 200, description = "How it is", body = Daemon)),
+    security(("bearer" = ["read"])),
+)]
+async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
+    let mut views = api.supervisor.list().await;
+    views.retain(|view| caller.sees(&view.name));
     let running = views.iter().filter(|view| view.status == Status::Running).count();
-    let usage = api.supervisor.usage().await;
+    let mut usage = api.supervisor.usage().await;
+    usage.retain(|name, _| caller.sees(name));
     let requests: u64 = {
         let routes = api.supervisor.routes().load();
         let services: Vec<_> = routes.services().cloned().collect();
-        services.iter().flat_map(|service| service.slots()).map(|slot| slot.traffic.requests()).sum()
+        let slots = services.iter().flat_map(|service| service.slots());
+        slots.filter(|slot| caller.sees(slot.name())).map(|slot| slot.traffic.requests()).sum()
     };
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "status": if api.is_draining() { "draining" } else { "ok" },
-        "pid": std::process::id(),
-        "uptime_ms": u64::try_from(api.about.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "instances": { "running": running, "known": views.len() },
-        "memory_mb": mebibytes(usage.values().map(|used| used.memory_bytes).sum()),
-        "requests": requests,
-        "host": api.about.host,
-        "data_dir": api.about.data_dir.to_string_lossy(),
-    }))
+    Json(Daemon {
+        version: env!("CARGO_PKG_VERSION"),
+        status: if api.is_draining() { "draining" } else { "ok" },
+        pid: std::process::id(),
+        uptime_ms: u64::try_from(api.about.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        instances: Counts { running, known: views.len() },
+        memory_mb: mebibytes(usage.values().map(|used| used.memory_bytes).sum()),
+        requests,
+        host: api.about.host.clone(),
+        data_dir: api.about.data_dir.to_string_lossy().into_owned(),
+    })
 }

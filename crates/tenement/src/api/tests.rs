@@ -19,6 +19,7 @@ use tenement_supervisor::{BoxFuture, Deps, Output};
 use tower::ServiceExt;
 
 use super::*;
+use crate::store::Wanted;
 
 /// Answers nothing, but listens.
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
@@ -72,10 +73,11 @@ impl Fixture {
             trusted_proxies: Vec::new(),
         };
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
-        let config = Config { path: None, settings, services, instances: Vec::new() };
+        let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
+        let changes = Arc::new(watch::Sender::new(0));
         let deps = Deps {
-            config: Arc::new(config),
+            config: Arc::clone(&config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: Arc::clone(&store) as Arc<_>,
             output: Arc::new(Nowhere),
@@ -86,16 +88,18 @@ impl Fixture {
             supervisor: tenement_supervisor::start(deps, Vec::new()),
             logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
             samples: Arc::default(),
+            limits: Arc::default(),
+            changes,
             draining: Arc::default(),
             store,
             about: Arc::new(About {
                 data_dir: folder.path().to_owned(),
                 host: "tests".into(),
-                metrics_detail: MetricsDetail::Token,
+                config,
                 started: tenement_runtime::clock::instant(),
             }),
         };
-        let token = api.store.new_token("test", WallMillis(0), None).unwrap().text;
+        let token = api.store.new_token(Wanted::admin("test"), WallMillis(0)).unwrap().text;
         Self { router: router(api.clone()), api, token, _folder: folder }
     }
 
@@ -246,7 +250,7 @@ async fn health_needs_no_token_and_says_when_it_drains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_for() {
+async fn a_token_that_was_made_opens_the_api_and_what_is_wrong_makes_none() {
     let mut fixture = Fixture::new();
     let (status, made) =
         fixture.call("POST", "/api/tokens", r#"{ "name": "CI/CD", "expires_in_days": 30 }"#).await;
@@ -254,9 +258,12 @@ async fn a_token_that_was_made_opens_the_api_and_is_never_more_than_was_asked_fo
     let time = |key: &str| made[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time("expires_at").duration_since(time("created_at")).as_hours(), 30 * 24);
     for body in [
-        r#"{ "scopes": ["read"] }"#,
-        r#"{ "service": "api" }"#,
-        r#"{ "instance": "api:a" }"#,
+        r#"{ "scopes": [] }"#,
+        r#"{ "scopes": ["all"] }"#,
+        r#"{ "scopes": "read" }"#,
+        r#"{ "service": "../api" }"#,
+        r#"{ "instance": "a" }"#,
+        r#"{ "service": "other", "instance": "api:a" }"#,
         r#"{ "expires_in_days": 0 }"#,
         r#"{ "expires_in_days": 1.5 }"#,
         r#"{ "name": 1 }"#,

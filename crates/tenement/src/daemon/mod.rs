@@ -25,11 +25,11 @@ pub use log::Log;
 use std::{io, sync::Arc};
 
 use rustix::fs::Mode;
-use tenement_core::{config::Config, layout};
+use tenement_core::{config::Config, history::Transition, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
-use tenement_supervisor::Deps;
+use tenement_supervisor::{Deps, Observer};
 use tokio::sync::watch;
 
 use crate::{
@@ -87,18 +87,19 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
+    let changes = Arc::new(watch::Sender::new(0));
     let deps = Deps {
         output: Arc::new(output::Pipes::new(dir.path(), logs.clone())),
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
-        observer: Arc::new(()),
+        observer: Arc::new(Watcher(Arc::clone(&changes))),
         base_env: base_env(),
     };
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities().to_string(),
-        metrics_detail: config.settings.metrics_detail,
+        config: Arc::clone(&config),
         started: clock::instant(),
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
@@ -109,6 +110,8 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             logs,
             store,
             samples: Arc::default(),
+            limits: Arc::default(),
+            changes,
             draining: Arc::default(),
             about: Arc::new(about),
         };
@@ -118,6 +121,15 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     runtime.shutdown_background();
     host.remove_groups();
     done
+}
+
+/// Tells those who wait that something changed.
+struct Watcher(Arc<watch::Sender<u64>>);
+
+impl Observer for Watcher {
+    fn changed(&self, _: &Transition) {
+        self.0.send_modify(|count| *count += 1);
+    }
 }
 
 async fn serve(

@@ -16,11 +16,13 @@ use tenement_core::{
     slot::{DURATION_BUCKETS_MS, Slot, StatusClass},
     view::Status,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::text::Text;
 use crate::{
-    api::{Api, Trust, is_allowed},
+    api::{Api, Trust},
     panics,
+    store::Scope,
 };
 
 /// Requests of one set of labels.
@@ -48,14 +50,22 @@ impl Requests {
     }
 }
 
-pub(crate) async fn metrics(
-    State(api): State<Api>,
-    trust: Option<Extension<Trust>>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Metrics for Prometheus
+///
+/// Totals and series per service. With a `read` token, or `metrics_detail = "public"`, a series per instance.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "metrics",
+    responses((status = 200, description = "The text format", body = String, content_type = "text/plain")),
+)]
+async fn metrics(State(api): State<Api>, trust: Option<Extension<Trust>>, headers: HeaderMap) -> Response {
     let trust = trust.map(|Extension(trust)| trust);
-    let detailed =
-        api.about.metrics_detail == MetricsDetail::Public || is_allowed(&api, trust.as_ref(), &headers);
+    let caller = api.identify(trust.as_ref(), &headers);
+    let public = api.about.config.settings.metrics_detail == MetricsDetail::Public;
+    let detailed = public || caller.is_some_and(|caller| caller.allows(Scope::Read) && !caller.is_bound());
     let mut text = Text::default();
     instances(&api, &mut text).await;
     requests(&api, detailed, &mut text);

@@ -1,6 +1,7 @@
 //! What the user was told is done: instances, their environment, tokens. SQLite with WAL and
 //! `synchronous=FULL`, so that it survives a power cut.
 
+mod grant;
 mod records;
 mod schema;
 mod tokens;
@@ -13,6 +14,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
+pub use grant::{Binding, Grant, Scope, Wanted};
 pub use tokens::{NewToken, random_token};
 
 /// Why the store is not usable, or a statement failed.
@@ -76,7 +78,10 @@ impl Store {
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         schema::migrate(&connection, path)?;
         let valid = valid::Valid::default();
-        tokens::load(&connection, &valid).map_err(failed)?;
+        tokens::load(&connection, &valid).map_err(|error| match error {
+            StoreError::Sql(source) => failed(source),
+            other => other,
+        })?;
         Ok(Self { connection: Mutex::new(connection), valid })
     }
 

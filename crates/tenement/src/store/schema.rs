@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE instances (
         service TEXT NOT NULL,
         id TEXT NOT NULL,
@@ -22,7 +23,22 @@ const STEPS: &[&str] = &["
         created_at INTEGER NOT NULL,
         expires_at INTEGER
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE tokens ADD COLUMN scopes TEXT NOT NULL DEFAULT 'admin';
+    ALTER TABLE tokens ADD COLUMN service TEXT;
+    ALTER TABLE tokens ADD COLUMN instance TEXT;
+    ALTER TABLE tokens ADD COLUMN last_used INTEGER;
+    CREATE TABLE answers (
+        key BLOB PRIMARY KEY,
+        request BLOB NOT NULL,
+        status INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX answers_at ON answers (at);
+",
+];
 
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Open { path: path.to_owned(), source };

@@ -39,10 +39,13 @@ fn a_token_is_valid_until_it_expires_and_is_kept_as_a_hash_only() {
     let path = folder.path().join("state.db");
     let store = Store::open(&path).unwrap();
     assert!(!store.has_tokens().unwrap());
-    let token = store.new_token("ci", WallMillis(10), Some(WallMillis(20))).unwrap().text;
-    let valid = |store: &Store| [19, 20].map(|now| store.is_token(&token, WallMillis(now)));
+    let token = store
+        .new_token(Wanted { expires_at: Some(WallMillis(20)), ..Wanted::admin("ci") }, WallMillis(10))
+        .unwrap()
+        .text;
+    let valid = |store: &Store| [19, 20].map(|now| store.grant(&token, WallMillis(now)).is_some());
     assert_eq!(valid(&store), [true, false]);
-    assert!(!store.is_token("tenement_", WallMillis(0)));
+    assert!(!store.grant("tenement_", WallMillis(0)).is_some());
     drop(store);
     assert_eq!(valid(&Store::open(&path).unwrap()), [true, false], "after opening again");
     let bytes = std::fs::read(&path).unwrap();
@@ -53,20 +56,20 @@ fn a_token_is_valid_until_it_expires_and_is_kept_as_a_hash_only() {
 fn a_token_is_looked_up_while_the_database_is_busy() {
     let folder = folder();
     let store = Store::open(&folder.path().join("state.db")).unwrap();
-    let token = store.new_token("ci", WallMillis(10), None).unwrap().text;
+    let token = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().text;
     let _busy = store.lock();
-    assert!(store.is_token(&token, WallMillis(11)) && !store.is_token("other", WallMillis(11)));
+    assert!(store.grant(&token, WallMillis(11)).is_some() && !store.grant("other", WallMillis(11)).is_some());
 }
 
 #[test]
 fn there_is_one_first_token() {
     let folder = folder();
     let store = Store::open(&folder.path().join("state.db")).unwrap();
-    let made = store.new_token("first", WallMillis(1), None).unwrap().text;
+    let made = store.new_token(Wanted::admin("first"), WallMillis(1)).unwrap().text;
     assert!(!store.set_first_token("a", WallMillis(1)).unwrap());
     assert!(!store.set_first_token("a", WallMillis(2)).unwrap(), "the same");
     assert!(store.set_first_token("b", WallMillis(3)).unwrap());
-    let valid = |text: &str| store.is_token(text, WallMillis(4));
+    let valid = |text: &str| store.grant(text, WallMillis(4)).is_some();
     assert!(!valid("a") && valid("b") && valid(&made));
     assert!(store.set_first_token(&made, WallMillis(3)).unwrap(), "one that is known as another");
     assert!(!valid("b") && valid(&made));

@@ -1,12 +1,15 @@
 //! Tokens: shown once, kept as a hash.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use rusqlite::Connection;
-use tenement_core::time::WallMillis;
+use rusqlite::{Connection, Row, params};
+use tenement_core::{
+    name::{InstanceName, ServiceName},
+    time::WallMillis,
+};
 
 use super::{
-    Store, StoreError,
+    Binding, Grant, Scope, Store, StoreError, Wanted,
     valid::{Hash, Valid, hash},
 };
 
@@ -18,8 +21,8 @@ const FIRST: &str = "first";
 /// A token that was just made: the only time its text exists.
 #[derive(Debug)]
 pub struct NewToken {
-    /// Names it without giving it away.
-    pub id: String,
+    /// What it allows.
+    pub grant: Arc<Grant>,
     /// The token itself.
     pub text: String,
 }
@@ -43,15 +46,40 @@ pub fn random_token() -> Result<String, StoreError> {
 }
 
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
-pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT hash, expires_at FROM tokens")?;
-    let rows = statement.query_map((), |row| {
-        let expires_at: Option<i64> = row.get(1)?;
-        let expires_at = expires_at.map(|at| WallMillis(u64::try_from(at).unwrap_or(0)));
-        Ok((row.get::<_, Hash>(0)?, expires_at))
-    })?;
-    valid.replace(rows.collect::<Result<HashMap<_, _>, _>>()?);
+pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT id, name, hash, scopes, service, instance, created_at, expires_at, last_used FROM tokens",
+    )?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let id: String = row.get("id")?;
+        let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
+        let grant =
+            wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
+        valid.insert(row.get::<_, Hash>("hash")?, Arc::new(grant));
+    }
     Ok(())
+}
+
+/// What a row says of a token; in words what is wrong with it.
+fn wanted(row: &Row<'_>) -> Result<Result<Wanted, String>, rusqlite::Error> {
+    let (scopes, service, id): (String, Option<String>, Option<String>) =
+        (row.get("scopes")?, row.get("service")?, row.get("instance")?);
+    let (name, expires_at) = (row.get("name")?, moment(row, "expires_at")?);
+    let scopes = scopes.split(' ').map(|word| Scope::from_word(word).ok_or(format!("scope '{word}'")));
+    let binding = match (service, id) {
+        (None, _) => Ok(Binding::Nothing),
+        (Some(service), None) => service.parse::<ServiceName>().map(Binding::Service),
+        (Some(service), Some(id)) => InstanceName::new(&service, &id).map(Binding::Instance),
+    };
+    let scopes = scopes.collect::<Result<_, _>>();
+    let binding = binding.map_err(|error| error.to_string());
+    Ok(scopes.and_then(|scopes| Ok(Wanted { name, scopes, binding: binding?, expires_at })))
+}
+
+fn moment(row: &Row<'_>, column: &str) -> Result<Option<WallMillis>, rusqlite::Error> {
+    let at: Option<i64> = row.get(column)?;
+    Ok(at.map(|at| WallMillis(u64::try_from(at).unwrap_or(0))))
 }
 
 fn signed(at: WallMillis) -> i64 {
@@ -59,18 +87,28 @@ fn signed(at: WallMillis) -> i64 {
 }
 
 /// One that is known already, or an id that is taken, stays as it is.
-fn insert(
-    connection: &Connection,
-    (id, name, text): (&str, &str, &str),
-    now: WallMillis,
-    expires_at: Option<WallMillis>,
-) -> Result<(), rusqlite::Error> {
-    connection.execute(
-        "INSERT INTO tokens (id, name, hash, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO NOTHING",
-        (id, name, hash(text), signed(now), expires_at.map(signed)),
+fn insert(connection: &Connection, grant: &Grant, hash: Hash) -> Result<bool, rusqlite::Error> {
+    let scopes: Vec<_> = grant.scopes.iter().map(|scope| scope.as_str()).collect();
+    let (service, instance) = match &grant.binding {
+        Binding::Nothing => (None, None),
+        Binding::Service(service) => (Some(service.as_str()), None),
+        Binding::Instance(name) => (Some(name.service.as_str()), Some(name.id.as_str())),
+    };
+    let inserted = connection.execute(
+        "INSERT INTO tokens (id, name, hash, scopes, service, instance, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        params![
+            grant.id,
+            grant.name,
+            hash,
+            scopes.join(" "),
+            service,
+            instance,
+            signed(grant.created_at),
+            grant.expires_at.map(signed)
+        ],
     )?;
-    Ok(())
+    Ok(inserted > 0)
 }
 
 impl Store {
@@ -78,17 +116,12 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub fn new_token(
-        &self,
-        name: &str,
-        now: WallMillis,
-        expires_at: Option<WallMillis>,
-    ) -> Result<NewToken, StoreError> {
+    pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
         let (text, id) = (random_token()?, hex(&random::<8>()?));
-        let connection = self.lock();
-        insert(&connection, (&id, name, &text), now, expires_at)?;
-        load(&connection, &self.valid)?;
-        Ok(NewToken { id, text })
+        let grant = Arc::new(wanted.granted(id, now, None));
+        insert(&self.lock(), &grant, hash(&text))?;
+        self.valid.insert(hash(&text), Arc::clone(&grant));
+        Ok(NewToken { grant, text })
     }
 
     /// Keeps the first token in place of an earlier first one, which is not valid any more. Returns whether there
@@ -99,12 +132,47 @@ impl Store {
     pub fn set_first_token(&self, text: &str, now: WallMillis) -> Result<bool, StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
+        let hash = hash(text);
         let sql = "DELETE FROM tokens WHERE id = ?1 AND hash <> ?2";
-        let replaced = transaction.execute(sql, (FIRST, hash(text)))? > 0;
-        insert(&transaction, (FIRST, FIRST, text), now, None)?;
+        let replaced = transaction.execute(sql, (FIRST, hash))? > 0;
+        let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None));
+        let inserted = insert(&transaction, &grant, hash)?;
         transaction.commit()?;
-        load(&connection, &self.valid)?;
+        self.valid.retain(|other, grant| grant.id != FIRST || *other == hash);
+        if inserted {
+            self.valid.insert(hash, grant);
+        }
         Ok(replaced)
+    }
+
+    /// Ends a token. Returns whether there was one of this id.
+    ///
+    /// # Errors
+    /// The database failed; the token is still valid.
+    pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
+        let revoked = self.lock().execute("DELETE FROM tokens WHERE id = ?1", [id])? > 0;
+        self.valid.retain(|_, grant| grant.id != id);
+        Ok(revoked)
+    }
+
+    /// Every token, the expired ones too, in the order they were made.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<Arc<Grant>> {
+        self.valid.all()
+    }
+
+    /// Writes down when each token was last used: that is noted in memory only while requests are served.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn save_last_used(&self) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for grant in self.valid.all() {
+            let sql = "UPDATE tokens SET last_used = ?2 WHERE id = ?1 AND last_used IS NOT ?2";
+            transaction.execute(sql, (&grant.id, grant.last_used().map(signed)))?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Whether there is any token.
@@ -115,9 +183,9 @@ impl Store {
         Ok(self.lock().query_row("SELECT EXISTS (SELECT 1 FROM tokens)", (), |row| row.get(0))?)
     }
 
-    /// Whether a text is a token that has not expired. Waits for no disk.
+    /// What a text allows, if it is a token that has not expired. Waits for no disk.
     #[must_use]
-    pub fn is_token(&self, text: &str, now: WallMillis) -> bool {
-        self.valid.has(text, now)
+    pub fn grant(&self, text: &str, now: WallMillis) -> Option<Arc<Grant>> {
+        self.valid.find(text, now)
     }
 }

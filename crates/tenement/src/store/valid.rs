@@ -3,12 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tenement_core::time::WallMillis;
+
+use super::Grant;
 
 /// What is kept of a token.
 pub(super) type Hash = [u8; 32];
@@ -17,21 +19,43 @@ pub(super) fn hash(text: &str) -> Hash {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Hashes, and when each expires. The lock is held for a look only.
+/// Hashes, and what each allows. The lock is held for a look only.
 #[derive(Debug, Default)]
-pub(super) struct Valid(RwLock<HashMap<Hash, Option<WallMillis>>>);
+pub(super) struct Valid(RwLock<HashMap<Hash, Arc<Grant>>>);
 
 impl Valid {
-    pub(super) fn replace(&self, all: HashMap<Hash, Option<WallMillis>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+    pub(super) fn insert(&self, hash: Hash, grant: Arc<Grant>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(hash, grant);
+    }
+
+    /// Ends those that are not wanted any more, and what was let through with them.
+    pub(super) fn retain(&self, wanted: impl Fn(&Hash, &Grant) -> bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|hash, grant| {
+            let stays = wanted(hash, grant);
+            if !stays {
+                grant.revoke();
+            }
+            stays
+        });
     }
 
     /// Looked up by hash, so that the time it takes says nothing about how much of a token was right.
-    pub(super) fn has(&self, text: &str, now: WallMillis) -> bool {
+    pub(super) fn find(&self, text: &str, now: WallMillis) -> Option<Arc<Grant>> {
         let hash = hash(text);
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get_key_value(&hash).is_some_and(|(found, expires)| {
-            bool::from(found.ct_eq(&hash)) && expires.is_none_or(|expires| expires > now)
+        let (found, grant) = all.get_key_value(&hash)?;
+        let same = bool::from(found.ct_eq(&hash));
+        (same && !grant.is_expired(now)).then(|| {
+            grant.touch(now);
+            Arc::clone(grant)
         })
+    }
+
+    /// All of them, the expired ones too, in the order they were made.
+    pub(super) fn all(&self) -> Vec<Arc<Grant>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = all.values().cloned().collect();
+        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        all
     }
 }

@@ -1,0 +1,122 @@
+//! The description of the API (OpenAPI 3.1), made from the handlers; what is the same for all of them is added here.
+
+use axum::http::Method;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
+        header::Header,
+        path::Operation,
+        schema::{KnownFormat, SchemaFormat, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{access::BEARER, error::Envelope};
+
+/// Where it is served.
+pub(super) const PATH: &str = "/api/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "tenement",
+        description = "One process per tenant, woken by requests. Every answer under `/api` that is not a success \
+            has the form of `Envelope`. A token says what it may do (`read`, `write`, `admin`) and may be bound to a \
+            service or an instance: it then sees nothing else, and what it does not see answers as if it did not \
+            exist. On the Unix socket in the data directory no token is needed.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(Envelope)),
+    modifiers(&Scheme),
+    tags(
+        (name = "instances", description = "One process each"),
+        (name = "logs", description = "What they print"),
+        (name = "metrics", description = "What they use and answer"),
+        (name = "history", description = "What happened, and who did it"),
+        (name = "configuration", description = "What is in force"),
+        (name = "tokens", description = "Who may"),
+        (name = "daemon", description = "tenement itself"),
+    ),
+)]
+pub(super) struct Description;
+
+struct Scheme;
+
+impl Modify for Scheme {
+    fn modify(&self, document: &mut Document) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A token: `tenement_…`. `read`, `write` and `admin` are the scopes a route needs, each including the \
+             ones before it; `unbound` is said of routes that are about the whole machine.",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// Adds what every route may answer.
+pub(super) fn complete(document: &mut Document) {
+    for (path, item) in &mut document.paths.paths {
+        let all = [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::DELETE, &mut item.delete),
+        ];
+        for (_, operation) in all {
+            if let Some(operation) = operation {
+                common(path, operation);
+            }
+        }
+    }
+}
+
+fn common(path: &str, operation: &mut Operation) {
+    if operation.security.is_none() {
+        return;
+    }
+    let mut may = vec![
+        ("401", "No valid token"),
+        ("403", "The token's scope is too small, or it is bound"),
+        ("429", "Too many requests"),
+        ("500", "Something failed that should not"),
+    ];
+    if operation.parameters.as_ref().is_some_and(|all| !all.is_empty()) || operation.request_body.is_some() {
+        may.push(("400", "Something in the request is wrong"));
+    }
+    if operation.request_body.is_some() {
+        may.push(("413", "The body is larger than 1 MiB"));
+    }
+    if operation.request_body.is_some() || path.contains('{') {
+        may.push(("404", "There is no such thing, or the token does not see it"));
+    }
+    let all = &mut operation.responses.responses;
+    for (status, what) in may {
+        all.entry(status.to_owned()).or_insert_with(|| RefOr::T(failure(what)));
+    }
+    for (status, response) in all.iter_mut() {
+        if let RefOr::T(response) = response
+            && status != "401"
+        {
+            response.headers.extend(headers());
+        }
+    }
+}
+
+fn failure(what: &str) -> Response {
+    let content = Content::new(Some(Ref::from_schema_name("Envelope")));
+    ResponseBuilder::new().description(what).content("application/json", content).build()
+}
+
+fn headers() -> impl Iterator<Item = (String, RefOr<Header>)> {
+    let all = [
+        ("X-RateLimit-Limit", "Requests of this token in a window"),
+        ("X-RateLimit-Remaining", "Those that are left in it"),
+        ("X-RateLimit-Reset", "When the next window begins, in seconds since the epoch"),
+    ];
+    all.into_iter().map(|(name, what)| {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
+        (name.to_owned(), RefOr::T(HeaderBuilder::new().schema(Some(number)).description(Some(what)).build()))
+    })
+}

@@ -1,0 +1,136 @@
+//! `/api/instances`: the list, and one of it.
+
+mod change;
+mod spawn;
+mod view;
+mod wait;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use tenement_core::{
+    name::InstanceName,
+    view::{Health, InstanceView, Status},
+};
+use tenement_runtime::clock;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::view::{Details, Summary, Usage};
+pub(crate) use self::view::{mebibytes, timestamp};
+use super::{
+    Api, ApiError, Caller,
+    page::{Page, Pagination},
+    query::{Instance, QueryOf},
+    words,
+};
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, spawn::spawn))
+        .routes(routes!(get, change::delete))
+        .routes(routes!(change::restart))
+        .routes(routes!(change::start))
+        .routes(routes!(change::stop))
+        .routes(routes!(wait::wait))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Of this service only.
+    service: Option<String>,
+    /// In this status only.
+    #[param(inline, value_type = Option<words::Status>)]
+    status: Option<String>,
+    /// In this health only.
+    #[param(inline, value_type = Option<words::Health>)]
+    health: Option<String>,
+    /// At most so many; everything without it. Above 1000 it is 1000.
+    #[param(value_type = Option<u64>)]
+    limit: Option<String>,
+    /// Skips so many.
+    #[param(value_type = Option<u64>)]
+    offset: Option<String>,
+    /// Adds `memory_mb` and `cpu_percent`.
+    usage: Option<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct List {
+    instances: Vec<Summary>,
+    pagination: Pagination,
+}
+
+impl ListQuery {
+    fn wants(&self) -> Result<impl Fn(&InstanceView) -> bool, ApiError> {
+        let unknown = |key: &str, word: &str| ApiError::bad_request(format!("'{key}' can't be '{word}'"));
+        let status = self.status.as_deref();
+        let status = status.map(|word| Status::from_word(word).ok_or_else(|| unknown("status", word)));
+        let health = self.health.as_deref();
+        let health = health.map(|word| Health::from_word(word).ok_or_else(|| unknown("health", word)));
+        let (status, health) = (status.transpose()?, health.transpose()?);
+        Ok(move |view: &InstanceView| {
+            self.service.as_deref().is_none_or(|service| view.name.service.as_str() == service)
+                && status.is_none_or(|status| view.status == status)
+                && health.is_none_or(|health| view.health == health)
+        })
+    }
+}
+
+/// List instances
+///
+/// All that are known, those that sleep, are stopped or failed too, by service then id.
+#[utoipa::path(
+    get, path = "/api/instances", operation_id = "list_instances", tag = "instances", params(ListQuery),
+    responses((status = 200, description = "A page of instances", body = List)),
+    security(("bearer" = ["read"])),
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<ListQuery>,
+) -> Result<Json<List>, ApiError> {
+    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+    let wanted = query.wants()?;
+    let mut views = api.supervisor.list().await;
+    views.retain(|view| caller.sees(&view.name) && wanted(view));
+    let (views, pagination) = page.cut(views);
+    let usage = if query.usage.unwrap_or(false) { Some(usage(&api, &views).await) } else { None };
+    let entry = |view: &InstanceView| {
+        let usage = usage.as_ref().map(|usage| usage.get(&view.name).copied().unwrap_or_default());
+        Summary::of(view, usage)
+    };
+    Ok(Json(List { instances: views.iter().map(entry).collect(), pagination }))
+}
+
+/// Memory in MiB, and processor time in percent of one core, of those that run.
+async fn usage(api: &Api, views: &[InstanceView]) -> BTreeMap<InstanceName, Usage> {
+    let used = api.supervisor.usage().await;
+    let uptimes: BTreeMap<_, _> =
+        views.iter().map(|view| (&view.name, Duration::from_millis(view.uptime_ms))).collect();
+    let uptime_of = |name: &InstanceName| uptimes.get(name).copied().unwrap_or_default();
+    let percent = api.samples.percent(clock::instant(), &used, uptime_of);
+    let both = percent.into_iter().map(|(name, cpu_percent)| {
+        let memory_mb = mebibytes(used.get(&name).map_or(0, |used| used.memory_bytes));
+        (name, Usage { memory_mb, cpu_percent })
+    });
+    both.collect()
+}
+
+/// Get an instance
+#[utoipa::path(
+    get, path = "/api/instances/{service}/{id}", operation_id = "get_instance", tag = "instances",
+    params(Instance),
+    responses((status = 200, description = "The instance", body = Details)),
+    security(("bearer" = ["read"])),
+)]
+async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    Instance { service, id }: Instance,
+) -> Result<Json<Details>, ApiError> {
+    let view = api.supervisor.get(&caller.named(&service, &id)?).await?;
+    Ok(Json(Details::of(&view)))
+}

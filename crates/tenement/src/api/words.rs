@@ -1,0 +1,71 @@
+//! The words of the API as its description lists them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Where an instance is in its life.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// Its process is being started, or waits for its turn to be.
+    Starting,
+    /// Its listener accepts.
+    Running,
+    /// It is being ended to be started again, or waits out a back-off after a crash.
+    Restarting,
+    /// Its processes are being ended.
+    Stopping,
+    /// Ended by hand and kept; only a start by hand brings it back.
+    Stopped,
+    /// No process; the next request wakes it.
+    Sleeping,
+    /// It could not be started, or crashed too often.
+    Failed,
+}
+
+/// What the health checks say.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Health {
+    /// No check yet, none configured, or no process.
+    Unknown,
+    /// The last check answered 2xx.
+    Healthy,
+    /// One or two checks in a row failed.
+    Degraded,
+    /// Three checks in a row failed.
+    Unhealthy,
+}
+
+/// What a token may do. Each includes the ones before it.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// See.
+    Read,
+    /// Start, stop, restart, delete.
+    Write,
+    /// Everything: tokens, configuration, audit.
+    Admin,
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    fn listed<T: PartialSchema>() -> serde_json::Value {
+        serde_json::to_value(T::schema()).unwrap()["enum"].clone()
+    }
+
+    #[test]
+    fn the_description_lists_what_there_is() {
+        let status: Vec<_> = tenement_core::view::Status::ALL.iter().map(|word| word.as_str()).collect();
+        let health: Vec<_> = tenement_core::view::Health::ALL.iter().map(|word| word.as_str()).collect();
+        let scope: Vec<_> = crate::store::Scope::ALL.iter().map(|word| word.as_str()).collect();
+        assert_eq!(listed::<Status>(), serde_json::json!(status));
+        assert_eq!(listed::<Health>(), serde_json::json!(health));
+        assert_eq!(listed::<Scope>(), serde_json::json!(scope));
+    }
+}

@@ -1,0 +1,188 @@
+//! What a token allows, and for how long.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use tenement_core::{
+    name::{InstanceName, ServiceName},
+    time::WallMillis,
+};
+use tenement_runtime::clock;
+use tokio::sync::watch;
+
+/// How far a token reaches. Each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Sees.
+    Read,
+    /// Starts, stops, restarts, deletes.
+    Write,
+    /// Everything: tokens, configuration, audit.
+    Admin,
+}
+
+impl Scope {
+    /// All, from the least to the most.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope for a word of the API.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whose things a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// Everybody's.
+    Nothing,
+    /// The instances of one service.
+    Service(ServiceName),
+    /// One instance.
+    Instance(InstanceName),
+}
+
+impl Binding {
+    /// Whether an instance is among what it is for.
+    #[must_use]
+    pub fn covers(&self, name: &InstanceName) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Service(service) => *service == name.service,
+            Self::Instance(instance) => instance == name,
+        }
+    }
+
+    /// Whether something of a service can be among what it is for.
+    #[must_use]
+    pub fn touches(&self, service: &ServiceName) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Service(own) => own == service,
+            Self::Instance(own) => own.service == *service,
+        }
+    }
+}
+
+/// A token's rights. Shared by everything that was let through with it, so that its end reaches them.
+#[derive(Debug)]
+pub struct Grant {
+    /// The token's id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// As asked for, in order.
+    pub scopes: Vec<Scope>,
+    /// Whose things it is for.
+    pub binding: Binding,
+    /// When it was made.
+    pub created_at: WallMillis,
+    /// When it ends; never without.
+    pub expires_at: Option<WallMillis>,
+    /// In milliseconds; 0 before the first use.
+    last_used: AtomicU64,
+    revoked: watch::Sender<bool>,
+}
+
+/// How often the clock is asked whether a token has expired. A timer alone would not notice that the clock was set.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Grant {
+    /// Whatever the token's scopes include.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|own| *own >= scope)
+    }
+
+    /// Whether it ends before or at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: WallMillis) -> bool {
+        self.expires_at.is_some_and(|expires| expires <= now)
+    }
+
+    /// When it was last used; `None` before the first time.
+    #[must_use]
+    pub fn last_used(&self) -> Option<WallMillis> {
+        Some(WallMillis(self.last_used.load(Relaxed))).filter(|at| at.0 > 0)
+    }
+
+    pub(super) fn touch(&self, now: WallMillis) {
+        self.last_used.fetch_max(now.0, Relaxed);
+    }
+
+    pub(super) fn revoke(&self) {
+        self.revoked.send_replace(true);
+    }
+
+    /// Returns once the token is revoked or has expired.
+    pub async fn ended(&self) {
+        let mut revoked = self.revoked.subscribe();
+        let expired = async {
+            if self.expires_at.is_none() {
+                std::future::pending::<()>().await;
+            }
+            while !self.is_expired(clock::wall()) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            _ = revoked.wait_for(|&revoked| revoked) => {}
+            () = expired => {}
+        }
+    }
+}
+
+/// What a token is to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// Whose things it is for.
+    pub binding: Binding,
+    /// When it ends.
+    pub expires_at: Option<WallMillis>,
+}
+
+impl Wanted {
+    /// Everything, for ever.
+    #[must_use]
+    pub fn admin(name: &str) -> Self {
+        let scopes = vec![Scope::Admin];
+        Self { name: name.to_owned(), scopes, binding: Binding::Nothing, expires_at: None }
+    }
+
+    pub(super) fn granted(self, id: String, created_at: WallMillis, last_used: Option<WallMillis>) -> Grant {
+        Grant {
+            id,
+            name: self.name,
+            scopes: self.scopes,
+            binding: self.binding,
+            created_at,
+            expires_at: self.expires_at,
+            last_used: AtomicU64::new(last_used.unwrap_or_default().0),
+            revoked: watch::Sender::new(false),
+        }
+    }
+}
