@@ -7,6 +7,8 @@ use crate::name::ServiceName;
 pub const LOCK: &str = "daemon.lock";
 /// The state database. SQLite adds files whose names begin with this.
 pub const STATE: &str = "state.db";
+/// What happened, and who changed what. SQLite adds files whose names begin with this.
+pub const HISTORY: &str = "history.db";
 /// The first token, for those who may read the directory.
 pub const API_TOKEN: &str = "api_token";
 /// The local administration socket.
@@ -18,12 +20,13 @@ pub const PIPES: &str = "pipes";
 /// The folder of their sockets, where a service does not say otherwise.
 pub const RUN: &str = "run";
 
-const OWN: [&str; 7] = [LOCK, STATE, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
+const OWN: [&str; 8] = [LOCK, STATE, HISTORY, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
 
 /// Whether a name at the top of the data directory is the daemon's.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
-    OWN.contains(&name) || name.strip_prefix(STATE).is_some_and(|more| more.starts_with('-'))
+    let beside = |database: &str| name.strip_prefix(database).is_some_and(|more| more.starts_with('-'));
+    OWN.contains(&name) || beside(STATE) || beside(HISTORY)
 }
 
 /// Whether a service may have this name.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod daemon;
+pub mod history;
 mod metrics;
 mod panics;
 pub mod store;

@@ -11,7 +11,7 @@
 //!
 //! What a route demands is read from its description ([`Access`]).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -24,12 +24,13 @@ use tenement_runtime::clock;
 use super::{
     Api, ApiError, Caller, Trust,
     access::{Access, Demand},
+    audit, idempotency,
     limit::Window,
     source,
 };
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two headers are none.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -58,13 +59,18 @@ impl Api {
         }
     }
 
+    /// From where a request came.
+    pub(super) fn source(&self, headers: &HeaderMap) -> IpAddr {
+        source::of(headers, &self.about.config.settings.trusted_proxies)
+    }
+
     fn let_in(&self, demand: Demand, request: &Request) -> Result<Option<Caller>, ApiError> {
         let headers = request.headers();
         let caller = self.identify(request.extensions().get::<Trust>(), headers);
         if caller.is_some() || (demand.optional && !headers.contains_key(header::AUTHORIZATION)) {
             return Ok(caller);
         }
-        Err(self.refuse(source::of(headers, &self.about.config.settings.trusted_proxies)))
+        Err(self.refuse(self.source(headers)))
     }
 }
 
@@ -78,19 +84,14 @@ fn permit(demand: Demand, caller: &Caller) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What a request is about, as the route and its description say.
-#[derive(Clone, Debug)]
-pub(super) struct Operation(pub(super) String);
-
 /// Lets through who may.
 pub(super) async fn gate(
-    State((api, access)): State<(Api, std::sync::Arc<Access>)>,
+    State((api, access)): State<(Api, Arc<Access>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let Some(demand) = access.demand(path, request.method()) else { return next.run(request).await };
-    let operation = Operation(access.name(path, request.method()).to_owned());
     let caller = match api.let_in(demand, &request) {
         Ok(Some(caller)) => caller,
         Ok(None) => return next.run(request).await,
@@ -103,14 +104,15 @@ pub(super) async fn gate(
         Some(Ok(window)) => Some(window),
         None => None,
     };
-    let response = match permit(demand, &caller) {
-        Err(error) => error.into_response(),
-        Ok(()) => {
-            request.extensions_mut().insert(operation);
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-    };
+    if let Err(error) = permit(demand, &caller) {
+        return with_window(error.into_response(), window.as_ref());
+    }
+    let attempt = audit::Attempt::of(&api, &access, path, demand, &caller, &request);
+    request.extensions_mut().insert(caller.clone());
+    let response = idempotency::answer(&api, &caller, request, next).await;
+    if let Some(attempt) = attempt {
+        api.history.record(attempt.answered(&response));
+    }
     with_window(response, window.as_ref())
 }
 

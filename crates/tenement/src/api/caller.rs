@@ -1,10 +1,6 @@
 //! Who calls, and what of everybody's things they may know of.
 
-use std::{
-    convert::Infallible,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -80,13 +76,20 @@ impl Caller {
         if self.sees(&name) { Ok(name) } else { Err(ApiError::instance_not_found(service, id)) }
     }
 
-    /// The only service and the only instance it may know of: what a question about many is narrowed to.
-    pub(crate) fn bounds(&self) -> (Option<&ServiceName>, Option<&InstanceName>) {
+    /// Narrows a question about many to what it may know of. Returns whether anything is left of the question.
+    pub(crate) fn narrow(
+        &self,
+        service: &mut Option<ServiceName>,
+        instance: &mut Option<InstanceName>,
+    ) -> bool {
+        let seen = service.as_ref().is_none_or(|service| self.sees_service(service))
+            && instance.as_ref().is_none_or(|instance| self.sees(instance));
         match self.binding() {
-            Binding::Nothing => (None, None),
-            Binding::Service(service) => (Some(service), None),
-            Binding::Instance(name) => (Some(&name.service), Some(name)),
+            Binding::Nothing => {}
+            Binding::Service(own) => *service = Some(own.clone()),
+            Binding::Instance(own) => *instance = Some(own.clone()),
         }
+        seen
     }
 
     /// Returns once it may not be here any more: its token was revoked or has expired.
@@ -95,13 +98,6 @@ impl Caller {
             Who::Local => std::future::pending().await,
             Who::Token(grant) => grant.ended().await,
         }
-    }
-
-    /// The same for the same caller, for telling callers apart.
-    pub(super) fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.grant().map(|grant| &grant.id).hash(&mut hasher);
-        hasher.finish()
     }
 }
 

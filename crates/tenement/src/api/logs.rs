@@ -156,17 +156,6 @@ pub(super) fn line(line: &LogLine) -> Line {
     }
 }
 
-/// Narrows a question to what the caller sees. Returns whether anything is left of it.
-fn narrow(query: &mut LogQuery, caller: &Caller) -> bool {
-    let (service, instance) = caller.bounds();
-    let of_service =
-        |wanted: &Option<_>| service.is_none_or(|own| wanted.as_ref().is_none_or(|wanted| wanted == own));
-    let seen = of_service(&query.service) && query.instance.as_ref().is_none_or(|name| caller.sees(name));
-    query.service = query.service.take().or_else(|| service.cloned());
-    query.instance = query.instance.take().or_else(|| instance.cloned());
-    seen
-}
-
 async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
     let logs = api.logs.clone();
     let page = tokio::task::spawn_blocking(move || logs.query(&query)).await;
@@ -194,7 +183,7 @@ async fn all(
     QueryOf(request): QueryOf<LogsQuery>,
 ) -> Result<Json<Lines>, ApiError> {
     let mut query = request.query(request.instance()?)?;
-    if !narrow(&mut query, &caller) {
+    if !caller.narrow(&mut query.service, &mut query.instance) {
         query.limit = 0;
     }
     let limit = request.page()?.limit.unwrap_or(LINES);

@@ -3,13 +3,16 @@
 
 mod access;
 mod assets;
+mod audit;
 mod auth;
 mod body;
 mod caller;
 mod describe;
 mod docs;
 mod error;
+mod events;
 mod health;
+mod idempotency;
 mod instances;
 mod limit;
 mod logs;
@@ -36,18 +39,18 @@ use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
-use tokio::sync::watch;
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::access::Access;
 pub(crate) use self::{caller::Caller, error::ApiError};
 pub use self::{
+    idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
     usage::Samples,
 };
-use crate::store::Store;
+use crate::{history::History, store::Store};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -65,8 +68,10 @@ pub struct Api {
     pub samples: Arc<Samples>,
     /// How often each caller came.
     pub limits: Arc<Limits>,
-    /// Counts changes of any instance's status.
-    pub changes: Arc<watch::Sender<u64>>,
+    /// What happened.
+    pub history: Arc<History>,
+    /// Requests with an `Idempotency-Key` that are being carried out.
+    pub repeated: Arc<Repeated>,
     /// Set while the daemon ends.
     pub draining: Arc<AtomicBool>,
     /// What does not change.
@@ -102,6 +107,8 @@ enum Subject {
 /// Everything that is described, and so guarded.
 fn described() -> (Router<Api>, openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
+        .merge(audit::router())
+        .merge(events::router())
         .merge(health::router())
         .merge(instances::router())
         .merge(logs::router())

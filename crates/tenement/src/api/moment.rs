@@ -15,6 +15,16 @@ pub(super) fn parse(key: &str, text: &str, now: WallMillis) -> Result<WallMillis
     })
 }
 
+/// `since` and `until`.
+pub(super) fn span(
+    since: Option<&str>,
+    until: Option<&str>,
+    now: WallMillis,
+) -> Result<(Option<WallMillis>, Option<WallMillis>), ApiError> {
+    let moment = |key, text: Option<&str>| text.map(|text| parse(key, text, now)).transpose();
+    Ok((moment("since", since)?, moment("until", until)?))
+}
+
 fn ago(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

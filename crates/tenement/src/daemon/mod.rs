@@ -10,6 +10,7 @@
 
 mod admin;
 mod backend;
+mod chores;
 mod data_dir;
 mod first_token;
 mod listen;
@@ -25,15 +26,16 @@ pub use log::Log;
 use std::{io, sync::Arc};
 
 use rustix::fs::Mode;
-use tenement_core::{config::Config, history::Transition, layout};
+use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
-use tenement_supervisor::{Deps, Observer};
+use tenement_supervisor::Deps;
 use tokio::sync::watch;
 
 use crate::{
     api::{self, About, Api},
+    history::{History, HistoryError},
     panics,
     store::{Store, StoreError},
 };
@@ -50,6 +52,9 @@ pub enum DaemonError {
     /// The state can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The history can't be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -80,6 +85,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let records = store.records().map_err(dir.state())?;
     let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
         .map_err(dir.failed("can't open the logs in"))?;
+    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY))?);
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;
@@ -87,13 +93,12 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
-    let changes = Arc::new(watch::Sender::new(0));
     let deps = Deps {
         output: Arc::new(output::Pipes::new(dir.path(), logs.clone())),
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
-        observer: Arc::new(Watcher(Arc::clone(&changes))),
+        observer: Arc::clone(&history) as Arc<_>,
         base_env: base_env(),
     };
     let about = About {
@@ -111,7 +116,8 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             store,
             samples: Arc::default(),
             limits: Arc::default(),
-            changes,
+            history,
+            repeated: Arc::default(),
             draining: Arc::default(),
             about: Arc::new(about),
         };
@@ -123,15 +129,6 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     done
 }
 
-/// Tells those who wait that something changed.
-struct Watcher(Arc<watch::Sender<u64>>);
-
-impl Observer for Watcher {
-    fn changed(&self, _: &Transition) {
-        self.0.send_modify(|count| *count += 1);
-    }
-}
-
 async fn serve(
     api: Api,
     host: &Host,
@@ -141,6 +138,7 @@ async fn serve(
     token: Option<String>,
 ) -> Result<(), DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
+    let _chores = chores::begin(Arc::clone(&api.store));
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
     let (ending, ends) = watch::channel(false);

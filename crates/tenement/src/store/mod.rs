@@ -1,6 +1,7 @@
 //! What the user was told is done: instances, their environment, tokens. SQLite with WAL and
 //! `synchronous=FULL`, so that it survives a power cut.
 
+mod answers;
 mod grant;
 mod records;
 mod schema;
@@ -14,6 +15,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
+pub use answers::{Answer, AnswerKey};
 pub use grant::{Binding, Grant, Scope, Wanted};
 pub use tokens::{NewToken, random_token};
 

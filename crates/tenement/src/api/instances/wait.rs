@@ -58,13 +58,13 @@ pub(super) async fn wait(
     };
     let name = caller.named(&service, &id)?;
     let found = async {
-        let mut changes = api.changes.subscribe();
+        let mut changes = api.history.changes();
         loop {
             let view = api.supervisor.get(&name).await?;
             if view.status == wanted {
                 return Ok(Details::of(&view));
             }
-            // The sender is a part of the API, so it is there as long as this is.
+            // The history is a part of the API, so it is there as long as this is.
             let _ = changes.changed().await;
         }
     };

@@ -21,6 +21,11 @@ use tower::ServiceExt;
 use super::*;
 use crate::store::Wanted;
 
+mod access;
+mod history;
+mod life;
+mod repeated;
+
 /// Answers nothing, but listens.
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
     s.listen()\nwhile True: s.accept()";
@@ -75,13 +80,13 @@ impl Fixture {
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
-        let changes = Arc::new(watch::Sender::new(0));
+        let history = Arc::new(History::open(&folder.path().join("history.db")).unwrap());
         let deps = Deps {
             config: Arc::clone(&config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: Arc::clone(&store) as Arc<_>,
             output: Arc::new(Nowhere),
-            observer: Arc::new(()),
+            observer: Arc::clone(&history) as Arc<_>,
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
         let api = Api {
@@ -89,7 +94,8 @@ impl Fixture {
             logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
             samples: Arc::default(),
             limits: Arc::default(),
-            changes,
+            history,
+            repeated: Arc::default(),
             draining: Arc::default(),
             store,
             about: Arc::new(About {
@@ -117,8 +123,14 @@ impl Fixture {
             .header("Authorization", format!("bearer {}", self.token))
             .body(Body::from(body.to_owned()))
             .unwrap();
-        let (status, _, body) = self.send(request).await;
-        (status.as_u16(), serde_json::from_str(&body).unwrap_or_else(|_| panic!("not JSON: {body}")))
+        let (status, headers, body) = self.send(request).await;
+        let json = headers.get("content-type").is_some_and(|value| value == "application/json");
+        let answer = match json {
+            true => serde_json::from_str(&body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+            false if body.is_empty() => Value::Null,
+            false => Value::String(body),
+        };
+        (status.as_u16(), answer)
     }
 
     async fn end(self) {

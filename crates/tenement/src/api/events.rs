@@ -1,0 +1,184 @@
+//! `GET /api/events`: what happened to instances.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use tenement_core::name::InstanceName;
+use tenement_runtime::clock;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api, ApiError, Caller,
+    instances::timestamp,
+    moment,
+    page::{Page, Pagination},
+    query::QueryOf,
+    words,
+};
+use crate::history::{Event, EventQuery, Found};
+
+const EVENTS: usize = 50;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    /// Of this service only.
+    #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
+    service: Option<String>,
+    /// Of this instance only: `service:id`, or the id next to `service`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
+    instance: Option<String>,
+    /// Of this cause only.
+    cause: Option<String>,
+    /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
+    #[param(pattern = "^[0-9]{1,9}[smhd]$")]
+    since: Option<String>,
+    /// Not after.
+    #[param(pattern = "^[0-9]{1,9}[smhd]$")]
+    until: Option<String>,
+    /// After the event with this id only: the next ones, instead of the newest.
+    #[param(value_type = Option<u64>)]
+    after: Option<String>,
+    /// The newest so many; 50 without it. Above 1000 it is 1000.
+    #[param(value_type = Option<u64>)]
+    limit: Option<String>,
+    /// Skips so many of the newest.
+    #[param(value_type = Option<u64>)]
+    offset: Option<String>,
+}
+
+/// A change of an instance's status.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Happened {
+    /// Grows with every event.
+    id: u64,
+    #[schema(format = DateTime)]
+    timestamp: String,
+    #[schema(example = "api:user123")]
+    instance: String,
+    service: String,
+    /// The start it belongs to, counted since the daemon started.
+    run: u64,
+    #[schema(value_type = words::Status)]
+    from: String,
+    /// Null: it was forgotten.
+    #[schema(value_type = Option<words::Status>)]
+    to: Option<String>,
+    #[schema(value_type = words::Health)]
+    health: String,
+    /// What brought it about: `boot`, `request`, `start`, `restart`, `stop`, `shutdown`, `permit`, `ready`,
+    /// `start_failed`, `exit`, `unhealthy`, `idle`, `backoff` or `gone`.
+    cause: String,
+    /// Who asked for it: `local` or a token's id.
+    actor: Option<String>,
+    /// Why, where there is something to explain.
+    reason: Option<String>,
+    /// How its process ended, if it did.
+    exit_code: Option<i32>,
+    /// The signal that ended its process.
+    signal: Option<i32>,
+    /// The kernel ended its process for want of memory.
+    oom: bool,
+    /// For how long it had been what it was.
+    duration_ms: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Events {
+    events: Vec<Happened>,
+    pagination: Pagination,
+}
+
+impl Happened {
+    /// Who acted is told to those who are bound only if it was themselves.
+    pub(super) fn seen_by(event: Event, caller: &Caller) -> Self {
+        let own = caller.actor().0;
+        let actor = event.actor.filter(|actor| !caller.is_bound() || *actor == own);
+        Self {
+            id: event.seq,
+            timestamp: timestamp(event.at),
+            instance: event.instance.to_string(),
+            service: event.instance.service.to_string(),
+            run: event.run,
+            from: event.from,
+            to: event.to,
+            health: event.health,
+            cause: event.cause,
+            actor,
+            reason: event.reason,
+            exit_code: event.exit_code,
+            signal: event.signal,
+            oom: event.oom,
+            duration_ms: event.lasted_ms,
+        }
+    }
+}
+
+impl EventsQuery {
+    fn instance(&self) -> Result<Option<InstanceName>, ApiError> {
+        let Some(instance) = &self.instance else { return Ok(None) };
+        Ok(Some(match &self.service {
+            Some(service) if !instance.contains(':') => InstanceName::new(service, instance)?,
+            _ => instance.parse()?,
+        }))
+    }
+
+    /// What is asked for, narrowed to what the caller sees; `None` when nothing is left of it.
+    pub(super) fn query(&self, caller: &Caller) -> Result<(Page, Option<EventQuery>), ApiError> {
+        let page = Page::parse(self.limit.as_deref(), self.offset.as_deref())?;
+        let after = match self.after.as_deref() {
+            None => None,
+            Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(text.parse().unwrap_or(u64::MAX))
+            }
+            Some(_) => return Err(ApiError::bad_request("'after' must be the id of an event")),
+        };
+        let (since, until) = moment::span(self.since.as_deref(), self.until.as_deref(), clock::wall())?;
+        let mut query = EventQuery {
+            service: self.service.as_deref().map(str::parse).transpose()?,
+            instance: self.instance()?,
+            cause: self.cause.clone(),
+            since,
+            until,
+            after,
+            limit: page.limit.unwrap_or(EVENTS),
+            offset: page.offset,
+        };
+        let seen = caller.narrow(&mut query.service, &mut query.instance);
+        Ok((page, seen.then_some(query)))
+    }
+}
+
+/// What happened to instances
+///
+/// The newest changes of any instance's status, in the order they happened.
+#[utoipa::path(
+    get, path = "/api/events", operation_id = "list_events", tag = "history", params(EventsQuery),
+    responses((status = 200, description = "A page of events", body = Events)),
+    security(("bearer" = ["read"])),
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(request): QueryOf<EventsQuery>,
+) -> Result<Json<Events>, ApiError> {
+    let (page, query) = request.query(&caller)?;
+    let found = match query {
+        Some(query) => find(&api, query).await?,
+        None => Found { entries: Vec::new(), total: 0 },
+    };
+    let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
+    let pagination = page.pagination(page.limit.unwrap_or(EVENTS), found.total, has_more);
+    let events = found.entries.into_iter().map(|event| Happened::seen_by(event, &caller)).collect();
+    Ok(Json(Events { events, pagination }))
+}
+
+pub(super) async fn find(api: &Api, query: EventQuery) -> Result<Found<Event>, ApiError> {
+    let history = api.history.clone();
+    let found = tokio::task::spawn_blocking(move || history.events(&query)).await;
+    found.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))
+}

@@ -1,0 +1,198 @@
+//! What happened to instances, and who changed what.
+//!
+//! ```text
+//!   a status changed ──┐                                ┌─► followers are told that there is more
+//!                      ├─► queue ─► a thread ─► SQLite ─┤
+//!   somebody changed ──┘     └─ full: counted as lost   └─► pages
+//! ```
+//!
+//! Written on a thread of its own, so that neither the supervisor nor a request waits for a disk. What was written
+//! survives the end of the process; a power cut may take the last of it.
+
+mod audit;
+mod events;
+mod schema;
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::{Connection, Row, types::Value};
+use tenement_core::history::Transition;
+use tenement_supervisor::Observer;
+use tokio::sync::watch;
+
+pub use audit::{Change, ChangeQuery, Changed};
+pub use events::{Event, EventQuery};
+
+/// Entries that wait to be written; further ones are lost.
+const QUEUE: usize = 10_000;
+/// Entries of one transaction.
+const BATCH: usize = 1000;
+
+/// Why the history can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The database failed.
+    #[error("the history: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// Its thread could not be started.
+    #[error("the history's thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Something to write down.
+enum Entry {
+    Event(Box<Transition>),
+    Change(Box<Change>),
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// In the order it happened.
+    pub entries: Vec<T>,
+    /// All that match.
+    pub total: u64,
+}
+
+/// The history. Dropping it writes what waits.
+#[derive(Debug)]
+pub struct History {
+    reader: Mutex<Connection>,
+    queue: Option<SyncSender<Entry>>,
+    writer: Option<JoinHandle<()>>,
+    /// Counts what was written.
+    written: watch::Receiver<u64>,
+    /// Counts changes of any instance's status, before they are written.
+    changes: watch::Sender<u64>,
+    lost: AtomicU64,
+}
+
+impl History {
+    /// Opens the history, makes it where it is missing, and starts the thread that writes.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        let writer = schema::open(path)?;
+        let reader = schema::open(path)?;
+        let (queue, entries) = sync_channel(QUEUE);
+        let (count, written) = watch::channel(0);
+        let write = move || write(writer, &entries, &count);
+        let writer = thread::Builder::new().name("history".into()).spawn(write)?;
+        Ok(Self {
+            reader: Mutex::new(reader),
+            queue: Some(queue),
+            writer: Some(writer),
+            written,
+            changes: watch::Sender::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    fn put(&self, entry: Entry) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(entry) {
+            self.lost.fetch_add(1, Relaxed);
+            tracing::error!("an entry of the history is lost: the disk does not keep up");
+        }
+    }
+
+    /// Writes down who changed something.
+    pub fn record(&self, change: Change) {
+        self.put(Entry::Change(Box::new(change)));
+    }
+
+    /// Changes whenever something was written.
+    #[must_use]
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.written.clone()
+    }
+
+    /// Changes whenever an instance's status does.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for History {
+    fn changed(&self, transition: &Transition) {
+        self.changes.send_modify(|count| *count += 1);
+        self.put(Entry::Event(Box::new(transition.clone())));
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write(mut connection: Connection, entries: &Receiver<Entry>, count: &watch::Sender<u64>) {
+    while let Ok(first) = entries.recv() {
+        let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
+        match put(&mut connection, &batch) {
+            Ok(()) => count.send_modify(|count| *count += batch.len() as u64),
+            Err(error) => tracing::error!(%error, lost = batch.len(), "the history could not be written"),
+        }
+    }
+}
+
+fn put(connection: &mut Connection, batch: &[Entry]) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction()?;
+    for entry in batch {
+        match entry {
+            Entry::Event(transition) => events::insert(&transaction, transition)?,
+            Entry::Change(change) => audit::insert(&transaction, change)?,
+        }
+    }
+    schema::prune(&transaction)?;
+    transaction.commit()
+}
+
+/// Conditions of a query, and their values in the same order.
+#[derive(Debug, Default)]
+struct Conditions {
+    clauses: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn and(&mut self, clause: &'static str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.clauses.push(clause);
+            self.values.push(value.into());
+        }
+    }
+
+    fn text(&self) -> String {
+        if self.clauses.is_empty() { String::new() } else { format!("WHERE {}", self.clauses.join(" AND ")) }
+    }
+}
+
+fn number(row: &Row<'_>, column: &str) -> Result<u64, rusqlite::Error> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

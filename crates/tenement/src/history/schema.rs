@@ -1,0 +1,62 @@
+//! The tables of the history.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, Transaction};
+
+/// Events, and changes, that are kept.
+const KEPT: i64 = 100_000;
+
+pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.execute_batch(
+        "BEGIN IMMEDIATE;
+         CREATE TABLE IF NOT EXISTS events (
+             seq INTEGER PRIMARY KEY AUTOINCREMENT,
+             at INTEGER NOT NULL,
+             service TEXT NOT NULL,
+             id TEXT NOT NULL,
+             run INTEGER NOT NULL,
+             was TEXT NOT NULL,
+             became TEXT,
+             health TEXT NOT NULL,
+             cause TEXT NOT NULL,
+             actor TEXT,
+             reason TEXT,
+             exit_code INTEGER,
+             signal INTEGER,
+             oom INTEGER NOT NULL,
+             lasted_ms INTEGER NOT NULL
+         ) STRICT;
+         CREATE INDEX IF NOT EXISTS events_of_instance ON events (service, id, seq);
+         CREATE TABLE IF NOT EXISTS changes (
+             seq INTEGER PRIMARY KEY AUTOINCREMENT,
+             at INTEGER NOT NULL,
+             actor TEXT NOT NULL,
+             token_name TEXT,
+             source TEXT,
+             action TEXT NOT NULL,
+             method TEXT NOT NULL,
+             path TEXT NOT NULL,
+             instance TEXT,
+             token TEXT,
+             status INTEGER NOT NULL
+         ) STRICT;
+         COMMIT;",
+    )?;
+    Ok(connection)
+}
+
+/// Lets go what is too much.
+pub(super) fn prune(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    for sql in [
+        "DELETE FROM events WHERE seq <= (SELECT MAX(seq) FROM events) - ?1",
+        "DELETE FROM changes WHERE seq <= (SELECT MAX(seq) FROM changes) - ?1",
+    ] {
+        transaction.execute(sql, [KEPT])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+use tenement_core::{
+    history::{Actor, Cause, ExitStatus},
+    slot::RunId,
+    time::WallMillis,
+    view::{Health, Status},
+};
+
+use super::*;
+
+fn transition(name: &str, at: u64) -> Transition {
+    Transition {
+        at: WallMillis(at),
+        instance: name.parse().unwrap(),
+        run: RunId(3),
+        from: Status::Running,
+        to: Some(Status::Restarting),
+        health: Health::Healthy,
+        cause: Cause::Exit,
+        actor: Some(Actor::local()),
+        reason: Some("exit code 1".to_owned()),
+        exit: Some(ExitStatus { code: Some(1), signal: None, oom: false }),
+        lasted_ms: 1234,
+    }
+}
+
+fn change(actor: &str) -> Change {
+    Change {
+        at: WallMillis(5),
+        actor: actor.to_owned(),
+        token_name: None,
+        source: Some("192.0.2.1".to_owned()),
+        action: "restart_instance".to_owned(),
+        method: "POST".to_owned(),
+        path: "/api/instances/api/a/restart".to_owned(),
+        instance: Some("api:a".to_owned()),
+        token: None,
+        status: 200,
+    }
+}
+
+#[test]
+fn what_was_written_is_found_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let history = History::open(&path).unwrap();
+    let written = history.written();
+    for at in 1..=5 {
+        history.changed(&transition("api:a", at));
+        history.changed(&transition("other:b", at));
+    }
+    history.record(change("local"));
+    history.record(change("t1"));
+    drop(history);
+    assert_eq!(*written.borrow(), 12);
+    let history = History::open(&path).unwrap();
+    let query = EventQuery { instance: Some("api:a".parse().unwrap()), limit: 2, ..EventQuery::default() };
+    let found = history.events(&query).unwrap();
+    assert_eq!((found.total, found.entries.len()), (5, 2));
+    let [older, newer] = &found.entries[..] else { panic!() };
+    assert_eq!((older.at, newer.at), (WallMillis(4), WallMillis(5)), "the newest, in the order of time");
+    assert_eq!((newer.exit_code, newer.actor.as_deref(), newer.lasted_ms), (Some(1), Some("local"), 1234));
+    let after = EventQuery { after: Some(older.seq), limit: 10, ..EventQuery::default() };
+    assert_eq!(history.events(&after).unwrap().entries.len(), 3);
+    let query = ChangeQuery { actor: Some("t1".to_owned()), limit: 10, ..ChangeQuery::default() };
+    let found = history.changes_made(&query).unwrap();
+    assert_eq!((found.total, &found.entries[0].change), (1, &change("t1")));
+}
+
+#[test]
+fn old_events_are_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    drop(History::open(&path).unwrap());
+    Connection::open(&path)
+        .unwrap()
+        .execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'events'", ())
+        .unwrap();
+    let history = History::open(&path).unwrap();
+    history.changed(&transition("api:a", 1));
+    drop(history);
+    Connection::open(&path)
+        .unwrap()
+        .execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'events'", ())
+        .unwrap();
+    let history = History::open(&path).unwrap();
+    history.changed(&transition("api:a", 2));
+    drop(history);
+    let all = EventQuery { limit: 10, ..EventQuery::default() };
+    let found = History::open(&path).unwrap().events(&all).unwrap();
+    assert_eq!(found.entries.iter().map(|event| event.at.0).collect::<Vec<_>>(), [2]);
+}
