@@ -137,9 +137,11 @@ fn shown(event: &Value, as_json: bool) -> String {
         line.push_str(&format!(": {reason}"));
     }
     let ended = ended(event);
-    let lasted = event["lasted_ms"].as_u64().filter(|_| event["from"].is_string());
-    let lasted =
-        lasted.map(|ms| format!("after {}", if ms < 1000 { format!("{ms}ms") } else { table::duration(ms) }));
+    let lasted = event["duration_ms"].as_u64().or_else(|| event["lasted_ms"].as_u64());
+    let lasted = lasted.filter(|_| event["from"].is_string()).map(|ms| match ms {
+        0..1000 => format!("after {ms}ms"),
+        _ => format!("after {}", table::duration(ms)),
+    });
     let more: Vec<String> = ended.into_iter().chain(lasted).collect();
     if more.is_empty() { line } else { format!("{line} ({})", more.join(", ")) }
 }
@@ -171,7 +173,7 @@ mod tests {
         let full = json!({
             "id": 7, "timestamp": "t", "instance": "api:a", "from": "running", "to": "failed", "cause": "exit",
             "actor": "token:ci", "reason": "it\x1b died", "exit_code": 3, "signal": null, "oom": false,
-            "lasted_ms": 61_500, "run": 2,
+            "duration_ms": 61_500, "run": 2,
         });
         assert_eq!(
             shown(&full, false),

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::stub::{Answer, Stub};
-use crate::support::text;
+use crate::support::{TestDaemon, notes, text};
 
 fn line(instance: &str, seq: u64) -> Value {
     json!({
@@ -166,4 +166,17 @@ fn events_are_shown_and_followed_from_the_last_one_on() {
         ]
     );
     assert_eq!(stub.ten(&["events", "-n", "1001"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_happened_to_an_instance_is_told_by_the_daemon() {
+    let daemon = TestDaemon::start(&notes(""));
+    daemon.ok(&["spawn", "notes:alice"]);
+    daemon.ok(&["stop", "notes:alice"]);
+    let told = daemon.ok(&["events", "notes:alice"]);
+    assert!(told.contains(" notes:alice starting -> running  ready") && told.contains("by local"), "{told}");
+    assert!(told.trim_end().rsplit('\n').next().unwrap().contains("-> forgotten"), "{told}");
+    let objects = daemon.ok(&["--json", "events", "--service", "notes", "-n", "1"]);
+    assert_eq!(serde_json::from_str::<Value>(&objects).unwrap()["instance"], "notes:alice");
+    assert_eq!(daemon.ok(&["events", "notes:bob"]), "");
 }

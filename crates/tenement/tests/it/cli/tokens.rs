@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::stub::{Answer, Stub};
-use crate::support::text;
+use crate::support::{TestDaemon, notes, ten, text};
 
 fn tokens() -> String {
     let token = |id: &str, more: Value| {
@@ -88,4 +88,39 @@ fn what_a_new_token_may_is_asked_for() {
     assert_eq!(bodies[1], json!({ "name": "ci", "expires_in_days": 30, "instance": "notes:alice" }));
     let both = stub.ten(&["token-gen", "--service", "notes", "--instance", "notes:a"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn a_token_for_one_tenant_opens_that_one_only_and_until_it_is_revoked() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice', 'bob']"));
+    let made = daemon.ok(&[
+        "--json",
+        "token-gen",
+        "--name",
+        "alice",
+        "--scope",
+        "read",
+        "--instance",
+        "notes:alice",
+    ]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let url = format!("http://127.0.0.1:{}", daemon.port);
+    let with_it = |arguments: &[&str]| {
+        let mut command = ten(daemon.folder.path(), &[&["--server", &url], arguments].concat());
+        command.env("TENEMENT_TOKEN", token).output().unwrap()
+    };
+    let seen = text(&with_it(&["ps"]).stdout);
+    assert!(seen.contains("notes:alice") && !seen.contains("notes:bob"), "{seen}");
+    assert_eq!(with_it(&["health", "notes:bob"]).status.code(), Some(3));
+    assert_eq!(with_it(&["restart", "notes:alice"]).status.code(), Some(6));
+    let listed = daemon.ok(&["tokens"]);
+    let row = listed.lines().find(|line| line.starts_with(id)).unwrap();
+    let cells: Vec<_> = row.split_whitespace().collect();
+    assert_eq!((cells[1..4].to_vec(), cells[6]), (vec!["alice", "read", "notes:alice"], "never"), "{row}");
+    assert_ne!(cells[5], "never", "it was used: {row}");
+    assert_eq!(daemon.ok(&["token-revoke", id]), format!("Revoked {id}\n"));
+    assert_eq!(with_it(&["ps"]).status.code(), Some(6));
+    assert_eq!(daemon.ten(&["token-revoke", id]).status.code(), Some(1));
+    assert!(!daemon.ok(&["tokens"]).contains(id));
 }
