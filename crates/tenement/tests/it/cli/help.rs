@@ -79,7 +79,11 @@ fn there_is_a_manual_page_of_ten_and_of_every_command() {
         if command != "help" {
             let page = said(&["man", &command], "100");
             let title = format!(".TH ten-{command} 1");
-            assert!(page.contains(&title) && page.contains("Examples:"), "{page}");
+            assert!(
+                page.contains(&title)
+                    && page.contains(&format!(".SH EXAMPLES\n.nf\nten {}", command.replace('-', "\\-"))),
+                "{page}"
+            );
         }
     }
     let folder = tempfile::tempdir().unwrap();
