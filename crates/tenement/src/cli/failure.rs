@@ -91,7 +91,7 @@ impl Failure {
     }
 
     /// One line. The message may quote what an app printed, so nothing in it is obeyed by a terminal.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let lines: Vec<_> = self.message.lines().map(inert).collect();
         format!("ten: {}", lines.join(" | "))
     }

@@ -56,7 +56,7 @@ impl Metrics {
         let client = Client::new(global)?;
         let picture = || picture(&client, name.as_ref(), format);
         if self.watch {
-            return watch(&client, picture);
+            return watch(global, &client, picture);
         }
         print(&picture()?)
     }

@@ -52,7 +52,7 @@ impl Ps {
         let client = Client::new(global)?;
         let picture = || Ok(self.shown(global, &client.get(&path)?));
         if self.watch {
-            return watch(&client, picture);
+            return watch(global, &client, picture);
         }
         let text = picture()?;
         if text.is_empty() { Ok(()) } else { print(&text) }

@@ -4,7 +4,10 @@ use std::{io::Read, process::Stdio};
 
 use serde_json::{Value, json};
 
-use super::stub::{Answer, Stub};
+use super::{
+    stub::{Answer, Stub},
+    terminal::{rest, terminal},
+};
 use crate::support::{NOTHING, TestDaemon, text};
 
 const TEXT: &str = "# HELP tenement_up Up\n# TYPE tenement_up gauge\ntenement_up 1\n\
@@ -54,6 +57,17 @@ fn metrics_come_in_three_forms() {
         );
     }
     assert_eq!(stub.ten(&["metrics", "--format", "csv"]).status.code(), Some(2));
+}
+
+#[test]
+fn people_at_a_terminal_get_a_table() {
+    let (ours, theirs) = terminal();
+    let stub = stub();
+    let mut command = stub.command(&["metrics"]);
+    let mut child = command.stdout(theirs).env_remove("COLUMNS").env("TERM", "xterm").spawn().unwrap();
+    drop(command);
+    assert!(rest(ours).starts_with("INSTANCE  UPTIME"));
+    assert!(child.wait().unwrap().success());
 }
 
 // faults: L6

@@ -109,6 +109,34 @@ fn a_watch_has_a_screen_of_its_own_and_gives_it_back() {
     daemon.ok(&["stop", "rude:a"]);
 }
 
+/// Reads until it has been shown.
+fn see(ours: &mut File, what: &str) {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(what) {
+        let mut part = [0; 4096];
+        let read = ours.read(&mut part).unwrap();
+        seen.extend_from_slice(&part[..read]);
+    }
+}
+
+#[test]
+fn a_watch_waits_for_a_daemon_that_went_away() {
+    let daemon = TestDaemon::start(RUDE);
+    daemon.ok(&["spawn", "rude:a", "--no-wait"]);
+    let (mut ours, mut command) = at_terminal(&daemon, &["ps", "-w"]);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    see(&mut ours, "starting");
+    let folder = daemon.stop();
+    see(&mut ours, "ten: no daemon runs at");
+    let daemon = TestDaemon::start_in(folder, &[]);
+    daemon.ok(&["spawn", "rude:b", "--no-wait"]);
+    see(&mut ours, "rude:b");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert!(rest(ours).ends_with(LEAVE));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 // faults: L6
 #[test]
 fn a_watch_into_a_pipe_has_no_escapes_and_ends_with_its_reader() {
