@@ -137,6 +137,8 @@ impl Instance {
         InstanceStats {
             lines: state.chains.iter().map(Chain::lines).sum(),
             bytes: state.bytes(),
+            lines_taken: state.next_seq.saturating_sub(state.first_seq),
+            bytes_taken: state.taken,
             dropped: 0,
             write_errors: state.write_errors,
         }

@@ -50,6 +50,10 @@ pub struct InstanceStats {
     pub lines: u64,
     /// Bytes of the files that hold and describe them.
     pub bytes: u64,
+    /// Lines that came since the store was opened.
+    pub lines_taken: u64,
+    /// Bytes that came since the store was opened.
+    pub bytes_taken: u64,
     /// Lines thrown away before they were kept.
     pub dropped: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.

@@ -11,7 +11,7 @@ use super::{
     Api, ApiError, Caller,
     instances::timestamp,
     moment,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::QueryOf,
     words,
 };
@@ -41,18 +41,19 @@ pub(super) struct EventsQuery {
     #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     until: Option<String>,
     /// After the event with this id only: the next ones, instead of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     after: Option<String>,
     /// The newest so many; 50 without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
 }
 
 /// A change of an instance's status.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct Happened {
     /// Grows with every event.
     id: u64,
@@ -88,6 +89,7 @@ pub(super) struct Happened {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 struct Events {
     events: Vec<Happened>,
     pagination: Pagination,

@@ -12,7 +12,7 @@ use super::{
     Api, ApiError, Caller,
     instances::timestamp,
     moment,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::{Instance, QueryOf},
 };
 
@@ -28,10 +28,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
     /// The newest so many; 50 without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
     /// Of this service only.
     #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
@@ -60,6 +60,7 @@ pub(super) struct LogsQuery {
 
 /// One line.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLine)]
 pub(super) struct Line {
     /// When its bytes arrived.
     #[schema(format = DateTime)]
@@ -83,12 +84,14 @@ pub(super) struct Line {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = LogList)]
 struct Lines {
     logs: Vec<Line>,
     pagination: Pagination,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = InstanceLogList)]
 struct InstanceLines {
     instance: String,
     #[serde(flatten)]

@@ -7,19 +7,25 @@ mod audit;
 mod auth;
 mod body;
 mod caller;
+mod config;
 mod describe;
 mod docs;
 mod error;
 mod events;
+mod from_json;
 mod health;
 mod idempotency;
 mod instances;
 mod limit;
 mod logs;
+mod metrics;
 mod moment;
 mod page;
 mod query;
+mod rates;
+mod rejoined;
 mod serve;
+mod services;
 mod source;
 mod status;
 mod tokens;
@@ -48,7 +54,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
-    usage::Samples,
+    usage::{Samples, sample},
 };
 use crate::{history::History, store::Store};
 
@@ -108,10 +114,13 @@ enum Subject {
 fn described() -> (Router<Api>, openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
         .merge(audit::router())
+        .merge(config::router())
         .merge(events::router())
         .merge(health::router())
         .merge(instances::router())
         .merge(logs::router())
+        .merge(metrics::router())
+        .merge(services::router())
         .merge(status::router())
         .merge(tokens::router())
         .merge(crate::metrics::router())

@@ -31,7 +31,7 @@ use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
 use tenement_supervisor::Deps;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     api::{self, About, Api},
@@ -141,6 +141,8 @@ async fn serve(
     let _chores = chores::begin(Arc::clone(&api.store));
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
+    let mut background = JoinSet::new();
+    background.spawn(api::sample(api.clone()));
     let (ending, ends) = watch::channel(false);
     let backend = backend::Daemon::new(api.supervisor.clone(), router, ends);
     let addresses = bound.local_addrs().to_vec();

@@ -6,5 +6,6 @@ mod client;
 mod daemon;
 mod examples;
 mod logs;
+mod metrics;
 mod serve;
 mod support;

@@ -24,6 +24,7 @@ use crate::store::Wanted;
 mod access;
 mod history;
 mod life;
+mod metrics;
 mod repeated;
 
 /// Answers nothing, but listens.
@@ -61,9 +62,12 @@ impl Fixture {
         let mut service = testing::service("api");
         service.command = ["python3", "-c", APP].map(Template::literal).to_vec();
         service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
+        service.env = [("API_KEY", "hidden"), ("MODE", "fast")]
+            .map(|(key, value)| (key.to_owned(), Template::literal(value)))
+            .into();
         let settings = Settings {
             data_dir: folder.path().to_owned(),
-            listen: Vec::new(),
+            listen: vec!["127.0.0.1:8000".parse().unwrap()],
             domain: "localhost".into(),
             health_check_interval: Duration::from_secs(10),
             max_restarts: 3,
