@@ -16,12 +16,12 @@ use crate::{
 pub(super) struct State {
     pub(super) chains: [Chain; 2],
     pub(super) next_seq: u64,
-    /// What it was when somebody last asked whether there are new lines.
-    pub(super) told: u64,
     /// What that was at first.
     pub(super) first_seq: u64,
     /// Bytes that came out of pipes.
     pub(super) taken: u64,
+    /// What it was when somebody last asked whether there are new lines.
+    pub(super) told: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -39,9 +39,9 @@ impl State {
         Ok(Self {
             chains,
             next_seq,
-            told: next_seq,
             first_seq: next_seq,
             taken: 0,
+            told: next_seq,
             limits,
             attached: None,
             write_errors: 0,

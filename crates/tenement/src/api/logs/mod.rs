@@ -119,8 +119,10 @@ async fn of_instance(
     caller: Caller,
     reader: Reader,
     Instance { service, id }: Instance,
-    QueryOf(request): QueryOf<LogsQuery>,
+    QueryOf(mut request): QueryOf<LogsQuery>,
 ) -> Result<Response, ApiError> {
+    // The path says it.
+    request.service = None;
     let name = caller.named(&service, &id)?;
     let query = request.query_of(Some(name.clone()), &caller)?;
     let follows = request.follows()?;

@@ -61,7 +61,7 @@ const KEYS: [&str; 9] =
 
 /// What was found.
 #[derive(Serialize, ToSchema)]
-#[schema(as = LogsFound)]
+#[schema(as = SearchResult)]
 pub(super) struct Found {
     /// The newest first.
     results: Vec<Line>,
