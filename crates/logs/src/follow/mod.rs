@@ -299,15 +299,14 @@ fn read_once(
             return Ok(());
         };
         pass_to(place, block.seq, batch);
-        if read_block(instance, (Stream::ALL[index], &mut streams[index], &block), filter, place, batch)? {
+        if read_some(instance, (Stream::ALL[index], &mut streams[index], &block), filter, place, batch)? {
             return Ok(());
         }
-        streams[index].advance()?;
     }
 }
 
-/// Reads a block of a stream. Whether there is no more room.
-fn read_block(
+/// Reads some lines of a block of a stream. Whether there is no more room.
+fn read_some(
     instance: &Instance,
     (stream, onward, block): (Stream, &mut Onward, &Block),
     filter: &Filter,
@@ -317,19 +316,20 @@ fn read_block(
     let end = block.seq + block.lines;
     if !filter.may_hold(block) {
         *place = end;
-        return Ok(false);
+        return onward.advance().map(|()| false);
     }
     if batch.is_full() {
         return Ok(true);
     }
     let Some(text) = onward.read()? else {
-        batch.dropped(&instance.name, end - *place);
+        batch.dropped(&instance.name, end.saturating_sub(*place));
         *place = end;
-        return Ok(false);
+        return onward.advance().map(|()| false);
     };
+    let end = block.seq + text.len() as u64;
     batch.read += text.bytes().len() as u64;
     if filter.may_match(&text) {
-        let from = usize::try_from(*place - block.seq).unwrap_or(usize::MAX);
+        let from = usize::try_from(place.saturating_sub(block.seq)).unwrap_or(usize::MAX);
         for index in from..text.len() {
             let line = text.line(index);
             debug_assert!(line.part != Part::Open, "a mark describes lines that have ended");
@@ -342,6 +342,6 @@ fn read_block(
             }
         }
     }
-    *place = end;
+    *place = end.max(*place);
     Ok(false)
 }

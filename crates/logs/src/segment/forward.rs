@@ -34,16 +34,22 @@ impl Onward {
         self.next.as_ref()
     }
 
-    /// Reads the block that [`Self::peek`] shows. It is not passed.
+    /// Reads some lines of the block that [`Self::peek`] shows, and passes them. `None` when they can't be read;
+    /// then nothing of the block is passed.
     pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
         let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
-        match reader.read(&block) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-            read => read.map(Some),
+        let (text, left) = match reader.read_some(&block) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+            read => read?,
+        };
+        match left {
+            Some(_) => self.next = left,
+            None => self.advance()?,
         }
+        Ok(Some(text))
     }
 
-    /// Passes a block.
+    /// Passes a block, or what is left of it.
     pub(crate) fn advance(&mut self) -> io::Result<()> {
         self.at += 1;
         self.find()

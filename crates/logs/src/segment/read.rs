@@ -8,7 +8,7 @@ use tenement_core::{name::InstanceName, time::WallMillis};
 
 use super::{
     Segment,
-    cut::Cutter,
+    cut::{Cutter, MAX_LINE},
     data_path,
     mark::{Context, HEADER_LEN, MARK_LEN, Mark},
     mark_offset, marks_path,
@@ -22,6 +22,9 @@ use crate::{
 const MARKS: u32 = 128;
 /// Bytes read in one go, at least: marks of a slow writer describe a line each.
 const WINDOW: usize = 64 * 1024;
+/// The most bytes of a block whose lines are looked for in one go where not all of them are needed.
+const PIECE: usize = 72 * 1024;
+const _: () = assert!(PIECE > MAX_LINE + 4, "a piece shows where a line is cut");
 
 /// A segment as it was at one moment.
 #[derive(Debug)]
@@ -171,6 +174,11 @@ impl Text {
             };
             lines.push((rest, part));
         }
+        Self::of(bytes, lines, block).0
+    }
+
+    /// Lines of a block, and whether a traceback goes on after them.
+    fn of(bytes: Vec<u8>, lines: Vec<(Range<usize>, Part)>, block: &Block) -> (Self, bool) {
         let mut tracebacks = Tracebacks::new(block.context.traceback);
         let watch = block.context.traceback || may_hold_traceback(&bytes);
         let found = |(range, part): (Range<usize>, Part)| {
@@ -178,7 +186,24 @@ impl Text {
             Found { range, part, traceback }
         };
         let lines = lines.into_iter().map(found).collect();
-        Self { bytes, lines, seq: block.seq, wall: block.wall }
+        (Self { bytes, lines, seq: block.seq, wall: block.wall }, tracebacks.inside())
+    }
+
+    /// The lines that end in the beginning `bytes` of a block, and what is left of it.
+    fn cut_some(bytes: Vec<u8>, block: &Block) -> (Self, Block) {
+        let mut cutter = Cutter::new(&bytes, block.context.continues);
+        let lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
+        let (rest, continues) = (cutter.rest() as u32, cutter.continues());
+        let count = lines.len() as u64;
+        let (text, traceback) = Self::of(bytes, lines, block);
+        let left = Block {
+            start: block.start + rest,
+            seq: block.seq + count,
+            lines: block.lines.saturating_sub(count),
+            context: Context { continues, traceback },
+            ..*block
+        };
+        (text, left)
     }
 }
 
@@ -342,6 +367,16 @@ impl Reader {
             self.loaded = first;
         }
         self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
+    }
+
+    /// Some of the first lines of a block, and what is left of it.
+    pub(super) fn read_some(&mut self, block: &Block) -> io::Result<(Text, Option<Block>)> {
+        if block.end.saturating_sub(block.start) as usize <= PIECE {
+            return Ok((self.read(block)?, None));
+        }
+        let bytes = self.text(block.start, block.start + PIECE as u32)?;
+        let (text, left) = Text::cut_some(bytes, block);
+        if text.len() == 0 { Err(damaged()) } else { Ok((text, Some(left))) }
     }
 
     /// The lines of a block.

@@ -189,6 +189,29 @@ fn a_long_line_comes_in_its_parts() {
 }
 
 #[test]
+fn lines_of_all_kinds_come_as_a_query_shows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let mut follower = follow(&store, &Begin::Now);
+    for n in 0..3000_usize {
+        let mut text =
+            format!("line {n} {}\r\nTraceback (most recent call last):\n  at {n}\n", "é".repeat(n % 60));
+        text.push_str(if n % 7 == 0 { "KeyError\nafter\n" } else { "\n" });
+        if n % 500 == 250 {
+            text.push_str(&format!("{}\n", "ö".repeat(90_000)));
+        }
+        app.print(text);
+    }
+    app.print("end\n");
+    let seen = read_until(&mut follower, ends_with("end"));
+    let page = store.query(&query(100_000)).unwrap();
+    let lines: Vec<_> = page.lines.into_iter().map(Followed::Line).collect();
+    assert!(lines.len() > 12_000);
+    assert_eq!(seen, lines);
+}
+
+#[test]
 fn another_question_goes_on_where_the_first_one_was() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -5,6 +5,8 @@ use std::{pin::Pin, sync::Arc};
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_logs::{Batch, Begin, Bell, Followed, Follower, LogQuery, LogStore, QueryError};
 
+use tokio::sync::Semaphore;
+
 use super::{
     super::{
         ApiError,
@@ -13,6 +15,9 @@ use super::{
     failed,
     line::Line,
 };
+
+/// Readers that read from the disk at the same time: more would be no faster, and each needs memory for it.
+static READING: Semaphore = Semaphore::const_new(2);
 
 /// One turn: waits for lines, and reads some. It goes on only while somebody waits for it.
 type Turn = Pin<Box<dyn Future<Output = Result<(Follower, Batch), ApiError>> + Send>>;
@@ -71,6 +76,11 @@ async fn turn(
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    let turn = READING.acquire().await.map_err(|error| ApiError::internal(&error))?;
+    let read = move || {
+        let _turn = turn;
+        read()
+    };
     let done = tokio::task::spawn_blocking(read).await;
     done.map_err(|error| ApiError::internal(&error))?.map_err(failed)
 }
