@@ -22,8 +22,10 @@ use crate::{
 const MARKS: u32 = 128;
 /// Bytes read in one go, at least: marks of a slow writer describe a line each.
 const WINDOW: usize = 64 * 1024;
-/// The most bytes of a block whose lines are looked for in one go where not all of them are needed.
+/// The most bytes of a block whose lines are looked for in one go where not all of them are needed, and the most
+/// lines that are.
 const PIECE: usize = 72 * 1024;
+const LINES: usize = 1024;
 const _: () = assert!(PIECE > MAX_LINE + 4, "a piece shows where a line is cut");
 
 /// A segment as it was at one moment.
@@ -174,11 +176,6 @@ impl Text {
             };
             lines.push((rest, part));
         }
-        Self::of(bytes, lines, block).0
-    }
-
-    /// Lines of a block, and whether a traceback goes on after them.
-    fn of(bytes: Vec<u8>, lines: Vec<(Range<usize>, Part)>, block: &Block) -> (Self, bool) {
         let mut tracebacks = Tracebacks::new(block.context.traceback);
         let watch = block.context.traceback || may_hold_traceback(&bytes);
         let found = |(range, part): (Range<usize>, Part)| {
@@ -186,24 +183,29 @@ impl Text {
             Found { range, part, traceback }
         };
         let lines = lines.into_iter().map(found).collect();
-        (Self { bytes, lines, seq: block.seq, wall: block.wall }, tracebacks.inside())
+        Self { bytes, lines, seq: block.seq, wall: block.wall }
     }
 
-    /// The lines that end in the beginning `bytes` of a block, and what is left of it.
-    fn cut_some(bytes: Vec<u8>, block: &Block) -> (Self, Block) {
+    /// The first lines, few, that end in the beginning `bytes` of a block, and what is left of it.
+    fn cut_some(mut bytes: Vec<u8>, block: &Block) -> (Self, Block) {
         let mut cutter = Cutter::new(&bytes, block.context.continues);
-        let lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
-        let (rest, continues) = (cutter.rest() as u32, cutter.continues());
-        let count = lines.len() as u64;
-        let (text, traceback) = Self::of(bytes, lines, block);
+        let mut tracebacks = Tracebacks::new(block.context.traceback);
+        let watch = block.context.traceback || may_hold_traceback(&bytes);
+        let mut lines = Vec::new();
+        for (range, part) in cutter.by_ref().take(LINES) {
+            let traceback = watch && tracebacks.follow(&bytes[range.clone()]);
+            lines.push(Found { range, part, traceback });
+        }
+        let rest = cutter.rest();
         let left = Block {
-            start: block.start + rest,
-            seq: block.seq + count,
-            lines: block.lines.saturating_sub(count),
-            context: Context { continues, traceback },
+            start: block.start + rest as u32,
+            seq: block.seq + lines.len() as u64,
+            lines: block.lines.saturating_sub(lines.len() as u64),
+            context: Context { continues: cutter.continues(), traceback: tracebacks.inside() },
             ..*block
         };
-        (text, left)
+        bytes.truncate(rest);
+        (Self { bytes, lines, seq: block.seq, wall: block.wall }, left)
     }
 }
 
@@ -371,11 +373,11 @@ impl Reader {
 
     /// Some of the first lines of a block, and what is left of it.
     pub(super) fn read_some(&mut self, block: &Block) -> io::Result<(Text, Option<Block>)> {
-        if block.end.saturating_sub(block.start) as usize <= PIECE {
+        let end = block.end.min(block.start + PIECE as u32);
+        if end == block.end && block.lines <= LINES as u64 {
             return Ok((self.read(block)?, None));
         }
-        let bytes = self.text(block.start, block.start + PIECE as u32)?;
-        let (text, left) = Text::cut_some(bytes, block);
+        let (text, left) = Text::cut_some(self.text(block.start, end)?, block);
         if text.len() == 0 { Err(damaged()) } else { Ok((text, Some(left))) }
     }
 
