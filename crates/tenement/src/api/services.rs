@@ -19,7 +19,7 @@ use super::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Service)]
 struct ServiceEntry {
-    service: String,
+    name: String,
     /// With its arguments; placeholders not filled in.
     command: String,
     socket: String,
@@ -101,7 +101,7 @@ async fn list(
 
 fn entry(service: &Service, views: &[InstanceView]) -> ServiceEntry {
     ServiceEntry {
-        service: service.name.to_string(),
+        name: service.name.to_string(),
         command: service.command_line(),
         socket: service.socket.to_string(),
         health: service.health.clone(),

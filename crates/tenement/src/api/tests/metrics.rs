@@ -47,7 +47,7 @@ async fn a_service_is_listed_with_the_number_of_its_instances() {
     let (status, list) = fixture.call("GET", "/api/services", "").await;
     assert_eq!((status, list["services"].as_array().unwrap().len()), (200, 1));
     let service = &list["services"][0];
-    assert!(service["service"] == "api" && service["command"].as_str().unwrap().starts_with("python3 -c "));
+    assert!(service["name"] == "api" && service["command"].as_str().unwrap().starts_with("python3 -c "));
     assert_eq!((&service["isolation"], &service["health"]), (&json!("process"), &Value::Null));
     let counts = &service["instances"];
     assert_eq!((&counts["total"], &counts["running"], &counts["failed"]), (&json!(1), &json!(1), &json!(0)));
