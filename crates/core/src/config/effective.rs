@@ -43,6 +43,7 @@ struct Settings {
     log_max_size: u64,
     metrics_detail: &'static str,
     trusted_proxies: Vec<String>,
+    allowed_origins: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,6 +110,7 @@ fn settings(settings: &super::Settings) -> Settings {
             MetricsDetail::Public => "public",
         },
         trusted_proxies: settings.trusted_proxies.iter().map(ToString::to_string).collect(),
+        allowed_origins: settings.allowed_origins.clone(),
     }
 }
 

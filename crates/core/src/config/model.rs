@@ -51,6 +51,8 @@ pub struct Settings {
     pub metrics_detail: MetricsDetail,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose pages may open WebSockets to the API, besides its own: `https://console.example.com`.
+    pub allowed_origins: Vec<String>,
 }
 
 /// `[settings] metrics_detail`.

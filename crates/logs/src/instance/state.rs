@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) first_seq: u64,
     /// Bytes that came out of pipes.
     pub(super) taken: u64,
+    /// What it was when somebody last asked whether there are new lines.
+    pub(super) told: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -39,6 +41,7 @@ impl State {
             next_seq,
             first_seq: next_seq,
             taken: 0,
+            told: next_seq,
             limits,
             attached: None,
             write_errors: 0,

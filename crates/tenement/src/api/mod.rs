@@ -28,23 +28,18 @@ mod serve;
 mod services;
 mod source;
 mod status;
+mod stream;
 mod tokens;
 mod usage;
 mod words;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
+use tokio::sync::watch;
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -79,7 +74,7 @@ pub struct Api {
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
     /// Set while the daemon ends.
-    pub draining: Arc<AtomicBool>,
+    pub draining: Arc<watch::Sender<bool>>,
     /// What does not change.
     pub about: Arc<About>,
 }
@@ -99,7 +94,7 @@ pub struct About {
 
 impl Api {
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
     }
 }
 

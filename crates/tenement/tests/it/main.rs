@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod daemon;
 mod examples;
+mod follow;
 mod logs;
 mod metrics;
 mod serve;

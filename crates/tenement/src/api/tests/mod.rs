@@ -80,6 +80,7 @@ impl Fixture {
             log_max_size: 1 << 30,
             metrics_detail: MetricsDetail::Token,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
         };
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
@@ -260,7 +261,7 @@ async fn health_needs_no_token_and_says_when_it_drains() {
     let (status, _, body) = fixture.send(ask()).await;
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((status.as_u16(), body), (200, format!(r#"{{"status":"ok","version":"{version}"}}"#)));
-    fixture.api.draining.store(true, Ordering::Relaxed);
+    fixture.api.draining.send_replace(true);
     assert_eq!(fixture.send(ask()).await.0, 503);
     fixture.end().await;
 }
