@@ -76,6 +76,26 @@ fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
 }
 
 #[test]
+fn a_burst_after_a_restart_is_fetched_and_not_passed_over() {
+    let a = |from: u64, to: u64| (from..=to).map(|seq| line("api:a", seq)).collect::<Vec<_>>();
+    let stub = Stub::start(move |number, _| match number {
+        1 => Answer::Cut(lines(&a(1, 1))),
+        2 => page(&a(1, 1)),
+        // More than it sends of what was before.
+        3 => Answer::Open(lines(&a(4, 5))),
+        4 => page(&a(1, 5)),
+        5 => Answer::Cut(lines(&a(4, 6))),
+        // What was there before is gone for good.
+        6 | 8 | 10 | 12 => page(&[]),
+        7 | 9 | 11 => Answer::Cut(lines(&a(8, 8))),
+        _ => Answer::Open(lines(&a(8, 9))),
+    });
+    let (shown, _) = until_interrupted(stub.begin(&["--json", "logs", "-f"]), 8, |_| {});
+    let seq = |line: &String| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap();
+    assert_eq!(shown.iter().map(seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 8, 9]);
+}
+
+#[test]
 fn lines_that_a_slow_reader_missed_are_told() {
     let stub = Stub::start(|_, _| {
         Answer::Open(lines(&[line("api:a", 1), json!({ "dropped": 5 }), line("api:a", 9)]))
