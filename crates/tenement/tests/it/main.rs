@@ -8,5 +8,6 @@ mod examples;
 mod follow;
 mod logs;
 mod metrics;
+mod reference;
 mod serve;
 mod support;

@@ -20,13 +20,13 @@ health = "/health"
 const APP: &str = r#"
 import os, socket, sys
 print("Request completed", flush=True)
-print("database error connecting to pg", file=sys.stderr, flush=True)
 s = socket.socket(socket.AF_UNIX)
 s.bind(os.environ["SOCKET_PATH"])
 s.listen()
 while True:
     c, _ = s.accept()
     if c.recv(65536):
+        print("database error connecting to pg", file=sys.stderr, flush=True)
         c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
     c.close()
 "#;
@@ -42,8 +42,8 @@ struct Example {
 
 /// The fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
-    let all = PAGE.split(&format!("```{language}\n")).skip(1);
-    all.map(|block| block.split_once("\n```").unwrap().0).collect()
+    let fence = format!("```{language}\n");
+    PAGE.split(&fence).skip(1).map(|block| block.split_once("\n```").unwrap().0).collect()
 }
 
 impl Example {
@@ -52,7 +52,8 @@ impl Example {
         let answer = rest.split("Response").nth(1).unwrap_or_default();
         let answer = answer.split("\n\nOr: ").next().unwrap();
         let (first, body) = answer.split_once('\n').unwrap_or((answer, ""));
-        let status = first.trim_start_matches(':').split_whitespace().next().and_then(|word| word.parse().ok());
+        let status =
+            first.trim_start_matches(':').split_whitespace().next().and_then(|word| word.parse().ok());
         Self { command: command.to_owned(), status, body: body.to_owned() }
     }
 
@@ -128,8 +129,13 @@ fn prepare(daemon: &TestDaemon, command: &str) {
         return;
     }
     daemon.ten(&["spawn", "api:user123"]);
-    let wait = Example::read("curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123/wait");
+    let wait = Example::read(
+        "curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123/wait",
+    );
     assert_eq!(wait.run(daemon, "").0, 200);
+    if command.contains("/start ") {
+        daemon.ok(&["stop", "--keep", "api:user123"]);
+    }
 }
 
 #[test]
@@ -160,8 +166,25 @@ fn every_example_works_as_printed() {
 #[test]
 fn the_example_of_a_failure_is_what_is_answered() {
     let daemon = daemon();
-    let missing = Example::read("curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123");
+    let missing = Example::read(
+        "curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123",
+    );
     let (status, body) = missing.run(&daemon, "");
     let printed: Value = serde_json::from_str(blocks("json")[0]).unwrap();
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (404, printed));
+}
+
+#[test]
+fn the_program_of_the_stream_prints_what_comes() {
+    let daemon = daemon();
+    prepare(&daemon, "");
+    let program = blocks("javascript")[0]
+        .replace("YOUR_TOKEN", TOKEN)
+        .replace("localhost:8000", &format!("127.0.0.1:{}", daemon.port));
+    let first = "const show = ws.onmessage; ws.onmessage = (event) => { show(event); process.exit(0); };";
+    let mut node = Command::new("node");
+    let output =
+        node.args(["--experimental-websocket", "-e", &format!("{program}\n{first}")]).output().unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(said, "[api:user123] database error connecting to pg\n", "{}", text(&output.stderr));
 }
