@@ -1,4 +1,4 @@
-.PHONY: help deps run test lint deny bench fmt clean
+.PHONY: help deps run test autobahn lint deny bench fmt clean
 
 help: ## Shows this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,11 @@ test: deps ## Runs every test
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
+
+autobahn: ## The WebSocket test suite, directly, through ten and over the API's stack; needs a Python 2.7
+	cargo build -p tenement --bin ten --example websocket_echo --target-dir target
+	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
+	python3 autobahn/run.py
 
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --all --check
