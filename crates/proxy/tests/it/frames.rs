@@ -209,8 +209,8 @@ fn a_flood_of_small_frames_is_held_back_by_who_does_not_read() {
     let proxy = Proxy::start(echo_frames());
     let mut client = opened(&proxy);
     let socket = socket2::SockRef::from(&client.stream);
-    socket.set_recv_buffer_size(16 << 10).unwrap();
-    socket.set_send_buffer_size(16 << 10).unwrap();
+    socket.set_recv_buffer_size(256 << 10).unwrap();
+    socket.set_send_buffer_size(256 << 10).unwrap();
     let parts =
         [frame(BINARY, Some([7; 4]), &[b'x'; 125]), frame(FINAL | PING, Some([9; 4]), &[b'y'; 125])].concat();
     let flood = parts.repeat(1 << 10);
@@ -224,6 +224,33 @@ fn a_flood_of_small_frames_is_held_back_by_who_does_not_read() {
     let answers = [frame(BINARY, None, &[b'x'; 125]), frame(FINAL | PONG, None, &[b'y'; 125])].concat();
     let whole = sent / parts.len();
     assert!(client.exactly(whole * answers.len()) == answers.repeat(whole));
+    drop((client, sender));
+    proxy.until_idle();
+}
+
+#[test]
+fn a_last_word_arrives_though_nobody_takes_what_is_sent() {
+    // faults: W5 W6
+    let (leave, told) = mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let verdict = frame(FINAL | CLOSE, None, &close(1009));
+    let script: Script = Arc::new({
+        let verdict = verdict.clone();
+        move |app| {
+            app.request()?;
+            app.say(SWITCHED)?;
+            let () = told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            app.say(&verdict)
+        }
+    });
+    let proxy = Proxy::start(script);
+    let mut client = opened(&proxy);
+    let mut sender = client.stream.try_clone().unwrap();
+    sender.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    while sender.write(&[0x55; 64 << 10]).is_ok() {}
+    leave.send(()).unwrap();
+    assert_eq!(client.exactly(verdict.len()), verdict);
+    assert_eq!(client.rest(), "");
     drop((client, sender));
     proxy.until_idle();
 }

@@ -8,3 +8,4 @@ mod examples;
 mod logs;
 mod serve;
 mod support;
+mod websockets;
