@@ -112,3 +112,78 @@ pub struct ExitStatus {
     /// The kernel ended it for want of memory.
     pub oom: bool,
 }
+
+/// What ended a run's first process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitCause {
+    /// It ended by itself with code 0.
+    Success,
+    /// It ended by itself with another code.
+    Code,
+    /// A signal that was not ours.
+    Signal,
+    /// The kernel, for want of memory.
+    Oom,
+    /// A stop by hand.
+    Stop,
+    /// A restart by hand.
+    Restart,
+    /// Nobody used it.
+    Idle,
+    /// Health checks failed.
+    Unhealthy,
+    /// It did not get ready in time.
+    StartFailed,
+    /// The end of the daemon.
+    Shutdown,
+}
+
+impl ExitCause {
+    /// All, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Success,
+        Self::Code,
+        Self::Signal,
+        Self::Oom,
+        Self::Stop,
+        Self::Restart,
+        Self::Idle,
+        Self::Unhealthy,
+        Self::StartFailed,
+        Self::Shutdown,
+    ];
+
+    /// As a metric label: `start_failed`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Code => "code",
+            Self::Signal => "signal",
+            Self::Oom => "oom",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Idle => "idle",
+            Self::Unhealthy => "unhealthy",
+            Self::StartFailed => "start_failed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// Of a process that was asked to end because of `cause`, or that ended by itself.
+    #[must_use]
+    pub fn of(status: &ExitStatus, asked: Option<Cause>) -> Self {
+        match (status, asked) {
+            (ExitStatus { oom: true, .. }, _) => Self::Oom,
+            (_, Some(Cause::Restart)) => Self::Restart,
+            (_, Some(Cause::Idle)) => Self::Idle,
+            (_, Some(Cause::Unhealthy)) => Self::Unhealthy,
+            (_, Some(Cause::StartFailed)) => Self::StartFailed,
+            (_, Some(Cause::Shutdown)) => Self::Shutdown,
+            (_, Some(_)) => Self::Stop,
+            (ExitStatus { code: Some(0), .. }, None) => Self::Success,
+            (ExitStatus { signal: Some(_), .. }, None) => Self::Signal,
+            (_, None) => Self::Code,
+        }
+    }
+}

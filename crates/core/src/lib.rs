@@ -5,6 +5,7 @@
 //! in as arguments. That is what lets the lifecycle be tested by simulation.
 
 pub mod config;
+pub mod histogram;
 pub mod history;
 pub mod layout;
 pub mod lifecycle;

@@ -7,7 +7,10 @@ use std::{
     io,
     os::{fd::BorrowedFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,10 +31,15 @@ use state::State;
 /// Lines that arrive within this time of each other get one time and one mark.
 pub(crate) const COALESCE: Duration = Duration::from_millis(10);
 
+/// How many there have been.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// The log of one instance, shared by the thread that takes lines in and those that read.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) name: InstanceName,
+    /// Tells it from a later one of the same name.
+    pub(crate) number: u64,
     dir: PathBuf,
     state: Mutex<State>,
 }
@@ -52,7 +60,8 @@ impl Instance {
         let dir = root.join(name.service.as_str()).join(name.id.as_str());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let state = State::open(&dir, limits)?;
-        Ok(Self { name, dir, state: Mutex::new(state) })
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { name, number, dir, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,6 +128,18 @@ impl Instance {
         failed.then(|| now.after(Duration::from_secs(1)))
     }
 
+    /// The place of the next line. What has arrived and is not described yet is after it.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.state().next_seq
+    }
+
+    /// Whether lines were described since this was asked.
+    pub(crate) fn has_news(&self) -> bool {
+        let mut state = self.state();
+        let next = state.next_seq;
+        std::mem::replace(&mut state.told, next) != next
+    }
+
     /// What a reader needs. What has arrived is in it.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut state = self.state();
@@ -137,6 +158,8 @@ impl Instance {
         InstanceStats {
             lines: state.chains.iter().map(Chain::lines).sum(),
             bytes: state.bytes(),
+            lines_taken: state.next_seq.saturating_sub(state.first_seq),
+            bytes_taken: state.taken,
             dropped: 0,
             write_errors: state.write_errors,
         }

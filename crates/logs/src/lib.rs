@@ -6,13 +6,15 @@
 //!                                                  ├──► marks: time, order, line count
 //!                                                  ▼
 //!                      query ◄── merge ◄── blocks between marks, newest first
-//!                        └── level, filter: worked out when read, never stored
+//!                        ├── level, filter: worked out when read, never stored
+//!                     follow ◄── the same, oldest first, as lines come
 //! ```
 //!
 //! A byte is safe in its segment before anyone looks at it; everything else here is derived from segments and
 //! can be made again. Names, stream and time of a line come from where its bytes lie, never from what they say,
 //! so an application cannot forge them.
 
+mod follow;
 mod inert;
 mod ingest;
 mod instance;
@@ -25,9 +27,10 @@ mod segment;
 
 mod store;
 
+pub use follow::{Batch, Begin, Bell, Followed, Follower};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
-pub use query::{LogPage, LogQuery, QueryError};
+pub use query::{Bounds, LogPage, LogQuery, QueryError};
 pub use retention::{Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

@@ -15,6 +15,7 @@ use std::{
 use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
 
 use crate::{
+    follow::{Begin, Bells, Follower},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
     query::{self, LogPage, LogQuery, QueryError},
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     instances: Mutex<BTreeMap<InstanceName, Arc<Instance>>>,
     pub(crate) pipes: Pipes,
     pub(crate) mailbox: Mailbox,
+    pub(crate) bells: Bells,
 }
 
 /// What was taken in from one instance.
@@ -50,6 +52,10 @@ pub struct InstanceStats {
     pub lines: u64,
     /// Bytes of the files that hold and describe them.
     pub bytes: u64,
+    /// Lines that came since the store was opened.
+    pub lines_taken: u64,
+    /// Bytes that came since the store was opened.
+    pub bytes_taken: u64,
     /// Lines thrown away before they were kept.
     pub dropped: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.
@@ -69,7 +75,7 @@ impl LogStore {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
         let instances = Mutex::new(folders::find(&dir, &limits)?);
-        let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox });
+        let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox, bells: Bells::default() });
         let ingest = Ingest::new(Arc::clone(&shared));
         let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
         Ok(Self { handle: Arc::new(Handle { shared, thread: Some(thread) }) })
@@ -93,6 +99,8 @@ impl LogStore {
         };
         instance.attach(run)?;
         drop(instances);
+        // A line that the run before left unfinished has ended.
+        shared.tell(&instance);
         shared.pipes.add(&instance, run, pipes)
     }
 
@@ -113,6 +121,14 @@ impl LogStore {
     /// An invalid regular expression, or a disk that cannot be read.
     pub fn query(&self, query: &LogQuery) -> Result<LogPage, QueryError> {
         query::answer(query, || self.handle.shared.matching(query))
+    }
+
+    /// Reads lines as they come. `limit` and `offset` of the query mean nothing here.
+    ///
+    /// # Errors
+    /// An invalid regular expression, or a disk that cannot be read.
+    pub fn follow(&self, query: LogQuery, begin: &Begin) -> Result<Follower, QueryError> {
+        Follower::new(Arc::clone(&self.handle.shared), query, begin)
     }
 
     /// The last `n` lines of an instance, oldest first, as text; none when they cannot be read.
@@ -189,12 +205,19 @@ impl Shared {
         self.instances().values().cloned().collect()
     }
 
-    fn matching(&self, query: &LogQuery) -> Vec<Arc<Instance>> {
+    pub(crate) fn matching(&self, query: &LogQuery) -> Vec<Arc<Instance>> {
         match &query.instance {
             Some(name) => {
                 self.get(name).into_iter().filter(|instance| query.covers(&instance.name)).collect()
             }
             None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
+        }
+    }
+
+    /// Rings for who follows an instance that has new lines.
+    pub(crate) fn tell(&self, instance: &Instance) {
+        if instance.has_news() {
+            self.bells.ring(&instance.name);
         }
     }
 

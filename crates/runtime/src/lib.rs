@@ -5,6 +5,7 @@ mod event;
 pub mod limits;
 pub mod listener;
 pub mod output;
+pub mod own;
 pub mod port_owner;
 pub mod ports;
 pub mod process;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin};
 
 use tenement_core::{
-    history::Transition,
+    history::{ExitCause, Transition},
     name::{InstanceName, ServiceName},
     slot::RunId,
     time::WallMillis,
-    view::Status,
+    view::{CheckCounts, Status},
 };
 
 /// A future that owns what it needs.
@@ -145,6 +145,10 @@ pub struct Totals {
     pub failed_starts: BTreeMap<ServiceName, u64>,
     /// Restarts by hand, after a crash or failed checks, by service.
     pub restarts: BTreeMap<ServiceName, u64>,
+    /// How runs ended, by service.
+    pub exits: BTreeMap<ServiceName, BTreeMap<ExitCause, u64>>,
+    /// Results of health checks by service; start-up probes don't count.
+    pub checks: BTreeMap<ServiceName, CheckCounts>,
     /// Panics that were caught.
     pub panics: u64,
 }

@@ -70,7 +70,16 @@ impl Supervisor {
 
     /// What the process trees of the running instances use. Takes some time with many of them.
     pub async fn usage(&self) -> BTreeMap<InstanceName, Usage> {
-        let Some(processes) = self.ask(Message::Processes).await else { return BTreeMap::new() };
+        self.measure(None).await
+    }
+
+    /// The same of some of them alone.
+    pub async fn usage_of(&self, names: Vec<InstanceName>) -> BTreeMap<InstanceName, Usage> {
+        self.measure(Some(names)).await
+    }
+
+    async fn measure(&self, names: Option<Vec<InstanceName>>) -> BTreeMap<InstanceName, Usage> {
+        let processes = self.ask(|reply| Message::Processes(names, reply)).await.unwrap_or_default();
         let measure = move || processes.into_iter().map(|(name, process)| (name, process.usage())).collect();
         tokio::task::spawn_blocking(measure).await.unwrap_or_default()
     }

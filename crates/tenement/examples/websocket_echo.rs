@@ -11,7 +11,7 @@ use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     routing::any,
 };
-use tenement::api::{Trust, serve};
+use tenement::api::{READ_BUFFER, Trust, WRITE_BUFFER, serve};
 use tenement_core::{name::InstanceName, route::RouteTable, slot::RunId, wake::WakeRefusal};
 use tenement_proxy::{Backend, Bound, BoxFuture, Config, Limits};
 use tokio::runtime::Handle;
@@ -70,7 +70,7 @@ async fn echo(mut socket: WebSocket) {
 
 /// As the API's, but for the size of messages: the suite's are up to 16 MiB.
 async fn upgrade(upgrade: WebSocketUpgrade) -> axum::response::Response {
-    upgrade.read_buffer_size(4 << 10).write_buffer_size(16 << 10).on_upgrade(echo)
+    upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(WRITE_BUFFER).on_upgrade(echo)
 }
 
 #[tokio::main]

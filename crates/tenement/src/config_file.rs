@@ -17,21 +17,33 @@ const SYSTEM: &str = "/etc/tenement/tenement.toml";
 
 /// Why there is no configuration to look at.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
+pub enum FileError {
+    /// There is none.
     #[error(
         "no {NAME} here, in a parent directory or at {SYSTEM}: write one with 'ten init', or name it with --config"
     )]
     None,
+    /// It can't be read.
     #[error("can't read '{}': {source}", .path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder, a device, a FIFO.
     #[error("'{}' is not a regular file", .0.display())]
     NotAFile(PathBuf),
+    /// That is no configuration.
     #[error("'{}' has more than 1 MiB: that is no configuration", .0.display())]
     TooLarge(PathBuf),
 }
 
 /// The file to use: the one that is named, else `tenement.toml` here or above, else the system's.
-pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, FileError> {
+///
+/// # Errors
+/// There is none.
+pub fn find(named: Option<&Path>) -> Result<PathBuf, FileError> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
@@ -42,7 +54,10 @@ pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, FileError> {
 }
 
 /// Reads and checks a file. It is opened once, without waiting for a writer should it be a FIFO.
-pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
+///
+/// # Errors
+/// It can't be read. What is wrong with what stands in it is among the findings.
+pub fn load(path: &Path) -> Result<(String, Parsed), FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
@@ -60,7 +75,10 @@ pub(crate) fn load(path: &Path) -> Result<(String, Parsed), FileError> {
 }
 
 /// Checks what stands in a file, or is about to.
-pub(crate) fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
+///
+/// # Errors
+/// There is no current directory that a relative `path` could be below.
+pub fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
     let absolute = std::path::absolute(path)?;
     let source = Source {
         dir: absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned),
@@ -72,7 +90,8 @@ pub(crate) fn check(bytes: &[u8], path: &Path) -> io::Result<Parsed> {
 }
 
 /// Where state is kept when nobody says otherwise: a whole path, as instances have working directories of their own.
-pub(crate) fn default_data_dir() -> PathBuf {
+#[must_use]
+pub fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/tenement".into();
     }

@@ -1,9 +1,10 @@
 //! `ten`: one process per tenant, woken by requests.
 
 mod cli;
-mod config_file;
 
 use std::process::ExitCode;
+
+use tenement::config_file;
 
 fn main() -> ExitCode {
     cli::run()

@@ -26,6 +26,8 @@ pub struct Diagnostic {
     pub message: String,
     /// The line it is about, as written.
     pub snippet: String,
+    /// The text is no TOML there.
+    pub syntax: bool,
 }
 
 impl fmt::Display for Diagnostic {
@@ -97,6 +99,7 @@ impl<'t> Findings<'t> {
     pub(super) fn end_of_syntax(&mut self) {
         self.list.sort_by_key(|finding| (finding.line, finding.column));
         self.list.dedup_by_key(|finding| finding.line);
+        self.list.iter_mut().for_each(|finding| finding.syntax = true);
         self.broken = self.list.iter().map(|finding| finding.line).collect();
     }
 
@@ -115,6 +118,7 @@ impl<'t> Findings<'t> {
             column: before[line_start..].chars().count() + 1,
             message,
             snippet: format!("{}{}", &before[line_start..], rest.trim_end_matches('\r')),
+            syntax: false,
         });
     }
 

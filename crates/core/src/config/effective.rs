@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{
-    Activation, Config, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, template::Template,
-};
+use super::{Config, MetricsDetail, Service, template::Template};
 
 /// A configuration ready to be shown. Keys are those of the file, durations are seconds.
 #[derive(Debug, Serialize)]
@@ -45,6 +43,7 @@ struct Settings {
     log_max_size: u64,
     metrics_detail: &'static str,
     trusted_proxies: Vec<String>,
+    allowed_origins: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,44 +110,29 @@ fn settings(settings: &super::Settings) -> Settings {
             MetricsDetail::Public => "public",
         },
         trusted_proxies: settings.trusted_proxies.iter().map(ToString::to_string).collect(),
+        allowed_origins: settings.allowed_origins.clone(),
     }
 }
 
 fn service(service: &Service) -> ServiceView {
-    let words: Vec<String> = service.command.iter().map(ToString::to_string).collect();
     ServiceView {
-        command: shell_words::join(&words),
+        command: service.command_line(),
         workdir: service.workdir.to_string_lossy().into_owned(),
         socket: service.socket.to_string(),
-        activation: match service.activation {
-            Activation::Bind => "bind",
-            Activation::ListenFds => "listen-fds",
-        },
+        activation: service.activation.as_str(),
         autostart: service.autostart,
         health: service.health.clone(),
         health_timeout: Seconds(service.health_timeout),
         startup_timeout: Seconds(service.startup_timeout),
         idle_timeout: service.idle_timeout.map(Seconds),
         request_timeout: Seconds(service.request_timeout),
-        restart: match service.restart {
-            RestartPolicy::Always => "always",
-            RestartPolicy::OnFailure => "on-failure",
-            RestartPolicy::Never => "never",
-        },
-        isolation: match service.isolation {
-            Isolation::Process => "process",
-            Isolation::Namespace => "namespace",
-            Isolation::Sandbox => "sandbox",
-        },
+        restart: service.restart.as_str(),
+        isolation: service.isolation.as_str(),
         memory_limit_mb: service.memory_limit_mb,
         cpu_shares: service.cpu_shares,
         storage_persist: service.storage_persist,
         storage_quota_mb: service.storage_quota_mb,
-        on_demand: match service.on_demand {
-            OnDemand::Known => "known",
-            OnDemand::Any => "any",
-            OnDemand::Never => "false",
-        },
+        on_demand: service.on_demand.as_str(),
         max_instances: service.max_instances,
         max_waiting: service.max_waiting,
         max_connections: service.max_connections,
@@ -158,10 +142,53 @@ fn service(service: &Service) -> ServiceView {
     }
 }
 
-/// A value as it may be shown: one whose name looks like a secret is not.
+/// A value as it may be shown: one whose name looks like a secret is not, nor an address that holds a password.
 fn shown(key: &str, value: &Template) -> String {
-    const SECRET: [&str; 8] =
-        ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "DSN", "DATABASE_URL"];
-    let key = key.to_ascii_uppercase();
-    if SECRET.iter().any(|word| key.contains(word)) { "***".into() } else { value.to_string() }
+    const SECRET: [&str; 12] = [
+        "KEY",
+        "TOKEN",
+        "SECRET",
+        "PASS",
+        "PWD",
+        "CREDENTIAL",
+        "AUTH",
+        "PRIVATE",
+        "SIGNING",
+        "DSN",
+        "CONNECTION_STRING",
+        "DATABASE_URL",
+    ];
+    let (key, value) = (key.to_ascii_uppercase(), value.to_string());
+    if SECRET.iter().any(|word| key.contains(word)) || has_password(&value) { "***".into() } else { value }
+}
+
+/// `scheme://user:password@host`, as in RFC 3986 section 3.2.1.
+fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_shown() {
+        let shown = |key, value| shown(key, &Template::literal(value));
+        for key in
+            ["API_KEY", "db_pass", "GITHUB_TOKEN", "DATABASE_URL", "AUTH", "Client_Secret", "PGPASSWORD"]
+        {
+            assert_eq!(shown(key, "x"), "***", "{key}");
+        }
+        for value in ["postgres://me:pw@db/x", "amqp://a:b@h:5672", "a=redis://:pw@cache?db=1"] {
+            assert_eq!(shown("WHERE", value), "***", "{value}");
+        }
+        for (key, value) in
+            [("LEVEL", "debug"), ("HOME_URL", "https://a.example/x:y@z"), ("BASE", "http://me@host")]
+        {
+            assert_eq!(shown(key, value), value);
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub use instances::{SOCKET_PATH_MAX, same_socket};
 pub use model::*;
 pub use parse::{Parsed, Source, parse};
 pub use service::check_variable;
-pub use settings::parse_domain;
+pub use settings::{parse_domain, parse_origin};
 
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,8 @@ pub struct Settings {
     pub metrics_detail: MetricsDetail,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose pages may open WebSockets to the API, besides its own: `https://console.example.com`.
+    pub allowed_origins: Vec<String>,
 }
 
 /// `[settings] metrics_detail`.
@@ -115,6 +117,15 @@ pub struct Service {
     pub env: BTreeMap<String, Template>,
 }
 
+impl Service {
+    /// Program and arguments in one text, as a shell would take them; placeholders not filled in.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let words: Vec<String> = self.command.iter().map(ToString::to_string).collect();
+        shell_words::join(&words)
+    }
+}
+
 /// Who makes the listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -122,6 +133,17 @@ pub enum Activation {
     Bind,
     /// The app is handed a listening socket as descriptor 3 (`sd_listen_fds(3)`).
     ListenFds,
+}
+
+impl Activation {
+    /// The word of the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::ListenFds => "listen-fds",
+        }
+    }
 }
 
 /// What the end of a process leads to.
@@ -135,6 +157,18 @@ pub enum RestartPolicy {
     Never,
 }
 
+impl RestartPolicy {
+    /// The word of the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::OnFailure => "on-failure",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// How an instance is shut off from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
@@ -146,6 +180,18 @@ pub enum Isolation {
     Sandbox,
 }
 
+impl Isolation {
+    /// The word of the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Namespace => "namespace",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
 /// Which ids a request may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDemand {
@@ -155,4 +201,16 @@ pub enum OnDemand {
     Any,
     /// None.
     Never,
+}
+
+impl OnDemand {
+    /// The word of the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Any => "any",
+            Self::Never => "false",
+        }
+    }
 }

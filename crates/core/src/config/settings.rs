@@ -37,6 +37,7 @@ impl Settings {
                 )
                 .unwrap_or(MetricsDetail::Token),
             trusted_proxies: trusted_proxies(table),
+            allowed_origins: allowed_origins(table),
         }
     }
 }
@@ -107,6 +108,50 @@ fn trusted_proxies(table: &mut Table<'_, '_, '_>) -> Vec<IpNet> {
         }
     }
     networks
+}
+
+fn allowed_origins(table: &mut Table<'_, '_, '_>) -> Vec<String> {
+    let Some(found) = table.texts("allowed_origins") else { return Vec::new() };
+    let mut origins = Vec::new();
+    for text in &found.value {
+        match parse_origin(text) {
+            Some(origin) => origins.push(origin),
+            None => table.findings.error(
+                found.span.clone(),
+                format!(
+                    "allowed_origins: '{text}' is not an origin: write it as https://console.example.com"
+                ),
+            ),
+        }
+    }
+    origins
+}
+
+/// An origin (RFC 6454 section 6.2) as browsers send it: lower case, without a port that goes without saying.
+/// `None` when it is none of a web page.
+#[must_use]
+pub fn parse_origin(text: &str) -> Option<String> {
+    let origin = text.to_ascii_lowercase();
+    let (scheme, authority) = origin.split_once("://")?;
+    let usual = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let authority = authority.strip_suffix(usual).unwrap_or(authority);
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => {
+            port.parse::<u16>().ok()?;
+            host
+        }
+        _ => authority,
+    };
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let known = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => parse_domain(host).is_ok(),
+    };
+    known.then(|| format!("{scheme}://{authority}"))
 }
 
 fn domain(table: &mut Table<'_, '_, '_>) -> String {

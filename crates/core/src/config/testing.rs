@@ -2,7 +2,31 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Activation, Isolation, OnDemand, RestartPolicy, Service, template::Template};
+use super::{
+    Activation, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, Settings, template::Template,
+};
+
+/// Settings with every default, that listen nowhere.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        data_dir: "/".into(),
+        listen: Vec::new(),
+        domain: "localhost".into(),
+        health_check_interval: Duration::from_secs(10),
+        max_restarts: 3,
+        restart_window: Duration::from_secs(300),
+        backoff_base: Duration::from_secs(1),
+        backoff_max: Duration::from_secs(60),
+        stop_timeout: Duration::from_secs(10),
+        max_starting: 4,
+        log_retention: Duration::from_secs(7 * 86_400),
+        log_max_size: 1 << 30,
+        metrics_detail: MetricsDetail::Token,
+        trusted_proxies: Vec::new(),
+        allowed_origins: Vec::new(),
+    }
+}
 
 /// A service with every default, that runs `/bin/true`.
 ///

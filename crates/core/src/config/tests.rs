@@ -301,6 +301,19 @@ fn a_placeholder_can_never_add_an_argument() {
     one_finding("service.a.command = ' '", "command is empty");
 }
 
+#[test]
+fn origins_are_those_of_web_pages() {
+    let of = |text: &str| good(&settings(&format!("allowed_origins = {text}"))).settings.allowed_origins;
+    assert_eq!(
+        of("['HTTPS://Console.example.com:443', 'http://[::1]:3000', 'http://10.0.0.1']"),
+        ["https://console.example.com", "http://[::1]:3000", "http://10.0.0.1"]
+    );
+    assert_eq!(of("'https://a.b:8443'"), ["https://a.b:8443"]);
+    for wrong in ["console", "*", "https://a.b/", "file://a", "null", "https://a.b:x", "https://"] {
+        one_finding(&settings(&format!("allowed_origins = '{wrong}'")), "is not an origin");
+    }
+}
+
 // Secrets in the environment don't leave the daemon through the API.
 #[test]
 fn the_effective_configuration_has_every_default_and_hides_secrets() {

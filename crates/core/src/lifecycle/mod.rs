@@ -41,7 +41,7 @@ pub use event::{Cause, Effect, Ended, Event, Moment, Stop, Timer};
 pub use health::Checks;
 
 use crate::{
-    slot::RunId,
+    slot::{RunId, WakeStage},
     time::Millis,
     view::{Health, Status},
 };
@@ -201,6 +201,27 @@ impl Lifecycle {
     #[must_use]
     pub fn is_launching(&self) -> bool {
         matches!(self.phase, Phase::Launching { .. })
+    }
+
+    /// Whether a run is being ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending(_))
+    }
+
+    /// How far the start is that a request is waiting for; `None` when there is none.
+    #[must_use]
+    pub fn wake_stage(&self) -> Option<WakeStage> {
+        match self.phase {
+            Phase::Queued(Start { cause: Cause::Wake, .. }) => Some(WakeStage::Queue),
+            Phase::Launching { start: Start { cause: Cause::Wake, .. }, launched: false } => {
+                Some(WakeStage::Spawn)
+            }
+            Phase::Launching { start: Start { cause: Cause::Wake, .. }, launched: true } => {
+                Some(WakeStage::Ready)
+            }
+            _ => None,
+        }
     }
 
     /// Whether it is at rest or forgotten: no process and none on its way.

@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use crate::{
     config::Service,
     name::{Id, InstanceName, ServiceName},
-    slot::Slot,
+    slot::{Slot, Tally, Wakes},
 };
 
 /// Which instance or service a host name means. Immutable; a change publishes a new table.
@@ -23,6 +23,17 @@ pub struct RouteTable {
 pub struct ServiceRoutes {
     service: Arc<Service>,
     slots: HashMap<Id, Arc<Slot>>,
+    counts: ServiceCounts,
+}
+
+/// What is counted of a service as a whole. It changes together with the instances that are known, so that whoever adds
+/// up both never sees a request twice, nor misses one.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceCounts {
+    /// How long its wakes took.
+    pub wakes: Arc<Wakes>,
+    /// Requests of instances that are not known any more.
+    pub retired: Tally,
 }
 
 /// What a host name means.
@@ -56,8 +67,18 @@ impl RouteTable {
 
     /// Replaces what is known of one service.
     pub fn set_service(&mut self, service: Arc<Service>, slots: impl IntoIterator<Item = Arc<Slot>>) {
+        self.set_counted(service, slots, ServiceCounts::default());
+    }
+
+    /// The same, with what is counted of the service.
+    pub fn set_counted(
+        &mut self,
+        service: Arc<Service>,
+        slots: impl IntoIterator<Item = Arc<Slot>>,
+        counts: ServiceCounts,
+    ) {
         let slots = slots.into_iter().map(|slot| (slot.name().id.clone(), slot)).collect();
-        self.services.insert(service.name.clone(), Arc::new(ServiceRoutes { service, slots }));
+        self.services.insert(service.name.clone(), Arc::new(ServiceRoutes { service, slots, counts }));
     }
 
     /// The slot of a known instance.
@@ -107,6 +128,12 @@ impl ServiceRoutes {
     #[must_use]
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// What is counted of it as a whole.
+    #[must_use]
+    pub fn counts(&self) -> &ServiceCounts {
+        &self.counts
     }
 
     /// Its known instances, in no order.

@@ -11,6 +11,7 @@ mod identity;
 mod occupancy;
 mod opened;
 mod traffic;
+mod wakes;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -19,7 +20,8 @@ use arc_swap::ArcSwapOption;
 pub use identity::Identity;
 pub use occupancy::{Occupancy, Refusal};
 pub use opened::Opened;
-pub use traffic::{DURATION_BUCKETS_MS, StatusClass, Traffic};
+pub use traffic::{DURATION_BUCKETS_US, StatusClass, Tally, Traffic};
+pub use wakes::{WAKE_BUCKETS_US, WakeStage, Wakes};
 
 use crate::{config::Service, name::InstanceName, time::Millis};
 
@@ -58,6 +60,7 @@ pub struct Slot {
     upstream: ArcSwapOption<Upstream>,
     /// What was counted on the way of its requests.
     pub traffic: Traffic,
+    wakes: Arc<Wakes>,
 }
 
 impl Slot {
@@ -70,7 +73,20 @@ impl Slot {
             occupancy: Occupancy::new(),
             upstream: ArcSwapOption::empty(),
             traffic: Traffic::default(),
+            wakes: Arc::default(),
         }
+    }
+
+    /// The same, whose wakes are counted with those of others.
+    #[must_use]
+    pub fn with_wakes(self, wakes: Arc<Wakes>) -> Self {
+        Self { wakes, ..self }
+    }
+
+    /// Where its service's wakes are counted.
+    #[must_use]
+    pub fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
     }
 
     /// Whose slot it is.

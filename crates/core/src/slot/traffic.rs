@@ -2,10 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::time::Millis;
+use crate::{
+    histogram::{Distribution, Histogram},
+    time::Millis,
+};
 
-/// Upper bounds of the buckets of request duration, in milliseconds; one more bucket is above the last.
-pub const DURATION_BUCKETS_MS: [u64; 11] = [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000, 30_000];
+/// Upper bounds of the buckets of request duration, in microseconds; one more bucket is above the last.
+pub const DURATION_BUCKETS_US: [u64; 11] =
+    [1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
+
+/// As many buckets as there are.
+const BUCKETS: usize = DURATION_BUCKETS_US.len() + 1;
 
 /// The class of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,24 +54,32 @@ impl StatusClass {
 }
 
 /// What was counted on the way of one instance's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     responses: [AtomicU64; 5],
-    duration_buckets: [AtomicU64; DURATION_BUCKETS_MS.len() + 1],
-    duration_sum_us: AtomicU64,
+    durations: Histogram<BUCKETS>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     last_active_ms: AtomicU64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            responses: Default::default(),
+            durations: Histogram::new(&DURATION_BUCKETS_US),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            last_active_ms: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Traffic {
     /// Counts one answered request.
     pub fn count(&self, class: StatusClass, duration_us: u64, bytes_in: u64, bytes_out: u64) {
         self.responses[class as usize].fetch_add(1, Relaxed);
-        let ms = duration_us.div_ceil(1000);
-        let bucket = DURATION_BUCKETS_MS.partition_point(|&bound| bound < ms);
-        self.duration_buckets[bucket].fetch_add(1, Relaxed);
-        self.duration_sum_us.fetch_add(duration_us, Relaxed);
+        self.durations.observe_us(duration_us);
         self.bytes_in.fetch_add(bytes_in, Relaxed);
         self.bytes_out.fetch_add(bytes_out, Relaxed);
     }
@@ -92,21 +107,45 @@ impl Traffic {
         StatusClass::ALL.iter().map(|&class| self.responses(class)).sum()
     }
 
-    /// Counts per bucket of [`DURATION_BUCKETS_MS`], the open one last; not cumulative.
-    #[must_use]
-    pub fn duration_counts(&self) -> [u64; DURATION_BUCKETS_MS.len() + 1] {
-        std::array::from_fn(|i| self.duration_buckets[i].load(Relaxed))
-    }
-
-    /// Sum of all durations, in microseconds.
-    #[must_use]
-    pub fn duration_sum_us(&self) -> u64 {
-        self.duration_sum_us.load(Relaxed)
-    }
-
     /// Bytes of request bodies and response bodies.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
+    }
+
+    /// Everything that was counted, at once.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            responses: StatusClass::ALL.map(|class| self.responses(class)),
+            durations: self.durations.snapshot(),
+            bytes_in: self.bytes().0,
+            bytes_out: self.bytes().1,
+        }
+    }
+}
+
+/// What was counted of requests: of one instance, or of many together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Answers by class, as [`StatusClass::ALL`].
+    pub responses: [u64; 5],
+    /// From the head of a request to the end of its answer, by [`DURATION_BUCKETS_US`].
+    pub durations: Distribution<BUCKETS>,
+    /// Bytes of request bodies.
+    pub bytes_in: u64,
+    /// Bytes of response bodies.
+    pub bytes_out: u64,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.responses.iter_mut().zip(other.responses) {
+            *sum += count;
+        }
+        self.durations.add(&other.durations);
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
     }
 }

@@ -6,7 +6,7 @@
 //!  pipe readable ──► Instance::take, at most TURN bytes, then the next pipe's turn
 //!       │ no writer: woken only by new data     │ disk full: left alone, tried again after RETRY
 //!       ▼
-//!  marks that are due ──► Instance::settle
+//!  marks that are due ──► Instance::settle; who follows hears of it
 //!  limit reached      ──► the oldest lines of the largest instances go
 //!  once a minute      ──► retention, idle files closed
 //! ```
@@ -179,6 +179,7 @@ impl Ingest {
         self.unsettled.retain(|instance| {
             let due = instance.settle(now);
             next = next.into_iter().chain(due).min();
+            self.shared.tell(instance);
             due.is_some()
         });
         self.settle_at = next;
@@ -209,6 +210,7 @@ impl Ingest {
             }
         }
         instance.detach(run);
+        self.shared.tell(instance);
     }
 
     /// Takes in what is in a pipe. What is put there meanwhile, by a process that outlives the run, does not

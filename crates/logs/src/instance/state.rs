@@ -16,6 +16,12 @@ use crate::{
 pub(super) struct State {
     pub(super) chains: [Chain; 2],
     pub(super) next_seq: u64,
+    /// What that was at first.
+    pub(super) first_seq: u64,
+    /// Bytes that came out of pipes.
+    pub(super) taken: u64,
+    /// What it was when somebody last asked whether there are new lines.
+    pub(super) told: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -30,7 +36,17 @@ impl State {
             Chain::open(dir, Stream::Stdout, &mut next_seq)?,
             Chain::open(dir, Stream::Stderr, &mut next_seq)?,
         ];
-        Ok(Self { chains, next_seq, limits, attached: None, write_errors: 0, scratch: Vec::new() })
+        Ok(Self {
+            chains,
+            next_seq,
+            first_seq: next_seq,
+            taken: 0,
+            told: next_seq,
+            limits,
+            attached: None,
+            write_errors: 0,
+            scratch: Vec::new(),
+        })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -62,7 +78,11 @@ impl State {
         }
         // A line that has not ended makes a segment larger.
         let room = segment_size.saturating_sub(chain.last_size()).max(SEGMENT_MIN);
-        chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))
+        let intake = chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))?;
+        if let Intake::Bytes(count) = intake {
+            self.taken += count;
+        }
+        Ok(intake)
     }
 
     /// Lets go what is too old or too much.

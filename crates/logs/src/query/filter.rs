@@ -17,22 +17,27 @@ use crate::{
 const REGEX_SIZE: usize = 1 << 20;
 
 /// The conditions of a query, ready for use.
-pub(super) struct Filter {
+pub(crate) struct Filter {
     levels: LevelSet,
     grep: Option<Regex>,
     search: Option<memmem::Finder<'static>>,
+    terms: Vec<Regex>,
     since: WallMillis,
     until: WallMillis,
 }
 
 impl Filter {
-    pub(super) fn new(query: &LogQuery) -> Result<Self, QueryError> {
+    pub(crate) fn new(query: &LogQuery) -> Result<Self, QueryError> {
         let compile = |pattern| RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build();
+        let term = |text: &String| {
+            RegexBuilder::new(&regex::escape(text)).case_insensitive(true).size_limit(REGEX_SIZE).build()
+        };
         let text = query.search.as_deref().filter(|text| !text.is_empty());
         Ok(Self {
             levels: query.levels,
             grep: query.grep.as_deref().map(compile).transpose()?,
             search: text.map(|text| memmem::Finder::new(text).into_owned()),
+            terms: query.terms.iter().map(term).collect::<Result<_, _>>()?,
             since: query.since.unwrap_or_default(),
             until: query.until.unwrap_or(WallMillis(u64::MAX)),
         })
@@ -43,23 +48,26 @@ impl Filter {
         self.levels == LevelSet::ALL
             && self.grep.is_none()
             && self.search.is_none()
+            && self.terms.is_empty()
             && self.since == WallMillis(0)
             && self.until == WallMillis(u64::MAX)
     }
 
     /// Whether lines of this block can pass, as far as its mark tells.
-    pub(super) fn may_hold(&self, block: &Block) -> bool {
+    pub(crate) fn may_hold(&self, block: &Block) -> bool {
         (self.since..=self.until).contains(&block.wall)
     }
 
     /// Whether any line of this text can pass.
-    pub(super) fn may_match(&self, text: &Text) -> bool {
+    pub(crate) fn may_match(&self, text: &Text) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(text.bytes()).is_some())
+            && self.terms.iter().all(|term| term.is_match(text.bytes()))
     }
 
     /// Whether this line of a block that [`Self::may_hold`] it passes. Text is matched as it is shown.
-    pub(super) fn passes(&self, stream: Stream, line: &LineRef<'_>) -> bool {
+    pub(crate) fn passes(&self, stream: Stream, line: &LineRef<'_>) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(line.bytes).is_some())
+            && self.terms.iter().all(|term| term.is_match(line.bytes))
             && self.grep.as_ref().is_none_or(|grep| grep.is_match(shown(line.bytes).as_ref()))
             && (self.levels == LevelSet::ALL || self.levels.contains(line.level(stream)))
     }

@@ -18,6 +18,8 @@ struct StreamTail {
     text: Text,
     /// Lines of `text` that were not returned yet.
     left: usize,
+    /// Lines from here on are left out.
+    end: u64,
 }
 
 impl StreamTail {
@@ -33,7 +35,7 @@ impl StreamTail {
     fn fill(&mut self, filter: &Filter) -> io::Result<()> {
         while self.left == 0 {
             let Some(block) = self.cursor.peek() else { return Ok(()) };
-            if !filter.may_hold(block) {
+            if !filter.may_hold(block) || block.seq >= self.end {
                 self.cursor.advance()?;
             } else if let Some(text) = self.cursor.read()? {
                 self.left = if filter.may_match(&text) { text.len() } else { 0 };
@@ -67,12 +69,12 @@ pub(super) struct InstanceTail {
 }
 
 impl InstanceTail {
-    /// `lenient`: leaves out what goes away while it is read.
-    pub(super) fn new(instance: &Instance, lenient: bool) -> io::Result<Self> {
+    /// `lenient`: leaves out what goes away while it is read. Lines from the place `end` on are left out.
+    pub(super) fn new(instance: &Instance, lenient: bool, end: u64) -> io::Result<Self> {
         let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
         let tail = |stream, segments, open_seq| {
             let cursor = Cursor::new(segments, open_seq, lenient)?;
-            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0 })
+            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0, end })
         };
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
         Ok(Self { name: instance.name.clone(), streams, lines })
@@ -94,15 +96,8 @@ impl InstanceTail {
         }
         stream.left -= 1;
         let line = stream.text.line(stream.left);
-        Ok(filter.passes(stream.stream, &line).then(|| LogLine {
-            timestamp: wall,
-            instance: self.name.clone(),
-            stream: stream.stream,
-            seq: line.seq,
-            level: line.level(stream.stream),
-            bytes: line.bytes.to_vec(),
-            part: line.part,
-        }))
+        let passes = line.seq < stream.end && filter.passes(stream.stream, &line);
+        Ok(passes.then(|| line.of(&self.name, stream.stream, wall)))
     }
 
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {

@@ -11,8 +11,24 @@ use tenement_core::{
 };
 
 use crate::{instance::Instance, level::LevelSet, line::LogLine, segment::is_stale};
-use filter::Filter;
+pub(crate) use filter::Filter;
 use merge::InstanceTail;
+
+/// Instances somebody may see: those of a service, or one, or all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of this service only.
+    pub service: Option<ServiceName>,
+    /// This one only.
+    pub instance: Option<InstanceName>,
+}
+
+impl Bounds {
+    fn cover(&self, name: &InstanceName) -> bool {
+        self.service.as_ref().is_none_or(|service| *service == name.service)
+            && self.instance.as_ref().is_none_or(|instance| instance == name)
+    }
+}
 
 /// Which lines, and which page of them.
 #[derive(Clone, Debug)]
@@ -28,10 +44,14 @@ pub struct LogQuery {
     pub grep: Option<String>,
     /// Holding this text as it is.
     pub search: Option<String>,
+    /// Holding all of these texts, in upper or lower case.
+    pub terms: Vec<String>,
     /// Not before.
     pub since: Option<WallMillis>,
     /// Not after.
     pub until: Option<WallMillis>,
+    /// Whatever else is asked for, of these only: what the asker may see.
+    pub bounds: Bounds,
     /// At most so many.
     pub limit: usize,
     /// Skips so many of the newest.
@@ -49,8 +69,10 @@ impl Default for LogQuery {
             levels: LevelSet::ALL,
             grep: None,
             search: None,
+            terms: Vec::new(),
             since: None,
             until: None,
+            bounds: Bounds::default(),
             limit: 50,
             offset: 0,
             max_bytes: usize::MAX,
@@ -63,6 +85,15 @@ impl LogQuery {
     pub(crate) fn covers(&self, name: &InstanceName) -> bool {
         self.service.as_ref().is_none_or(|service| *service == name.service)
             && self.instance.as_ref().is_none_or(|instance| instance == name)
+            && self.bounds.cover(name)
+    }
+
+    /// The only service and the only instance whose lines can be an answer.
+    pub(crate) fn narrowest(&self) -> (Option<&ServiceName>, Option<&InstanceName>) {
+        (
+            self.service.as_ref().or(self.bounds.service.as_ref()),
+            self.instance.as_ref().or(self.bounds.instance.as_ref()),
+        )
     }
 }
 
@@ -97,13 +128,35 @@ pub(crate) fn answer(
     instances: impl Fn() -> Vec<Arc<Instance>>,
 ) -> Result<LogPage, QueryError> {
     let filter = Filter::new(query)?;
+    Ok(patiently(|lenient| page(query, &filter, &instances(), lenient))?)
+}
+
+/// The newest lines that `query` asks for of these `instances`, oldest first. Of each only what is before the
+/// place that `end` names.
+pub(crate) fn before(
+    query: &LogQuery,
+    instances: &[Arc<Instance>],
+    end: impl Fn(&Instance) -> u64,
+) -> Result<Vec<LogLine>, QueryError> {
+    let filter = Filter::new(query)?;
+    let read = |lenient| {
+        let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, end(instance)));
+        merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query)
+    };
+    let (mut lines, _) = patiently(read)?;
+    lines.reverse();
+    Ok(lines)
+}
+
+/// Reads until nothing moved meanwhile, and at last leniently.
+fn patiently<T>(read: impl Fn(bool) -> io::Result<T>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
-        match page(query, &filter, &instances(), false) {
+        match read(false) {
             Err(error) if is_stale(&error) => {}
-            answer => return Ok(answer?),
+            answer => return answer,
         }
     }
-    Ok(page(query, &filter, &instances(), true)?)
+    read(true)
 }
 
 fn page(
@@ -112,7 +165,7 @@ fn page(
     instances: &[Arc<Instance>],
     lenient: bool,
 ) -> io::Result<LogPage> {
-    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient));
+    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, u64::MAX));
     let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
     let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
     let total = if filter.is_open() {

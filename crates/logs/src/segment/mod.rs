@@ -12,6 +12,7 @@
 
 mod chain;
 mod cut;
+mod forward;
 mod intake;
 mod mark;
 mod read;
@@ -27,6 +28,7 @@ use std::{
 };
 
 pub(crate) use chain::{BLOCK, Chain};
+pub(crate) use forward::Onward;
 pub(crate) use intake::Intake;
 pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text, is_stale};
 pub(crate) use recover::streams_in;

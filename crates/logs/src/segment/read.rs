@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
 
-use tenement_core::time::WallMillis;
+use tenement_core::{name::InstanceName, time::WallMillis};
 
 use super::{
     Segment,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     level::{Level, Tracebacks, level_of, may_hold_traceback},
-    line::{Part, Stream},
+    line::{LogLine, Part, Stream},
 };
 
 /// Marks read in one go.
@@ -34,6 +34,16 @@ pub(crate) struct SegmentView {
 impl SegmentView {
     pub(super) fn new(dir: Arc<Path>, stream: Stream, segment: Segment) -> Self {
         Self { dir, stream, segment }
+    }
+
+    /// How many marks describe it.
+    pub(super) fn marks(&self) -> u32 {
+        self.segment.marks + self.segment.unwritten.len() as u32
+    }
+
+    /// Place of the first line of its last mark.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.segment.last.seq
     }
 
     fn read_data(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
@@ -112,6 +122,19 @@ impl LineRef<'_> {
     pub(crate) fn level(&self, stream: Stream) -> Level {
         if self.traceback { Level::Error } else { level_of(stream, self.bytes) }
     }
+
+    /// As it is handed out.
+    pub(crate) fn of(&self, instance: &InstanceName, stream: Stream, timestamp: WallMillis) -> LogLine {
+        LogLine {
+            timestamp,
+            instance: instance.clone(),
+            stream,
+            seq: self.seq,
+            level: self.level(stream),
+            bytes: self.bytes.to_vec(),
+            part: self.part,
+        }
+    }
 }
 
 impl Text {
@@ -177,7 +200,7 @@ impl Cursor {
     /// were looked at is left out; otherwise it is an error ([`is_stale`]) where its lines may have moved on.
     pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64, lenient: bool) -> io::Result<Self> {
         let mut cursor = Self { segments: segments.into(), current: None, next: None, newest: true, lenient };
-        cursor.current = cursor.segments.pop_back().map(Reader::new);
+        cursor.current = cursor.segments.pop_back().map(Reader::back);
         let open = cursor.current.as_ref().and_then(|reader| reader.view.segment.open_line(open_seq));
         match open {
             Some(open) => cursor.next = Some(open),
@@ -194,8 +217,8 @@ impl Cursor {
     /// Reads the block that [`Self::peek`] shows, and passes it. `None` when it is not there any more.
     pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
         let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
-        let text = match reader.text(block.start, block.end) {
-            Ok(bytes) => Some(Text::cut(bytes, &block)),
+        let text = match reader.read(&block) {
+            Ok(text) => Some(text),
             Err(error) => self.without(error).map(|()| None)?,
         };
         self.advance()?;
@@ -213,7 +236,7 @@ impl Cursor {
                 }
                 Ok(None) => {
                     self.newest = false;
-                    self.current = self.segments.pop_back().map(Reader::new);
+                    self.current = self.segments.pop_back().map(Reader::back);
                 }
                 Err(error) => self.without(error)?,
             }
@@ -249,10 +272,18 @@ pub(crate) fn is_stale(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
-/// One segment, read from its end.
+/// What a [`Reader`] reads in one go: what lies before the place that is asked for, or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Back,
+    On,
+}
+
+/// One segment.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     view: SegmentView,
+    direction: Direction,
     /// Marks that were not returned yet.
     left: u32,
     /// Some of the marks in the file, from index `loaded` on; `None` where one is damaged.
@@ -263,18 +294,27 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(view: SegmentView) -> Self {
-        let left = view.segment.marks + view.segment.unwritten.len() as u32;
-        Self { view, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 }
+    pub(super) fn new(view: SegmentView, direction: Direction) -> Self {
+        let left = view.marks();
+        Self { view, direction, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 }
+    }
+
+    fn back(view: SegmentView) -> Self {
+        Self::new(view, Direction::Back)
     }
 
     fn previous(&mut self) -> io::Result<Option<Block>> {
         let Some(index) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = index;
+        self.block(index).map(Some)
+    }
+
+    /// The block that the mark `index` describes.
+    pub(super) fn block(&mut self, index: u32) -> io::Result<Block> {
         let mark = self.mark(index)?;
         let begins = Mark { context: self.view.segment.begins, ..Mark::default() };
         let before = if index > 0 { self.mark(index - 1)? } else { begins };
-        Ok(Some(Block {
+        Ok(Block {
             start: before.done,
             end: mark.done,
             seq: mark.seq,
@@ -283,22 +323,30 @@ impl Reader {
             context: before.context,
             cut: mark.context.continues,
             open: false,
-        }))
+        })
     }
 
-    fn mark(&mut self, index: u32) -> io::Result<Mark> {
+    pub(super) fn mark(&mut self, index: u32) -> io::Result<Mark> {
         if let Some(unwritten) = index.checked_sub(self.view.segment.marks) {
             return self.view.segment.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
         }
         if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
             // One mark of overlap: a block needs the mark before it.
-            let first = (index + 1).saturating_sub(MARKS);
-            let mut records = vec![0; (index + 1 - first) as usize * MARK_LEN];
+            let (first, end) = match self.direction {
+                Direction::Back => ((index + 1).saturating_sub(MARKS), index + 1),
+                Direction::On => (index.saturating_sub(1), (index + MARKS).min(self.view.segment.marks)),
+            };
+            let mut records = vec![0; (end - first) as usize * MARK_LEN];
             self.view.read_marks(&mut records, mark_offset(first))?;
             self.chunk = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
             self.loaded = first;
         }
         self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
+    }
+
+    /// The lines of a block.
+    pub(super) fn read(&mut self, block: &Block) -> io::Result<Text> {
+        self.text(block.start, block.end).map(|bytes| Text::cut(bytes, block))
     }
 
     fn text(&mut self, start: u32, end: u32) -> io::Result<Vec<u8>> {
@@ -311,8 +359,12 @@ impl Reader {
         let window = self.window_at..self.window_at + self.window.len() as u32;
         if start < window.start || end > window.end {
             let mut fresh = std::mem::take(&mut self.window);
-            self.window_at = end.saturating_sub(WINDOW as u32);
-            fresh.resize((end - self.window_at) as usize, 0);
+            let (from, to) = match self.direction {
+                Direction::Back => (end.saturating_sub(WINDOW as u32), end),
+                Direction::On => (start, self.view.segment.last.done.clamp(end, start + WINDOW as u32)),
+            };
+            self.window_at = from;
+            fresh.resize((to - from) as usize, 0);
             self.view.read_data(&mut fresh, u64::from(self.window_at))?;
             self.window = fresh;
         }

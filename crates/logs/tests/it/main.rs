@@ -7,6 +7,7 @@
 
 mod bounds;
 mod damaged;
+mod follow;
 mod frugal;
 mod kept;
 mod killed;

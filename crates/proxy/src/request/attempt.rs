@@ -21,12 +21,12 @@ use super::{
     Client, Next,
     answer::Answer,
     connect::{self, Failed},
-    download::{Delivered, Signals},
-    forward::{Broken, forward, watch},
+    download::{Awaited, Delivered, Signals},
+    forward::{Broken, Exchange, forward, watch},
     route::{self, Target},
     upgrade,
     upload::Upload,
-    wake,
+    wake::{self, Waiting},
 };
 use crate::{
     http::{Method, RequestHead},
@@ -56,6 +56,8 @@ struct Request<'a> {
     failed: Option<RunId>,
     /// A kept connection turned out dead: no other of them is tried.
     stale: bool,
+    /// Until the first byte of its answer.
+    waiting: Waiting,
 }
 
 /// How an attempt ended.
@@ -82,10 +84,20 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
         Ok(target) => target,
         Err(answer) => return own_answer(client, head, &upload, answer).await,
     };
-    let mut request =
-        Request { head, upload, target, started, unseen: 0, unanswered: 0, failed: None, stale: false };
+    let mut request = Request {
+        head,
+        upload,
+        target,
+        started,
+        unseen: 0,
+        unanswered: 0,
+        failed: None,
+        stale: false,
+        waiting: None,
+    };
     loop {
-        let leasing = wake::lease(&thread, &request.target, request.failed.take());
+        let failed = request.failed.take();
+        let leasing = wake::lease(&thread, &request.target, failed, &mut request.waiting);
         let lease = match unless_gone(client, leasing).await {
             Some(Ok(lease)) => lease,
             None => {
@@ -182,8 +194,9 @@ impl Request<'_> {
             None => thread.config.limits.control,
         };
         let mut buffer = Buffer::default();
-        let forwarded =
-            forward(client, self.head, &mut self.upload, &connection, &mut buffer, patience).await;
+        let awaited = lease.map(|lease| Awaited { waiting: &mut self.waiting, wakes: lease.slot().wakes() });
+        let exchange = Exchange { head: self.head, connection: &connection, patience, awaited };
+        let forwarded = forward(client, exchange, &mut self.upload, &mut buffer).await;
         match forwarded {
             Ok(mut delivered) if delivered.status == 101 => {
                 let stall = thread.config.limits.stall;

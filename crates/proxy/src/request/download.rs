@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{forward::Broken, upload::LONG};
+use tenement_core::slot::{WakeStage, Wakes};
+
+use super::{forward::Broken, upload::LONG, wake::Waiting};
 use crate::{
     config::Limits,
     http::{Body, Chunks, Emit, Malformed, RequestHead, ResponseHead, ResponseShape, Version, chunk},
@@ -68,6 +70,21 @@ impl Signals {
     }
 }
 
+/// Of a request that waited for an instance to be woken: since when, and where that is counted.
+pub(super) struct Awaited<'a> {
+    pub(super) waiting: &'a mut Waiting,
+    pub(super) wakes: &'a Wakes,
+}
+
+impl Awaited<'_> {
+    /// The first byte has come.
+    fn over(&mut self) {
+        if let Some(since) = self.waiting.take() {
+            self.wakes.observe(WakeStage::FirstByte, since.elapsed());
+        }
+    }
+}
+
 /// A response under way.
 pub(super) struct Download<'a> {
     pub(super) client: &'a Stream,
@@ -81,6 +98,7 @@ pub(super) struct Download<'a> {
     pub(super) request: &'a RequestHead,
     pub(super) signals: &'a Signals,
     pub(super) draining: &'a Cell<bool>,
+    pub(super) awaited: Option<Awaited<'a>>,
 }
 
 /// A response that was passed on to its end.
@@ -134,7 +152,11 @@ impl Download<'_> {
                 return Ok((head, closing));
             }
             match self.watchdog.guard(self.buffer.fill(self.upstream, false)).await {
-                Ok(Ok(1..)) => {}
+                Ok(Ok(1..)) => {
+                    if let Some(awaited) = &mut self.awaited {
+                        awaited.over();
+                    }
+                }
                 Ok(_) if self.buffer.is_empty() && !heard => return Err(Broken::Silent),
                 Ok(_) => return Err(Broken::BadAnswer("it ended within its head")),
                 Err(TimedOut) => match self.signals.extension(patience, self.upstream) {

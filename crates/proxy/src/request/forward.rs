@@ -10,7 +10,7 @@ use super::{
     Client,
     answer::Answer,
     connect::Connection,
-    download::{Delivered, Download, Signals},
+    download::{Awaited, Delivered, Download, Signals},
     upload::{Interrupted, Upload},
 };
 use crate::{
@@ -40,15 +40,23 @@ pub(super) enum Broken {
     Truncated,
 }
 
+/// One request and the connection it goes to.
+pub(super) struct Exchange<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) connection: &'a Connection,
+    /// Until the head of the answer.
+    pub(super) patience: Duration,
+    pub(super) awaited: Option<Awaited<'a>>,
+}
+
 /// Sends the prepared request and passes the answer on.
 pub(super) async fn forward(
     client: &mut Client,
-    head: &RequestHead,
+    exchange: Exchange<'_>,
     upload: &mut Upload,
-    connection: &Connection,
     buffer: &mut Buffer,
-    patience: Duration,
 ) -> Result<Delivered, Broken> {
+    let Exchange { head, connection, patience, awaited } = exchange;
     let limits = client.thread.config.limits;
     let upstream = &connection.stream;
     send(client, upstream, limits.stall).await?;
@@ -64,6 +72,7 @@ pub(super) async fn forward(
         request: head,
         signals: &signals,
         draining: &client.thread.draining,
+        awaited,
     };
     let (stream, ahead) = (&client.stream, &mut client.buffer);
     let client_side = async {

@@ -1,12 +1,16 @@
 //! Phase "wake": a lease on an instance that runs, waking it first if need be.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tenement_core::{
     name::InstanceName,
     route::ServiceRoutes,
     slot::{Lease, Refusal, RunId, Slot},
 };
+use tenement_runtime::clock;
 
 use super::{Thread, answer::Answer, route::Target};
 
@@ -15,21 +19,30 @@ const ROUNDS: usize = 8;
 /// When to come back to an instance that has all the requests it takes.
 const FULL: Duration = Duration::from_secs(1);
 
+/// Since when a request waits for an instance to be woken, if it had to.
+pub(super) type Waiting = Option<Instant>;
+
 /// Leases an instance for a request to `target`; not the run that `failed`.
 pub(super) async fn lease(
     thread: &Thread,
     target: &Target,
     failed: Option<RunId>,
+    waiting: &mut Waiting,
 ) -> Result<Option<Lease>, Answer> {
     match target {
         Target::Control => Ok(None),
-        Target::Instance(slot) => instance(thread, Arc::clone(slot), failed).await.map(Some),
-        Target::Service(service) => any(thread, service, failed).await.map(Some),
-        Target::New(name) => unknown(thread, name, failed).await.map(Some),
+        Target::Instance(slot) => instance(thread, Arc::clone(slot), failed, waiting).await.map(Some),
+        Target::Service(service) => any(thread, service, failed, waiting).await.map(Some),
+        Target::New(name) => unknown(thread, name, failed, waiting).await.map(Some),
     }
 }
 
-async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId>) -> Result<Lease, Answer> {
+async fn instance(
+    thread: &Thread,
+    mut slot: Arc<Slot>,
+    mut failed: Option<RunId>,
+    waiting: &mut Waiting,
+) -> Result<Lease, Answer> {
     for _ in 0..ROUNDS {
         match slot.lease() {
             Ok(lease) if Some(lease.upstream().run) != failed => return Ok(lease),
@@ -39,6 +52,7 @@ async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId
             }
         }
         let name = slot.name().clone();
+        waiting.get_or_insert_with(clock::instant);
         thread.backend.wake(name.clone(), failed.take()).await.map_err(Answer::refused)?;
         // A new instance of this name may have taken its place.
         let routes = thread.backend.routes().load();
@@ -48,15 +62,20 @@ async fn instance(thread: &Thread, mut slot: Arc<Slot>, mut failed: Option<RunId
 }
 
 /// The running instance with the fewest requests in flight; when none runs, the one used last that may be woken.
-async fn any(thread: &Thread, service: &ServiceRoutes, failed: Option<RunId>) -> Result<Lease, Answer> {
+async fn any(
+    thread: &Thread,
+    service: &ServiceRoutes,
+    failed: Option<RunId>,
+    waiting: &mut Waiting,
+) -> Result<Lease, Answer> {
     if let Some(slot) = service.least_busy() {
-        return instance(thread, Arc::clone(slot), failed).await;
+        return instance(thread, Arc::clone(slot), failed, waiting).await;
     }
     let mut slots: Vec<_> = service.slots().collect();
     slots.sort_by_key(|slot| (std::cmp::Reverse(slot.last_active()), slot.name().clone()));
     let mut refusal = Answer::new(404, "this service has no instances");
     for slot in slots {
-        match instance(thread, Arc::clone(slot), failed).await {
+        match instance(thread, Arc::clone(slot), failed, waiting).await {
             // Starting one after another in vain would take as long as there are instances.
             Err(answer) if !answer.tried && matches!(answer.status, 503 | 404) => refusal = answer,
             other => return other,
@@ -65,9 +84,15 @@ async fn any(thread: &Thread, service: &ServiceRoutes, failed: Option<RunId>) ->
     Err(refusal)
 }
 
-async fn unknown(thread: &Thread, name: &InstanceName, failed: Option<RunId>) -> Result<Lease, Answer> {
+async fn unknown(
+    thread: &Thread,
+    name: &InstanceName,
+    failed: Option<RunId>,
+    waiting: &mut Waiting,
+) -> Result<Lease, Answer> {
+    waiting.get_or_insert_with(clock::instant);
     thread.backend.wake(name.clone(), None).await.map_err(Answer::refused)?;
     let slot = thread.backend.routes().load().slot(name).cloned();
     let slot = slot.ok_or_else(|| Answer::new(404, "there is no such instance"))?;
-    instance(thread, slot, failed).await
+    instance(thread, slot, failed, waiting).await
 }

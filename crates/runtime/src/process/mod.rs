@@ -25,5 +25,6 @@ pub use exit::{Exit, Status};
 pub use handle::{AdoptError, Handle};
 pub use host::{Capabilities, Host};
 pub use launch::{DEFAULT_PATH, Launch, SpawnError};
+pub(crate) use procfs::Stat;
 pub use running::{Process, Usage};
 pub use tree::Strategy;

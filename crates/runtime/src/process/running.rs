@@ -146,8 +146,9 @@ impl Process {
         is_first || (!self.inner.gone.load(Ordering::Acquire) && self.inner.tree.owns(pid))
     }
 
-    /// What the tree uses. Reads one file where cgroups count it, else one per process of the tree; without cgroups it
-    /// looks through `/proc`. Blocks for as long as that takes.
+    /// What the tree uses. Reads one file where cgroups count it, else one per process of the tree. Without cgroups who
+    /// belongs to it is looked up in all of `/proc`, once in two seconds for all trees together; what has been started
+    /// since then may be missing. Blocks for as long as that takes.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let group = self.inner.tree.group();
@@ -156,7 +157,8 @@ impl Process {
         if let (Some(memory_bytes), Some(cpu_time)) = counted {
             return Usage { memory_bytes, cpu_time };
         }
-        let stats: Vec<Stat> = self.members().into_iter().filter_map(|pid| Stat::read(pid).ok()).collect();
+        let gone = self.inner.gone.load(Ordering::Acquire);
+        let stats = if gone { Vec::new() } else { self.inner.tree.stats() };
         Usage {
             memory_bytes: counted.0.unwrap_or_else(|| stats.iter().map(Stat::memory_bytes).sum()),
             cpu_time: counted.1.unwrap_or_else(|| stats.iter().map(Stat::cpu_time).sum()),

@@ -56,12 +56,13 @@ impl Engine {
 
     pub(super) fn new_entry(&mut self, record: Record, service: &Arc<Service>) -> Entry {
         let before = self.runs_from();
+        let wakes = Arc::clone(&self.counts.entry(service.name.clone()).or_default().wakes);
         let life = match record.desired {
             Desired::Up => Lifecycle::new(before),
             Desired::Stopped => Lifecycle::stopped(before),
         };
         Entry {
-            slot: Arc::new(Slot::new(record.name.clone(), Arc::clone(service))),
+            slot: Arc::new(Slot::new(record.name.clone(), Arc::clone(service)).with_wakes(wakes)),
             policy: Policy::of(&self.config.settings, service),
             life,
             socket: self.socket_of(&record.name, service),
@@ -77,6 +78,8 @@ impl Engine {
             queue: VecDeque::new(),
             actor: None,
             exit: None,
+            ended_by: None,
+            stage_since: None,
             since: clock::now(),
             last_check: None,
             command_not_found: false,

@@ -67,6 +67,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.upstream = None;
         entry.exit = None;
+        entry.ended_by = None;
         let order = Order {
             run,
             service: Arc::clone(entry.slot.service()),
@@ -186,6 +187,8 @@ impl Engine {
         let Some(mut entry) = self.entries.remove(name) else { return };
         entry.slot.close();
         entry.refuse(&WakeRefusal::Unknown);
+        // A service's counters never go back.
+        self.counts.entry(name.service.clone()).or_default().retired.add(&entry.slot.traffic.tally());
         self.publish(&name.service);
         if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
             let _ = reply.send(Ok(()));

@@ -1,9 +1,9 @@
 //! What the loop keeps of one instance.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
 
 use tenement_core::{
-    history::{Actor, ExitStatus},
+    history::{Actor, Cause, ExitStatus},
     lifecycle::{Lifecycle, Policy},
     slot::{Address, RunId, Slot, Upstream},
     time::{Millis, WallMillis},
@@ -58,6 +58,10 @@ pub(super) struct Entry {
     pub(super) actor: Option<Actor>,
     /// How the last run's first process ended; nothing while one is being started or runs.
     pub(super) exit: Option<ExitStatus>,
+    /// Why the last run was ended, if it did not end by itself.
+    pub(super) ended_by: Option<Cause>,
+    /// When the stage of a wake that it is in began.
+    pub(super) stage_since: Option<Instant>,
     /// Since when it is what it is.
     pub(super) since: Millis,
     pub(super) last_check: Option<WallMillis>,

@@ -22,7 +22,8 @@ use crate::{
 pub(crate) enum Message {
     List(oneshot::Sender<Vec<InstanceView>>),
     Get(InstanceName, oneshot::Sender<Option<InstanceView>>),
-    Processes(oneshot::Sender<Vec<(InstanceName, Process)>>),
+    /// Of these instances, or of all.
+    Processes(Option<Vec<InstanceName>>, oneshot::Sender<Vec<(InstanceName, Process)>>),
     Totals(oneshot::Sender<Totals>),
     Command {
         name: InstanceName,

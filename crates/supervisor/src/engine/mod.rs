@@ -17,6 +17,7 @@ mod message;
 mod newcomers;
 mod news;
 mod permits;
+mod tally;
 mod timers;
 mod transition;
 
@@ -33,12 +34,12 @@ use tenement_core::{
     config::Config,
     lifecycle::{Event, Moment, Timer},
     name::{InstanceName, ServiceName},
-    route::RouteTable,
+    route::{RouteTable, ServiceCounts},
     slot::RunId,
     time::Millis,
     wake::WakeRefusal,
 };
-use tenement_runtime::clock;
+use tenement_runtime::{clock, process::Process};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -92,6 +93,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         rounds: Rounds::default(),
         tasks: JoinSet::new(),
         totals: Totals::default(),
+        counts: BTreeMap::new(),
         created: 0,
         newcomers: Newcomers::default(),
         shutdown: Vec::new(),
@@ -129,6 +131,8 @@ struct Engine {
     rounds: Rounds,
     tasks: JoinSet<()>,
     totals: Totals,
+    /// What the route table says of each service as a whole.
+    counts: BTreeMap<ServiceName, ServiceCounts>,
     /// Entries made so far: each numbers its runs from a place of its own.
     created: u64,
     newcomers: Newcomers,
@@ -186,11 +190,8 @@ impl Engine {
                 let entry = self.entries.get(&name).filter(|entry| entry.known);
                 let _ = reply.send(entry.map(|entry| entry.view(clock::now())));
             }
-            Message::Processes(reply) => {
-                let running = self.entries.iter();
-                let running =
-                    running.filter_map(|(name, entry)| Some((name.clone(), entry.process.clone()?)));
-                let _ = reply.send(running.collect());
+            Message::Processes(names, reply) => {
+                let _ = reply.send(self.processes(names));
             }
             Message::Totals(reply) => {
                 let _ = reply.send(self.totals.clone());
@@ -200,6 +201,14 @@ impl Engine {
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
             Message::Hurry => self.tell_all(&Event::Hurry),
+        }
+    }
+
+    fn processes(&self, names: Option<Vec<InstanceName>>) -> Vec<(InstanceName, Process)> {
+        let process = |entry: &Entry| Some((entry.record.name.clone(), entry.process.clone()?));
+        match names {
+            Some(names) => names.iter().filter_map(|name| process(self.entries.get(name)?)).collect(),
+            None => self.entries.values().filter_map(process).collect(),
         }
     }
 
@@ -229,20 +238,13 @@ impl Engine {
     fn step(&mut self, name: &InstanceName, event: Event) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let moment = Moment { now: clock::now(), dice: fastrand::u64(..) };
-        let restarts = entry.life.restarts();
-        let was_launching = entry.life.is_launching();
+        let tally = tally::Before::of(entry, &event);
         let before = Before::of(entry, &event);
         let effects = entry.life.step(event, moment, &entry.policy);
         if let Some(transition) = before.transition(entry, moment.now) {
             self.observer.changed(&transition);
         }
-        let service = || name.service.clone();
-        if entry.life.restarts() > restarts {
-            *self.totals.restarts.entry(service()).or_default() += 1;
-        }
-        if was_launching && !entry.life.is_launching() && entry.life.up_since().is_none() {
-            *self.totals.failed_starts.entry(service()).or_default() += 1;
-        }
+        tally.count(entry, &mut self.totals);
         for effect in effects {
             self.carry_out(name, effect);
         }
@@ -276,7 +278,9 @@ impl Engine {
         let Some(config) = self.config.services.get(service) else { return };
         let mut table = RouteTable::clone(&self.routes.load());
         let of_service = self.entries.values().filter(|e| e.known && e.record.name.service == *service);
-        table.set_service(Arc::clone(config), of_service.map(|entry| Arc::clone(&entry.slot)));
+        let slots = of_service.map(|entry| Arc::clone(&entry.slot));
+        let counts = self.counts.get(service).cloned().unwrap_or_default();
+        table.set_counted(Arc::clone(config), slots, counts);
         self.routes.store(Arc::new(table));
     }
 

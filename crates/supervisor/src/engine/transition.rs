@@ -63,7 +63,7 @@ impl Before {
     }
 }
 
-fn cause(event: &Event) -> Option<Cause> {
+pub(super) fn cause(event: &Event) -> Option<Cause> {
     Some(match event {
         Event::Start(StartCause::Boot) => Cause::Boot,
         Event::Start(StartCause::Hand) => Cause::Start,

@@ -157,6 +157,7 @@ fn settings(data_dir: &Path) -> Settings {
         log_max_size: 1 << 30,
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
+        allowed_origins: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{
         Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
         header::Header,
-        path::Operation,
+        path::{Operation, ParameterIn},
         schema::{KnownFormat, SchemaFormat, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -73,6 +73,15 @@ pub(super) fn complete(document: &mut Document) {
 fn common(path: &str, operation: &mut Operation) {
     if operation.security.is_none() {
         return;
+    }
+    if path.contains("{service}") {
+        // The path says it.
+        let said = |name: &str| name == "service" || name == "instance";
+        let parameters = operation.parameters.get_or_insert_default();
+        parameters.retain(|one| match one {
+            RefOr::T(one) => one.parameter_in == ParameterIn::Path || !said(&one.name),
+            RefOr::Ref(_) => true,
+        });
     }
     let mut may = vec![
         ("401", "No valid token"),

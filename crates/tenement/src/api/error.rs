@@ -1,5 +1,7 @@
 //! The error envelope, and the one place where a failure becomes a status.
 
+use std::fmt;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -118,6 +120,20 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "instance_not_found", message)
     }
 
+    pub(super) fn foreign_origin() -> Self {
+        let message = "Pages of this origin may not: name it in [settings] allowed_origins if they should";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    pub(super) fn upgrade_required(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
+    }
+
+    /// Whether it is the daemon's fault.
+    pub(super) fn is_internal(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     pub(super) fn about(self, subject: Subject) -> Self {
         Self { subject: Some(subject), ..self }
     }
@@ -125,6 +141,13 @@ impl ApiError {
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "The request could not be carried out")
+    }
+}
+
+/// What is wrong, for people.
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -168,6 +191,11 @@ impl IntoResponse for ApiError {
         }
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, after.into());
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            let headers = response.headers_mut();
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -12,7 +12,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Health {
+#[schema(as = Liveness)]
+struct Daemon {
     /// `ok`, or `draining` while the daemon ends.
     status: &'static str,
     version: &'static str,
@@ -22,8 +23,8 @@ struct Health {
 #[utoipa::path(
     get, path = "/health", operation_id = "health", tag = "daemon",
     responses(
-        (status = 200, description = "It serves", body = Health),
-        (status = 503, description = "It is ending", body = Health),
+        (status = 200, description = "It serves", body = Daemon),
+        (status = 503, description = "It is ending", body = Daemon),
     ),
 )]
 async fn health(State(api): State<Api>) -> impl IntoResponse {
@@ -32,5 +33,5 @@ async fn health(State(api): State<Api>) -> impl IntoResponse {
     } else {
         (StatusCode::OK, "ok")
     };
-    (code, Json(Health { status, version: env!("CARGO_PKG_VERSION") }))
+    (code, Json(Daemon { status, version: env!("CARGO_PKG_VERSION") }))
 }

@@ -7,38 +7,39 @@ mod audit;
 mod auth;
 mod body;
 mod caller;
+mod config;
 mod describe;
 mod docs;
 mod error;
 mod events;
+mod from_json;
 mod health;
 mod idempotency;
 mod instances;
 mod limit;
 mod logs;
+mod metrics;
 mod moment;
 mod page;
 mod query;
+mod rates;
+mod rejoined;
 mod serve;
+mod services;
 mod source;
 mod status;
+mod stream;
 mod tokens;
 mod usage;
 mod words;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::Supervisor;
+use tokio::sync::watch;
 use utoipa::{OpenApi, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -48,7 +49,8 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
-    usage::Samples,
+    stream::{READ_BUFFER, WRITE_BUFFER},
+    usage::{Samples, sample},
 };
 use crate::{history::History, store::Store};
 
@@ -73,7 +75,7 @@ pub struct Api {
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
     /// Set while the daemon ends.
-    pub draining: Arc<AtomicBool>,
+    pub draining: Arc<watch::Sender<bool>>,
     /// What does not change.
     pub about: Arc<About>,
 }
@@ -93,7 +95,7 @@ pub struct About {
 
 impl Api {
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
     }
 }
 
@@ -108,10 +110,13 @@ enum Subject {
 fn described() -> (Router<Api>, openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
         .merge(audit::router())
+        .merge(config::router())
         .merge(events::router())
         .merge(health::router())
         .merge(instances::router())
         .merge(logs::router())
+        .merge(metrics::router())
+        .merge(services::router())
         .merge(status::router())
         .merge(tokens::router())
         .merge(crate::metrics::router())

@@ -1,12 +1,29 @@
 //! Pages of a list: `limit`, `offset`, and what the answer says of them.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ObjectBuilder, Type},
+    },
+};
 
 use super::ApiError;
 
 /// Above this a `limit` is clamped.
 const LIMIT_MAX: usize = 1000;
+
+/// A whole number in a query, however large: what can't be is the same as the most there is.
+pub(super) struct Whole;
+
+impl ToSchema for Whole {}
+
+impl PartialSchema for Whole {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into()
+    }
+}
 
 /// What of a list is on a page.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]

@@ -13,6 +13,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = DaemonStatus)]
 struct Daemon {
     version: &'static str,
     /// `ok`, or `draining` while the daemon ends.
@@ -30,6 +31,7 @@ struct Daemon {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = InstanceCounts)]
 struct Counts {
     running: usize,
     known: usize,

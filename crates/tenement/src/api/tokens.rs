@@ -19,7 +19,7 @@ use super::{
     Api, ApiError, Subject,
     body::{self, Body},
     instances::timestamp,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::QueryOf,
     words,
 };
@@ -35,7 +35,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 /// What a token is to be.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TokenRequest)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code)] // Described by this, read by `wanted`, which says what is wrong with each member.
 struct NewToken {
     /// What its owner calls it.
@@ -78,6 +80,7 @@ pub(super) struct Token {
 
 /// A token that was just made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedToken)]
 struct Created {
     /// Its text, shown this once.
     token: String,
@@ -132,8 +135,7 @@ async fn create(State(api): State<Api>, Body(body): Body) -> Result<Response, Ap
 }
 
 fn wanted(body: &[u8], now: WallMillis) -> Result<Wanted, ApiError> {
-    let body: BTreeMap<String, Value> =
-        if body.trim_ascii().is_empty() { BTreeMap::new() } else { body::object(body)? };
+    let body: BTreeMap<String, Value> = body::object(body)?;
     // A misspelt 'expires_in_days' would be a token for ever.
     body::only(&["name", "expires_in_days", "scopes", "service", "instance"], &body)?;
     let given = |key: &str| body.get(key).filter(|value| !value.is_null());
@@ -199,14 +201,15 @@ fn binding(service: Option<&Value>, instance: Option<&Value>) -> Result<Binding,
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = TokenList)]
 struct List {
     tokens: Vec<Token>,
     pagination: Pagination,

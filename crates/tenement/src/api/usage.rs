@@ -6,15 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenement_core::name::InstanceName;
-use tenement_runtime::process::Usage;
+use tenement_core::{name::InstanceName, route::RouteTable, time::Millis};
+use tenement_runtime::{clock, process::Usage};
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Api,
+    rates::{self, Rates},
+};
+use crate::metrics::LogTotals;
 
 /// Between two looks. Processor time is counted in ticks of 10 ms, so a share of less than this would be noise.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
 
 /// The last look at each instance. It is shared: whoever looks begins the window of the next one.
 #[derive(Debug, Default)]
-pub struct Samples(Mutex<BTreeMap<InstanceName, Sample>>);
+pub struct Samples {
+    cpu: Mutex<BTreeMap<InstanceName, Sample>>,
+    rates: Rates,
+    /// What instances printed.
+    pub(crate) logs: LogTotals,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -32,15 +44,39 @@ impl Samples {
         used: &BTreeMap<InstanceName, Usage>,
         uptime_of: impl Fn(&InstanceName) -> Duration,
     ) -> BTreeMap<InstanceName, f64> {
-        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.retain(|name, _| used.contains_key(name));
+        let mut samples = self.cpu.lock().unwrap_or_else(PoisonError::into_inner);
         let look = |(name, used): (&InstanceName, &Usage)| {
-            let next = samples.get(name).and_then(|last| last.next(now, used.cpu_time));
-            let sample = next.unwrap_or_else(|| Sample::first(now, used.cpu_time, uptime_of(name)));
+            let uptime = uptime_of(name);
+            let last = samples.get(name).filter(|last| now.saturating_duration_since(last.at) <= uptime);
+            let next = last.and_then(|last| last.next(now, used.cpu_time));
+            let sample = next.unwrap_or_else(|| Sample::first(now, used.cpu_time, uptime));
             samples.insert(name.clone(), sample);
             (name.clone(), sample.percent)
         };
         used.iter().map(look).collect()
+    }
+
+    /// Requests per second of an instance that has had `total` of them and is up for `uptime`.
+    pub(super) fn per_second(&self, name: &InstanceName, now: Millis, total: u64, uptime: Duration) -> f64 {
+        self.rates.per_second(name, now, total, uptime)
+    }
+
+    /// Notes how many requests there were, and forgets whoever is gone.
+    fn note(&self, now: Millis, routes: &RouteTable) {
+        let mut samples = self.cpu.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.retain(|name, _| routes.slot(name).is_some());
+        drop(samples);
+        self.rates.note(now, routes);
+    }
+}
+
+/// Keeps the samples up to date for as long as it is polled.
+pub async fn sample(api: Api) {
+    let mut ticks = tokio::time::interval(rates::EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        api.samples.note(clock::now(), &api.supervisor.routes().load());
     }
 }
 
@@ -87,8 +123,12 @@ mod tests {
         assert!((look(2.5, 2000) - 50.0).abs() < 1e-9, "too soon to say anything new");
         assert!((look(4.0, 5500) - 200.0).abs() < 1e-9, "two cores, since the look before that");
         assert!((look(6.0, 100) - 1.0).abs() < 1e-9, "another process");
-        samples.percent(start, &BTreeMap::new(), |_| SECOND);
-        assert!((look(7.0, 200) - 2.0).abs() < 1e-9, "asleep in between");
+        let used = Usage { cpu_time: Duration::from_millis(200), ..Usage::default() };
+        let used = BTreeMap::from([(name.clone(), used)]);
+        let woken = samples.percent(start + 20 * SECOND, &used, |_| 10 * SECOND)[&name];
+        assert!((woken - 2.0).abs() < 1e-9, "asleep in between");
+        samples.note(Millis(0), &RouteTable::new("localhost"));
+        assert!(samples.cpu.lock().unwrap().is_empty());
     }
 
     #[test]

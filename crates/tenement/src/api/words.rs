@@ -1,11 +1,11 @@
 //! The words of the API as its description lists them; those that are served come from where they are decided.
 #![allow(dead_code)]
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Where an instance is in its life.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     /// Its process is being started, or waits for its turn to be.
@@ -25,7 +25,7 @@ pub(crate) enum Status {
 }
 
 /// What the health checks say.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
     /// No check yet, none configured, or no process.
@@ -39,7 +39,7 @@ pub(crate) enum Health {
 }
 
 /// What a token may do. Each includes the ones before it.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
     /// See.

@@ -52,6 +52,21 @@ pub(super) const EXIT_NO_COMMAND: Exit = Exit::new(127, "command_not_found");
 /// Ended by Ctrl-C; the number a shell uses.
 pub(super) const EXIT_INTERRUPTED: Exit = Exit::new(130, "interrupted");
 
+/// All of them, the good end included.
+#[cfg(test)]
+pub(super) const ALL: [Exit; 10] = [
+    EXIT_UNREAD,
+    EXIT_FAILURE,
+    EXIT_CONFIG,
+    EXIT_NO_INSTANCE,
+    EXIT_RUNNING,
+    EXIT_TIMEOUT,
+    EXIT_NOT_ALLOWED,
+    EXIT_UNREACHABLE,
+    EXIT_NO_COMMAND,
+    EXIT_INTERRUPTED,
+];
+
 /// What ends a command: one line on standard error that says what to do next, and an exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -76,7 +91,7 @@ impl Failure {
     }
 
     /// One line. The message may quote what an app printed, so nothing in it is obeyed by a terminal.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let lines: Vec<_> = self.message.lines().map(inert).collect();
         format!("ten: {}", lines.join(" | "))
     }

@@ -3,14 +3,21 @@
 //! Exit codes, in one place: [`failure`].
 
 mod client;
+mod completions;
 mod config;
+mod events;
 mod failure;
+mod follow;
 mod health;
 mod init;
 mod instance;
 mod logs;
+mod man;
+mod metrics;
 mod output;
+mod progress;
 mod ps;
+mod query;
 mod restart;
 mod screen;
 mod serve;
@@ -19,7 +26,11 @@ mod status;
 mod stop;
 mod table;
 mod token_gen;
+mod token_revoke;
+mod tokens;
+mod top;
 mod wait;
+mod watch;
 
 use std::{
     io::{self, IsTerminal},
@@ -55,6 +66,8 @@ struct Cli {
 }
 
 #[derive(Args)]
+#[cfg_attr(test, derive(Default))]
+#[command(next_help_heading = "With every command")]
 struct Global {
     /// The configuration [default: tenement.toml here or above, else /etc/tenement/tenement.toml]
     #[arg(long, global = true, env = "TENEMENT_CONFIG", value_name = "FILE")]
@@ -127,6 +140,9 @@ impl Global {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the daemon: tenants, API, dashboard
+    ///
+    /// Stays in the foreground. The first start makes an API token, prints it once and saves it as api_token in
+    /// the data directory; a token given by --token or TENEMENT_TOKEN is taken instead.
     Serve(serve::Serve),
     /// Make an instance known and start it
     ///
@@ -158,18 +174,52 @@ enum Verb {
     /// The newest lines, oldest first: time, instance, level, message. Also of instances that were stopped, as
     /// long as their logs are kept.
     Logs(logs::Logs),
+    /// Show what happened to instances
+    ///
+    /// Every change of an instance's state, the newest last: what it was and became, what brought it about, who
+    /// asked for it, and how its process ended.
+    Events(events::Events),
+    /// Show what instances use and do
+    ///
+    /// Memory, processor time, requests, errors and health checks of every instance or of one.
+    Metrics(metrics::Metrics),
+    /// Show instances live, sorted by what they use
+    ///
+    /// A table that fills the terminal and is renewed every second.
+    Top(top::Top),
     /// Show the daemon's own state
     ///
     /// Its version, how long it runs, what its instances use, and which limits can be enforced here.
     Status(status::Status),
     /// Show the configuration in force, or check a file
+    ///
+    /// As JSON, with every default filled in; values of variables with secret-looking names are hidden. Reads the
+    /// file and asks no daemon.
     Config(config::Config),
     /// Write a commented tenement.toml for the app in this folder
+    ///
+    /// Guesses the command from what lies there: Python, Node, Go or Rust. Never overwrites a file.
     Init(init::Init),
     /// Make an API token
     ///
     /// The token alone goes to standard output, everything else to standard error.
     TokenGen(token_gen::TokenGen),
+    /// List API tokens
+    ///
+    /// What each may do, for whom it is, when it was last used and when it expires.
+    Tokens(tokens::Tokens),
+    /// Revoke an API token
+    ///
+    /// From then on it opens nothing. Other tokens are not touched.
+    TokenRevoke(token_revoke::TokenRevoke),
+    /// Print a script that completes commands and options in a shell
+    ///
+    /// It goes to standard output: put it where the shell looks for such scripts.
+    Completions(completions::Completions),
+    /// Print the manual page, as roff
+    ///
+    /// Of ten itself, or of one of its commands; 'man -l -' shows it.
+    Man(man::ManPage),
 }
 
 /// Runs the command of this process's arguments.
@@ -194,10 +244,17 @@ pub(crate) fn run() -> ExitCode {
         Verb::Ps(ps) => ps.run(&global),
         Verb::Health(health) => health.run(&global),
         Verb::Logs(logs) => logs.run(&global),
+        Verb::Events(events) => events.run(&global),
+        Verb::Metrics(metrics) => metrics.run(&global),
+        Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),
         Verb::Config(config) => config.run(&global),
         Verb::Init(init) => init.run(),
         Verb::TokenGen(token_gen) => token_gen.run(&global),
+        Verb::Tokens(tokens) => tokens.run(&global),
+        Verb::TokenRevoke(token_revoke) => token_revoke.run(&global),
+        Verb::Completions(completions) => completions.run(),
+        Verb::Man(man) => man.run(),
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     failure.tell(global.json);
@@ -229,3 +286,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=1e9).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "must be a number of seconds".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,13 @@ use super::Failure;
 
 /// Writes to standard output; a failed write is a failure of the command.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes to standard output what ends its last line itself.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
+    out.write_all(bytes)?;
     Ok(out.flush()?)
 }
 

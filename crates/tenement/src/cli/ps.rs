@@ -1,20 +1,17 @@
 //! `ten ps`.
 
-use std::time::Duration;
-
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use serde_json::Value;
 use tenement_core::{name::ServiceName, view::Status};
 
 use super::{
     Failure, Global,
-    client::{Client, Error},
+    client::Client,
     output::{print, text},
-    screen::Screen,
     table,
+    watch::watch,
 };
 
-const REFRESH: Duration = Duration::from_secs(1);
 const HEADER: [&str; 8] = ["INSTANCE", "STATUS", "HEALTH", "UPTIME", "RESTARTS", "MEMORY", "CPU", "SOCKET"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,7 +30,7 @@ enum Format {
     Tables are cut to the terminal's width, or to COLUMNS.")]
 pub(super) struct Ps {
     /// Only this service
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// Only instances in this state
     #[arg(long, value_parser = PossibleValuesParser::new(Status::ALL.iter().map(|status| status.as_str())))]
@@ -53,29 +50,12 @@ impl Ps {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let path = self.path()?;
         let client = Client::new(global)?;
+        let picture = || Ok(self.shown(global, &client.get(&path)?));
         if self.watch {
-            return self.watch(global, &client, &path);
+            return watch(global, &client, picture);
         }
-        self.show(global, &client.get(&path)?, print)
-    }
-
-    fn watch(&self, global: &Global, client: &Client, path: &str) -> Result<(), Failure> {
-        // Before the screen changes, so that it always changes back, and that it stays for a plain refusal.
-        let mut list = client.get(path)?;
-        client.catch_signals();
-        let screen = Screen::open()?;
-        loop {
-            self.show(global, &list, |text| screen.draw(text))?;
-            match client.pause(REFRESH) {
-                // The one way to end it.
-                Err(Error::Interrupted(_)) => return Ok(()),
-                paused => paused?,
-            }
-            list = match client.get(path) {
-                Err(Error::Interrupted(_)) => return Ok(()),
-                list => list?,
-            };
-        }
+        let text = picture()?;
+        if text.is_empty() { Ok(()) } else { print(&text) }
     }
 
     fn path(&self) -> Result<String, Failure> {
@@ -90,24 +70,18 @@ impl Ps {
         Ok(path)
     }
 
-    fn show(
-        &self,
-        global: &Global,
-        list: &Value,
-        print: impl Fn(&str) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn shown(&self, global: &Global, list: &Value) -> String {
         let format = if global.json { Format::Json } else { self.format };
         let header = (!self.no_header).then(|| HEADER.map(str::to_owned).to_vec());
         let instances = list["instances"].as_array().into_iter().flatten();
         let rows = |row: fn(&Value) -> Vec<String>| -> Vec<_> {
             header.into_iter().chain(instances.map(row)).collect()
         };
-        let text = match format {
+        match format {
             Format::Json => serde_json::to_string_pretty(list).unwrap_or_default(),
             Format::Csv => table::csv(&rows(record)),
             Format::Table => table::render(&rows(row), table::width()),
-        };
-        if text.is_empty() && !self.watch { Ok(()) } else { print(&text) }
+        }
     }
 }
 

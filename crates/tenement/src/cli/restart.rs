@@ -11,6 +11,7 @@ use super::{
     client::Client,
     instance::InstancesArg,
     print_json,
+    progress::Progress,
     wait::{self, Deadline},
 };
 
@@ -37,7 +38,10 @@ impl Restart {
         let client = Client::new(global)?;
         let (mut answers, mut first) = (Vec::new(), Ok(()));
         for name in &names {
-            match self.restart(&client, name) {
+            let progress = Progress::of(global, format!("Restarting {name}"));
+            let restarted = self.restart(&client, name);
+            drop(progress);
+            match restarted {
                 Ok(answer) => {
                     answers.push(answer);
                     global.say(&format!("Restarted {name}"))?;

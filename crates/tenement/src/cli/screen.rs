@@ -29,6 +29,10 @@ impl Screen {
         Ok(screen)
     }
 
+    pub(super) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     pub(super) fn draw(&self, text: &str) -> Result<(), Failure> {
         if !self.is_terminal {
             return output::print(text);

@@ -12,6 +12,7 @@ use super::{
     instance::InstanceArg,
     output::text,
     print_json,
+    progress::Progress,
     wait::{self, Deadline},
 };
 
@@ -19,7 +20,7 @@ use super::{
 #[command(
     after_help = "Examples:\n  ten spawn notes:alice\n  ten spawn notes:alice --env PLAN=pro --env TRIAL=no\n  \
     ten spawn notes:alice --env PLAN=free --restart\n  ten spawn notes --id alice --no-wait\n\n\
-    The environment belongs to the instance: restarts and wakes keep it, another --env replaces all of it.\n\
+    The environment belongs to the instance: restarts and wakes keep it, another --env replaces it all.\n\
     After --timeout or Ctrl-C the daemon goes on with the start.\n\
     Exit codes: 4 already running (see --restart), 5 not ready in time, 127 command not found."
 )]
@@ -49,6 +50,7 @@ impl Spawn {
         }
         let client = Client::new(global)?;
         let deadline = Deadline::within(self.timeout);
+        let progress = Progress::of(global, format!("Starting {name}"));
         let (verb, answer) = match self.spawn(&client, &body, deadline) {
             Err(error) if error.is("conflict") && self.restart => {
                 ("Restarted", self.again(&client, &name, &body, deadline)?)
@@ -56,6 +58,7 @@ impl Spawn {
             Err(error) if error.is("conflict") => return Err(with_hint(error, "restart it with --restart")),
             other => ("Spawned", other?),
         };
+        drop(progress);
         if global.json {
             return print_json(&answer);
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 
-use super::{Failure, Global, client::Client, instance::InstancesArg, print_json, wait};
+use super::{Failure, Global, client::Client, instance::InstancesArg, print_json, progress::Progress, wait};
 
 /// Stands for every instance.
 const ALL: &str = "all";
@@ -60,7 +60,10 @@ impl Stop {
         };
         let (mut answers, mut first) = (Vec::new(), Ok(()));
         for name in names {
-            match client.delete(&format!("{}{query}", wait::path(name))) {
+            let progress = Progress::of(global, format!("Stopping {name}"));
+            let stopped = client.delete(&format!("{}{query}", wait::path(name)));
+            drop(progress);
+            match stopped {
                 Ok(answer) => {
                     answers.push(answer);
                     global.say(&format!("Stopped {name}"))?;

@@ -10,24 +10,26 @@ use super::{Failure, Global, client, client::Client, instance, output, print, pr
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ten token-gen --name ci --expires 90\n  ten token-gen --name laptop --save\n  \
+    ten token-gen --name alice --scope read,write --instance notes:alice\n  \
     export TENEMENT_TOKEN=$(ten token-gen --name laptop)\n\n\
-    The token is shown this once: only a hash of it is kept."
+    read looks, write also changes instances, admin also makes tokens.\n\
+    The token is shown this once: only a hash of it is kept. 'ten tokens' lists them."
 )]
 pub(super) struct TokenGen {
     /// What it is for
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Days until it expires [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..))]
     expires: Option<u64>,
-    /// What it may do; may be repeated [default: admin]
-    #[arg(long = "scope", value_name = "SCOPE", value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
+    /// What it may do; may be repeated, or have commas [default: admin]
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
     scopes: Vec<String>,
     /// Only for the instances of this service
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// Only for this instance, as SERVICE:ID
-    #[arg(long, conflicts_with = "service")]
+    /// Only for this instance
+    #[arg(long, value_name = "SERVICE:ID", conflicts_with = "service")]
     instance: Option<String>,
     /// Save it as api_token in the data directory, where 'ten --server' finds it
     #[arg(long)]

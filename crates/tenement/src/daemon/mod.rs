@@ -31,7 +31,7 @@ use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{clock, limits, process::Host};
 use tenement_supervisor::Deps;
-use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::{
     api::{self, About, Api},
@@ -141,12 +141,13 @@ async fn serve(
     let _chores = chores::begin(Arc::clone(&api.store));
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
-    let (ending, ends) = watch::channel(false);
-    let backend = backend::Daemon::new(api.supervisor.clone(), router, ends);
+    let mut background = JoinSet::new();
+    background.spawn(api::sample(api.clone()));
+    let backend = backend::Daemon::new(api.supervisor.clone(), router, api.draining.subscribe());
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     ready::tell(&addresses, config, token.as_deref());
-    stop::when_told(signals, &api, ending, running, config.settings.stop_timeout).await;
+    stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
     host.end_strays().await.map_err(tried("can't end what instances left behind"))
 }
 

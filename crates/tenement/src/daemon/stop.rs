@@ -7,14 +7,11 @@
 //!
 //! Until the end `/health` says that it comes, and new requests for tenants are answered with 503.
 
-use std::{future::ready, io, pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{future::ready, io, pin::pin, time::Duration};
 
 use tenement_core::time::seconds;
 use tenement_proxy::Running;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::Api;
 
@@ -64,19 +61,12 @@ fn ignored(signal: &str) {
     tracing::warn!("{signal} means nothing here");
 }
 
-/// Waits for a signal and ends everything. `ending` answers requests that wait for an instance; those in flight
-/// get `grace`.
-pub(super) async fn when_told(
-    mut signals: Signals,
-    api: &Api,
-    ending: watch::Sender<bool>,
-    mut running: Running,
-    grace: Duration,
-) {
+/// Waits for a signal and ends everything. Requests that wait for an instance are
+/// answered; those in flight get `grace`.
+pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running, grace: Duration) {
     signals.end().await;
     tracing::info!("ending: requests in flight have {}", seconds(grace));
-    api.draining.store(true, Ordering::Relaxed);
-    ending.send_replace(true);
+    api.draining.send_replace(true);
     let mut hurried = tokio::select! {
         () = running.drain(grace) => false,
         () = signals.end() => true,

@@ -10,23 +10,39 @@ pub(super) struct Family {
 macro_rules! families {
     ($($id:ident = $name:literal $kind:literal $help:literal;)*) => {
         $(pub(super) const $id: Family = Family { name: $name, kind: $kind, help: $help };)*
+
+        /// All, for their documentation to be checked.
+        #[cfg(test)]
+        pub(super) const ALL: &[&Family] = &[$(&$id),*];
     };
 }
 
 families! {
     INSTANCES_TOTAL = "tenement_instances_total" "counter" "Total instances spawned";
+    KNOWN_INSTANCES = "tenement_known_instances" "gauge" "Known instances, by status";
     SERVICE_STARTS = "tenement_service_starts_total" "counter" "Successful starts: spawns, wakes, restarts";
     SERVICE_FAILED_STARTS = "tenement_service_failed_starts_total" "counter" "Starts that did not lead to a running instance";
     SERVICE_RESTARTS = "tenement_service_restarts_total" "counter" "Restarts by hand, after a crash or failed checks";
-    PANICS = "tenement_panics_total" "counter" "Panics that were caught";
-    INSTANCES = "tenement_instances" "gauge" "Known instances by status";
-    HEALTH_CHECKS = "tenement_health_checks" "gauge" "Health checks of the known instances, by result";
+    EXITS = "tenement_exits_total" "counter" "Ends of instances' processes, by cause";
+    WAKE_DURATION = "tenement_wake_duration_seconds" "histogram" "Wakes by requests, by stage; first_byte is what a request that waited sees of all of them";
+    HEALTH_CHECKS = "tenement_health_checks_total" "counter" "Health checks, by result; the probes of a start don't count";
     REQUESTS = "tenement_requests_total" "counter" "Answers to tenants' requests, by class";
     REQUEST_DURATION = "tenement_request_duration_seconds" "histogram" "From the head of a request to the end of its answer";
     IN_FLIGHT = "tenement_requests_in_flight" "gauge" "Requests, streams and WebSockets that are open";
     BYTES_IN = "tenement_request_bytes_total" "counter" "Bytes of request bodies";
     BYTES_OUT = "tenement_response_bytes_total" "counter" "Bytes of response bodies";
-    LOG_LINES = "tenement_log_lines" "gauge" "Log lines taken in from the instances that logs are kept of";
-    LOG_BYTES = "tenement_log_bytes" "gauge" "Log bytes taken in from the instances that logs are kept of";
+    INSTANCE_MEMORY = "tenement_instance_memory_bytes" "gauge" "Memory of an instance's process tree";
+    INSTANCE_CPU = "tenement_instance_cpu_seconds_total" "counter" "Processor time of an instance's process tree since its last start";
+    INSTANCE_RESTARTS = "tenement_instance_restarts_total" "counter" "Restarts of an instance since it became known";
+    LOG_LINES = "tenement_log_lines_total" "counter" "Log lines taken in";
+    LOG_BYTES = "tenement_log_bytes_total" "counter" "Log bytes taken in";
     LOG_DROPPED = "tenement_log_lines_dropped_total" "counter" "Log lines thrown away before they were kept";
+    LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
+    API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";
+    PANICS = "tenement_panics_total" "counter" "Panics that were caught";
+    PROCESS_CPU = "process_cpu_seconds_total" "counter" "Processor time of the daemon, user and system";
+    PROCESS_MEMORY = "process_resident_memory_bytes" "gauge" "Resident memory of the daemon";
+    PROCESS_OPEN_FDS = "process_open_fds" "gauge" "Open file descriptors of the daemon";
+    PROCESS_MAX_FDS = "process_max_fds" "gauge" "As many file descriptors as the daemon may have open";
+    PROCESS_START = "process_start_time_seconds" "gauge" "When the daemon started, in seconds since the epoch";
 }

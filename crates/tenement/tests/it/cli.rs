@@ -2,8 +2,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests start processes and write files")]
 
 mod failing;
+mod following;
 mod going_on;
+mod help;
+mod metrics;
+mod stub;
 mod terminal;
+mod tokens;
+mod top;
+mod waiting;
 
 use std::{
     fs::{self, File},

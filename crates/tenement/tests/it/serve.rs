@@ -300,23 +300,6 @@ fn why_a_start_failed_is_told_without_paths_and_only_to_who_may_know() {
 }
 
 #[test]
-fn metrics_are_what_prometheus_takes() {
-    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
-    assert!(ok(&daemon.get(ALICE, "/")));
-    let answer = daemon.get("localhost", "/metrics");
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let mut checker = std::process::Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("promtool, of Debian's package prometheus");
-    checker.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
-    let checked = checker.wait_with_output().unwrap();
-    assert!(checked.status.success(), "{}", text(&checked.stderr));
-}
-
-#[test]
 fn the_dashboard_is_a_shell_without_data() {
     let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['secretive']"));
     for (path, kind) in [

@@ -9,6 +9,7 @@
 //! The first two hold whatever the processes do. The third loses a process that leaves its session, loses its parent
 //! and clears its environment.
 
+mod census;
 mod freezer;
 mod group;
 mod unified;
@@ -21,6 +22,7 @@ use rustix::process::Signal;
 pub(crate) use group::{Group, Hierarchy};
 pub(crate) use walk::{MARKER, Walk, kill_strays};
 
+use self::census::Census;
 use super::{pidfd, procfs::Stat};
 
 /// What holds the processes of one run together.
@@ -55,6 +57,16 @@ impl Tree {
         match self {
             Self::Unified(group) | Self::Freezer(group) => group.members(),
             Self::Walk(walk) => walk.members(),
+        }
+    }
+
+    /// What each living process uses; without cgroups as of the last two seconds.
+    pub(crate) fn stats(&self) -> Vec<Stat> {
+        match self {
+            Self::Unified(group) | Self::Freezer(group) => {
+                group.members().into_iter().filter_map(|pid| Stat::read(pid).ok()).collect()
+            }
+            Self::Walk(walk) => Census::recent().stats(walk),
         }
     }
 

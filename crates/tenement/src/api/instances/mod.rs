@@ -21,7 +21,7 @@ use self::view::{Details, Summary, Usage};
 pub(crate) use self::view::{mebibytes, timestamp};
 use super::{
     Api, ApiError, Caller,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::{Instance, QueryOf},
     words,
 };
@@ -48,16 +48,17 @@ struct ListQuery {
     #[param(inline, value_type = Option<words::Health>)]
     health: Option<String>,
     /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
     /// Adds `memory_mb` and `cpu_percent`.
     usage: Option<bool>,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = InstanceList)]
 struct List {
     instances: Vec<Summary>,
     pagination: Pagination,

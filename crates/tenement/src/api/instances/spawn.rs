@@ -11,7 +11,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tenement_core::{config::check_variable, name::InstanceName, view::InstanceView};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        Schema,
+        schema::{ObjectBuilder, SchemaType, Type},
+    },
+};
 
 use super::view::Started;
 use crate::api::{
@@ -28,7 +34,9 @@ pub(super) struct WaitQuery {
 }
 
 /// What to spawn.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SpawnRequest)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code)] // Described by this, read by `spawn_request`, which keeps numbers as they are written.
 pub(super) struct Spawn {
     #[schema(pattern = "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$", example = "api")]
@@ -36,20 +44,21 @@ pub(super) struct Spawn {
     #[schema(pattern = "^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", example = "user123")]
     id: String,
     /// Its own environment, over the service's. Numbers and booleans become strings.
-    env: Option<BTreeMap<String, Variable>>,
+    #[schema(schema_with = environment)]
+    env: Option<BTreeMap<String, serde_json::Value>>,
 }
 
-/// The value of a variable.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-pub(super) enum Variable {
-    /// As it is.
-    Text(String),
-    /// As it is written.
-    Number(f64),
-    /// `true` or `false`.
-    Boolean(bool),
+/// What [`check_variable`] takes.
+fn environment() -> Schema {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^(?!LD_)[^=\x00]+$"));
+    let value = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean]))
+        .pattern(Some(r"^[^\x00]*$"));
+    let object = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property_names(Some(name))
+        .additional_properties(Some(value));
+    object.build().into()
 }
 
 /// Spawn an instance

@@ -21,6 +21,7 @@ pub(crate) fn mebibytes(bytes: u64) -> f64 {
 
 /// An instance in a list.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceSummary)]
 pub(super) struct Summary {
     /// `service:id`.
     #[schema(example = "api:user123")]
@@ -45,16 +46,20 @@ pub(super) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    #[serde(flatten)]
-    usage: Option<Usage>,
+    /// MiB of its whole process tree; with `usage=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    memory_mb: Option<f64>,
+    /// Of one core, since the last look; with `usage=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cpu_percent: Option<f64>,
 }
 
-/// What an instance uses; told to those who ask with `usage=true`.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+/// What an instance uses.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
-    /// MiB of its whole process tree.
     pub(super) memory_mb: f64,
-    /// Of one core, since the last look.
     pub(super) cpu_percent: f64,
 }
 
@@ -71,13 +76,15 @@ impl Summary {
             health: view.health.as_str(),
             restart_count: view.restart_count,
             reason: view.reason.clone(),
-            usage,
+            memory_mb: usage.map(|usage| usage.memory_mb),
+            cpu_percent: usage.map(|usage| usage.cpu_percent),
         }
     }
 }
 
 /// An instance alone.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceDetails)]
 pub(super) struct Details {
     #[serde(flatten)]
     summary: Summary,
@@ -101,6 +108,7 @@ impl Details {
 
 /// What became of an instance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceBecame)]
 pub(super) struct Became {
     #[schema(example = "api:user123")]
     pub(super) instance: String,
@@ -110,6 +118,7 @@ pub(super) struct Became {
 
 /// A started instance.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StartedInstance)]
 pub(super) struct Started {
     #[schema(example = "api:user123")]
     instance: String,

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::view::Details;
 use crate::api::{
     Api, ApiError, Caller,
+    page::Whole,
     query::{Instance, QueryOf},
     words,
 };
@@ -24,7 +25,7 @@ pub(super) struct WaitQuery {
     #[param(inline, value_type = Option<words::Status>)]
     status: Option<String>,
     /// For how many seconds at most; 60 without it. Above 600 it is 600.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     timeout: Option<String>,
 }
 

@@ -24,6 +24,7 @@ use crate::store::Wanted;
 mod access;
 mod history;
 mod life;
+mod metrics;
 mod repeated;
 
 /// Answers nothing, but listens.
@@ -61,9 +62,12 @@ impl Fixture {
         let mut service = testing::service("api");
         service.command = ["python3", "-c", APP].map(Template::literal).to_vec();
         service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
+        service.env = [("API_KEY", "hidden"), ("MODE", "fast")]
+            .map(|(key, value)| (key.to_owned(), Template::literal(value)))
+            .into();
         let settings = Settings {
             data_dir: folder.path().to_owned(),
-            listen: Vec::new(),
+            listen: vec!["127.0.0.1:8000".parse().unwrap()],
             domain: "localhost".into(),
             health_check_interval: Duration::from_secs(10),
             max_restarts: 3,
@@ -76,6 +80,7 @@ impl Fixture {
             log_max_size: 1 << 30,
             metrics_detail: MetricsDetail::Token,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
         };
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
@@ -256,7 +261,7 @@ async fn health_needs_no_token_and_says_when_it_drains() {
     let (status, _, body) = fixture.send(ask()).await;
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((status.as_u16(), body), (200, format!(r#"{{"status":"ok","version":"{version}"}}"#)));
-    fixture.api.draining.store(true, Ordering::Relaxed);
+    fixture.api.draining.send_replace(true);
     assert_eq!(fixture.send(ask()).await.0, 503);
     fixture.end().await;
 }

@@ -1,6 +1,6 @@
 //! Why there is no answer, and which exit code that is.
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::super::failure::{
@@ -17,6 +17,9 @@ pub(in crate::cli) enum Error {
     /// What answers there is no tenement.
     #[error("{0}")]
     Foreign(String),
+    /// It is a tenement, but one that can't do this yet.
+    #[error("{0}")]
+    Outdated(String),
     /// We may not.
     #[error("{0}")]
     NotAllowed(String),
@@ -40,17 +43,40 @@ pub(in crate::cli) enum Error {
     },
 }
 
+/// What a `not_found` speaks of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The service of a new instance.
+    Service,
+    /// A token.
+    Token,
+    /// Something the API does not have.
+    Route,
+}
+
+impl Subject {
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        match path.split('?').next().unwrap_or_default() {
+            "/api/instances" if method == Method::POST => Self::Service,
+            path if path.starts_with("/api/tokens/") => Self::Token,
+            _ => Self::Route,
+        }
+    }
+}
+
 impl Error {
-    /// From the API's envelope, if it is one. `of_spawn`: a `not_found` then speaks of the service.
-    pub(super) fn refused(status: StatusCode, answer: &Value, of_spawn: bool) -> Option<Self> {
+    /// From the API's envelope, if it is one.
+    pub(super) fn refused(status: StatusCode, answer: &Value, subject: Subject) -> Option<Self> {
         let (code, message) = (answer["error"].as_str()?, answer["message"].as_str()?);
         let hint = match code {
             "unauthorized" => {
                 ": set TENEMENT_TOKEN, or make a token with 'ten token-gen' on the daemon's machine".into()
             }
             "instance_not_found" => ": see what there is with 'ten ps'".into(),
-            "not_found" if of_spawn => ": see what is with 'ten config'".into(),
-            "not_found" | "method_not_allowed" if !of_spawn => {
+            "not_found" if subject == Subject::Service => ": see what is with 'ten config'".into(),
+            "not_found" if subject == Subject::Token => ": see what there is with 'ten tokens'".into(),
+            "rate_limited" => ": wait a little and try again".into(),
+            "not_found" | "method_not_allowed" if subject == Subject::Route => {
                 format!(
                     ": the daemon may be of another version than this ten ({}): see 'ten status'",
                     env!("CARGO_PKG_VERSION")
@@ -66,6 +92,11 @@ impl Error {
         })
     }
 
+    /// Whether it may go well when it is tried again a little later: nobody is there, or too busy.
+    pub(in crate::cli) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Refused { status: 429 | 502 | 503, .. })
+    }
+
     /// Whether the API refused with this word.
     pub(in crate::cli) fn is(&self, word: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == word)
@@ -77,6 +108,7 @@ impl From<Error> for Failure {
         let message = error.to_string();
         let code = match error {
             Error::Unreachable(_) | Error::Foreign(_) => EXIT_UNREACHABLE,
+            Error::Outdated(_) => EXIT_FAILURE,
             Error::NotAllowed(_) => EXIT_NOT_ALLOWED,
             Error::TimedOut(_) => EXIT_TIMEOUT,
             Error::Interrupted(_) => EXIT_INTERRUPTED,
@@ -104,7 +136,7 @@ mod tests {
 
     fn exit(status: u16, word: &str) -> u8 {
         let answer = json!({ "error": word, "message": "m", "status": status });
-        let error = Error::refused(StatusCode::from_u16(status).unwrap(), &answer, false).unwrap();
+        let error = Error::refused(StatusCode::from_u16(status).unwrap(), &answer, Subject::Route).unwrap();
         Failure::from(error).code.number()
     }
 
@@ -125,16 +157,16 @@ mod tests {
             assert_eq!(exit(status, word), code, "{word}");
         }
         let missing = json!({ "error": "service_unavailable", "message": "m", "command_not_found": true });
-        let error = Error::refused(StatusCode::SERVICE_UNAVAILABLE, &missing, true).unwrap();
+        let error = Error::refused(StatusCode::SERVICE_UNAVAILABLE, &missing, Subject::Service).unwrap();
         assert_eq!(Failure::from(error).code.number(), 127);
     }
 
     // faults: L2
     #[test]
     fn what_has_no_envelope_is_no_refusal_and_a_missing_route_hints_at_the_version() {
-        assert!(Error::refused(StatusCode::NOT_FOUND, &json!({ "detail": "x" }), false).is_none());
+        assert!(Error::refused(StatusCode::NOT_FOUND, &json!({ "detail": "x" }), Subject::Route).is_none());
         let answer = json!({ "error": "not_found", "message": "There is nothing at this address" });
-        let error = Error::refused(StatusCode::NOT_FOUND, &answer, false).unwrap();
+        let error = Error::refused(StatusCode::NOT_FOUND, &answer, Subject::Route).unwrap();
         assert!(error.to_string().contains("another version"), "{error}");
     }
 }

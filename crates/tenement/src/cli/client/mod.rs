@@ -7,13 +7,20 @@
 //! ```
 
 mod error;
+mod stream;
 mod target;
 
-use std::{cell::OnceCell, convert::Infallible, fmt::Display, time::Duration};
+use std::{cell::OnceCell, convert::Infallible, fmt::Display, task::Poll, time::Duration};
 
 pub(super) use error::Error;
+use error::Subject;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 pub(super) use target::data_dir;
@@ -28,6 +35,7 @@ use super::{Failure, Global, output};
 
 /// What a question that changes nothing may take.
 const ANSWER: Duration = Duration::from_secs(30);
+const JSON: &str = "application/json";
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
 
@@ -35,7 +43,7 @@ const ANSWER_MAX: usize = 64 << 20;
 pub(super) struct Client {
     runtime: Option<tokio::runtime::Runtime>,
     target: Target,
-    signals: OnceCell<Mutex<[Signal; 2]>>,
+    signals: OnceCell<Mutex<Vec<Signal>>>,
     verbose: bool,
 }
 
@@ -44,7 +52,18 @@ struct Question<'a> {
     method: Method,
     path: &'a str,
     body: Option<&'a Value>,
+    accept: &'static str,
     within: Option<Duration>,
+}
+
+impl<'a> Question<'a> {
+    fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, body: None, accept: JSON, within: None }
+    }
+
+    fn get(path: &'a str) -> Self {
+        Self { within: Some(ANSWER), ..Self::new(Method::GET, path) }
+    }
 }
 
 impl Client {
@@ -57,18 +76,28 @@ impl Client {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, Error> {
-        self.ask(Question { method: Method::GET, path, body: None, within: Some(ANSWER) })
+        self.ask(&Question::get(path))
+    }
+
+    /// An answer that is no JSON when it is good.
+    pub(super) fn get_text(&self, path: &str) -> Result<String, Error> {
+        let question = Question { accept: "text/plain", ..Question::get(path) };
+        let (status, bytes) = self.raw(&question)?;
+        if !status.is_success() {
+            self.answer(&question, status, &bytes)?;
+        }
+        String::from_utf8(bytes.into()).map_err(|error| self.foreign(&error))
     }
 
     pub(super) fn post(&self, path: &str, body: &Value, within: Option<Duration>) -> Result<Value, Error> {
         self.catch_signals();
-        self.ask(Question { method: Method::POST, path, body: Some(body), within })
+        self.ask(&Question { body: Some(body), within, ..Question::new(Method::POST, path) })
     }
 
     /// How long a stop takes is the daemon's to say: `stop_timeout` and what is before it in the queue.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Error> {
         self.catch_signals();
-        self.ask(Question { method: Method::DELETE, path, body: None, within: None })
+        self.ask(&Question::new(Method::DELETE, path))
     }
 
     /// Does nothing for a while; Ctrl-C ends it as it ends a question.
@@ -85,23 +114,31 @@ impl Client {
     /// From now on Ctrl-C and a polite kill are errors of the question under way, so that there is something
     /// to say and to tidy up. Commands that only read never get here, and just end.
     pub(super) fn catch_signals(&self) {
+        self.catch(&[SignalKind::interrupt(), SignalKind::terminate()]);
+    }
+
+    /// Also those of a terminal that goes away: for who changed what it is in.
+    pub(super) fn catch_every_signal(&self) {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        self.catch(&[interrupt, terminate, SignalKind::hangup(), SignalKind::quit()]);
+    }
+
+    fn catch(&self, kinds: &[SignalKind]) {
         let Some(runtime) = self.runtime.as_ref().filter(|_| self.signals.get().is_none()) else { return };
         let _context = runtime.enter();
-        if let (Ok(interrupt), Ok(terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        {
-            let _ = self.signals.set(Mutex::new([interrupt, terminate]));
+        if let Ok(signals) = kinds.iter().copied().map(signal).collect() {
+            let _ = self.signals.set(Mutex::new(signals));
         }
     }
 
     async fn interrupt(&self) {
         let Some(signals) = self.signals.get() else { return std::future::pending().await };
         let mut signals = signals.lock().await;
-        let [interrupt, terminate] = &mut *signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        std::future::poll_fn(|context| {
+            let came = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if came { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -112,9 +149,27 @@ impl Client {
         }
     }
 
-    fn ask(&self, question: Question<'_>) -> Result<Value, Error> {
+    fn ask(&self, question: &Question<'_>) -> Result<Value, Error> {
+        let (status, bytes) = self.raw(question)?;
+        self.answer(question, status, &bytes)
+    }
+
+    fn raw(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), Error> {
+        self.converse(question, async |response| {
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+            Ok((status, body.map_err(|error| self.foreign(&error))?.to_bytes()))
+        })
+    }
+
+    /// Asks, and has the answer read.
+    fn converse<T>(
+        &self,
+        question: &Question<'_>,
+        read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         self.block_on(async {
-            let request = self.request(&question)?;
+            let request = self.request(question)?;
             let stream = tokio::select! {
                 stream = self.target.connect() => stream?,
                 () = self.interrupt() => return Err(Error::Interrupted("interrupted; nothing was asked".into())),
@@ -124,19 +179,21 @@ impl Client {
                 Method::GET => "",
                 _ => "; the daemon goes on with it: see 'ten ps'",
             };
-            let answered = tokio::select! {
+            let read = async |response: Response<Incoming>| {
+                if self.verbose {
+                    let (Question { method, path, .. }, status) = (question, response.status());
+                    output::note(&format!("ten: {method} {path}: {status} by {}", self.target));
+                }
+                read(response).await
+            };
+            tokio::select! {
                 biased;
-                answered = self.exchange(stream, request) => answered,
+                answered = self.exchange(stream, request, read) => answered,
                 time = after(question.within) => {
                     Err(Error::TimedOut(format!("no answer from {} within {time}{goes_on}", self.target)))
                 }
                 () = self.interrupt() => Err(Error::Interrupted(format!("interrupted{goes_on}"))),
-            };
-            let (status, bytes) = answered?;
-            if self.verbose {
-                output::note(&format!("ten: {} {}: {status} by {}", question.method, question.path, self.target));
             }
-            self.answer(&question, status, &bytes)
         })
     }
 
@@ -145,7 +202,8 @@ impl Client {
             .method(&question.method)
             .uri(question.path)
             .header(header::HOST, self.target.authority())
-            .header(header::CONTENT_TYPE, "application/json");
+            .header(header::ACCEPT, question.accept)
+            .header(header::CONTENT_TYPE, JSON);
         if let Some(token) = self.target.token() {
             let mut value = header::HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
                 Error::NotAllowed(
@@ -160,27 +218,31 @@ impl Client {
         request.body(Full::new(body)).map_err(|error| self.foreign(&error))
     }
 
-    async fn exchange(
+    async fn exchange<T>(
         &self,
         stream: Stream,
         request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), Error> {
+        read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         match stream {
-            Stream::Unix(stream) => self.send(TokioIo::new(stream), request).await,
-            Stream::Tcp(stream) => self.send(TokioIo::new(stream), request).await,
+            Stream::Unix(stream) => self.send(TokioIo::new(stream), request, read).await,
+            Stream::Tcp(stream) => self.send(TokioIo::new(stream), request, read).await,
         }
     }
 
-    async fn send<I>(&self, stream: I, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Error>
+    async fn send<I, T>(
+        &self,
+        stream: I,
+        request: Request<Full<Bytes>>,
+        read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, Error>,
+    ) -> Result<T, Error>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| self.broken(&error))?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-            Ok((status, body.map_err(|error| self.foreign(&error))?.to_bytes()))
+            read(response).await
         };
         // It only moves bytes; how it ends, the exchange hears too.
         let connection = async {
@@ -194,14 +256,16 @@ impl Client {
     }
 
     fn answer(&self, question: &Question<'_>, status: StatusCode, bytes: &[u8]) -> Result<Value, Error> {
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         let not_ours = || self.foreign(&format!("the answer is {status} and not JSON as the API has it"));
         let answer: Value = serde_json::from_slice(bytes).map_err(|_| not_ours())?;
         if status.is_success() {
             return Ok(answer);
         }
-        let route = question.path.split('?').next();
-        let of_spawn = question.method == Method::POST && route == Some("/api/instances");
-        Err(Error::refused(status, &answer, of_spawn).unwrap_or_else(not_ours))
+        let subject = Subject::of(&question.method, question.path);
+        Err(Error::refused(status, &answer, subject).unwrap_or_else(not_ours))
     }
 
     /// The other side speaks no HTTP, or ended before it answered.

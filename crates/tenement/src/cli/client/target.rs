@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt;
 use tenement_core::layout;
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -18,6 +19,9 @@ use crate::config_file;
 
 /// Whoever is not there by then is not there: an answer to the user within a second.
 const CONNECT: Duration = Duration::from_millis(900);
+
+/// Of silence, before the other side is asked whether it is still there.
+const PROBE: Duration = Duration::from_secs(20);
 
 /// A daemon.
 #[derive(Debug)]
@@ -79,7 +83,10 @@ impl Target {
             match self {
                 Self::Local { socket, .. } => UnixStream::connect(socket).await.map(Stream::Unix),
                 Self::Remote { authority, .. } => {
-                    TcpStream::connect(with_port(authority)).await.map(Stream::Tcp)
+                    let stream = TcpStream::connect(with_port(authority)).await?;
+                    // What is followed may be silent for long: a machine that is gone is to be noticed.
+                    keep_alive(&stream)?;
+                    Ok(Stream::Tcp(stream))
                 }
             }
         };
@@ -92,6 +99,13 @@ impl Target {
             )),
         })
     }
+}
+
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE)?;
+    Ok(sockopt::set_tcp_keepcnt(stream, 3)?)
 }
 
 fn unreachable_locally(socket: &Path, start: &str, error: &io::Error) -> Error {

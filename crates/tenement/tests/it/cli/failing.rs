@@ -139,7 +139,16 @@ fn a_token_among_the_arguments_is_warned_of_and_one_in_the_environment_is_not() 
 #[test]
 fn answers_that_cannot_be_written_are_failures_and_those_nobody_reads_are_none() {
     let daemon = TestDaemon::start(NOTHING);
-    for arguments in [&["ps"][..], &["status"], &["--json", "ps"], &["token-gen"], &["ps", "--help"]] {
+    for arguments in [
+        &["ps"][..],
+        &["status"],
+        &["--json", "ps"],
+        &["token-gen"],
+        &["metrics"],
+        &["completions", "zsh"],
+        &["man"],
+        &["ps", "--help"],
+    ] {
         let command = || {
             let mut command = ten(daemon.folder.path(), &["--data-dir", "data"]);
             command.args(arguments);

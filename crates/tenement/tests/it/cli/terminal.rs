@@ -17,11 +17,11 @@ use crate::support::{NOTHING, TestDaemon, ten, text, until};
 /// It prints a warning and never becomes ready.
 const RUDE: &str =
     "[service.rude]\ncommand = \"sh -c 'echo WARN mind the gap; sleep 1000'\"\nstartup_timeout = '1h'";
-const ENTER: &str = "\x1b[?1049h";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+pub(super) const ENTER: &str = "\x1b[?1049h";
+pub(super) const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
 /// A terminal: our side and the program's.
-fn terminal() -> (File, File) {
+pub(super) fn terminal() -> (File, File) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -40,7 +40,7 @@ fn at_terminal(daemon: &TestDaemon, arguments: &[&str]) -> (File, Command) {
 }
 
 /// Everything until the last one who could write is gone, which Linux calls EIO.
-fn rest(mut ours: File) -> String {
+pub(super) fn rest(mut ours: File) -> String {
     let mut all = Vec::new();
     let _ = ours.read_to_end(&mut all);
     text(&all)
@@ -107,6 +107,34 @@ fn a_watch_has_a_screen_of_its_own_and_gives_it_back() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "the one way to end it");
     assert!(all.starts_with(ENTER) && all.ends_with(LEAVE), "{all:?}");
     daemon.ok(&["stop", "rude:a"]);
+}
+
+/// Reads until it has been shown.
+fn see(ours: &mut File, what: &str) {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(what) {
+        let mut part = [0; 4096];
+        let read = ours.read(&mut part).unwrap();
+        seen.extend_from_slice(&part[..read]);
+    }
+}
+
+#[test]
+fn a_watch_waits_for_a_daemon_that_went_away() {
+    let daemon = TestDaemon::start(RUDE);
+    daemon.ok(&["spawn", "rude:a", "--no-wait"]);
+    let (mut ours, mut command) = at_terminal(&daemon, &["ps", "-w"]);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    see(&mut ours, "starting");
+    let folder = daemon.stop();
+    see(&mut ours, "ten: no daemon runs at");
+    let daemon = TestDaemon::start_in(folder, &[]);
+    daemon.ok(&["spawn", "rude:b", "--no-wait"]);
+    see(&mut ours, "rude:b");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert!(rest(ours).ends_with(LEAVE));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 // faults: L6

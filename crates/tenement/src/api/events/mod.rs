@@ -1,18 +1,26 @@
 //! `GET /api/events`: what happened to instances.
 
-use axum::{Json, extract::State};
+mod feed;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use tenement_core::name::InstanceName;
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::feed::EventFeed;
 use super::{
     Api, ApiError, Caller,
     instances::timestamp,
     moment,
-    page::{Page, Pagination},
+    page::{Page, Pagination, Whole},
     query::QueryOf,
+    stream::{self, Reader},
     words,
 };
 use crate::history::{Event, EventQuery, Found};
@@ -41,18 +49,21 @@ pub(super) struct EventsQuery {
     #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     until: Option<String>,
     /// After the event with this id only: the next ones, instead of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     after: Option<String>,
     /// The newest so many; 50 without it. Above 1000 it is 1000.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     limit: Option<String>,
     /// Skips so many of the newest.
-    #[param(value_type = Option<u64>)]
+    #[param(inline, value_type = Option<Whole>)]
     offset: Option<String>,
+    /// `true`: goes on with events as they happen, and never ends. Not together with `offset` or `until`.
+    follow: Option<bool>,
 }
 
 /// A change of an instance's status.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct Happened {
     /// Grows with every event.
     id: u64,
@@ -88,6 +99,7 @@ pub(super) struct Happened {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 struct Events {
     events: Vec<Happened>,
     pagination: Pagination,
@@ -127,6 +139,15 @@ impl EventsQuery {
         }))
     }
 
+    fn follows(&self) -> Result<bool, ApiError> {
+        let follows = self.follow == Some(true);
+        if follows && (self.offset.is_some() || self.until.is_some()) {
+            let message = "'offset' and 'until' mean nothing together with 'follow'";
+            return Err(ApiError::bad_request(message));
+        }
+        Ok(follows)
+    }
+
     /// What is asked for, narrowed to what the caller sees; `None` when nothing is left of it.
     pub(super) fn query(&self, caller: &Caller) -> Result<(Page, Option<EventQuery>), ApiError> {
         let page = Page::parse(self.limit.as_deref(), self.offset.as_deref())?;
@@ -155,18 +176,30 @@ impl EventsQuery {
 
 /// What happened to instances
 ///
-/// The newest changes of any instance's status, in the order they happened.
+/// The newest changes of any instance's status, in the order they happened. With `follow=true` they go on as they
+/// happen: over a WebSocket to a client that asks for one, as server-sent events to one that accepts those, else as one
+/// JSON object on each line.
 #[utoipa::path(
     get, path = "/api/events", operation_id = "list_events", tag = "history", params(EventsQuery),
-    responses((status = 200, description = "A page of events", body = Events)),
+    responses(
+        (status = 101, description = "A WebSocket with an event in each message"),
+        (status = 200, description = "A page of events", content(
+            (Events = "application/json"), (Happened = "application/x-ndjson"), (Happened = "text/event-stream"),
+        )),
+    ),
     security(("bearer" = ["read"])),
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
+    reader: Reader,
     QueryOf(request): QueryOf<EventsQuery>,
-) -> Result<Json<Events>, ApiError> {
+) -> Result<Response, ApiError> {
     let (page, query) = request.query(&caller)?;
+    if request.follows()? {
+        let feed = EventFeed::new(&api, caller.clone(), query, reader.last_event());
+        return stream::answer(&api, caller, feed, reader);
+    }
     let found = match query {
         Some(query) => find(&api, query).await?,
         None => Found { entries: Vec::new(), total: 0 },
@@ -174,7 +207,7 @@ async fn list(
     let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
     let pagination = page.pagination(page.limit.unwrap_or(EVENTS), found.total, has_more);
     let events = found.entries.into_iter().map(|event| Happened::seen_by(event, &caller)).collect();
-    Ok(Json(Events { events, pagination }))
+    Ok(Json(Events { events, pagination }).into_response())
 }
 
 pub(super) async fn find(api: &Api, query: EventQuery) -> Result<Found<Event>, ApiError> {

@@ -1,0 +1,55 @@
+//! What this process itself uses.
+
+use std::{fs, sync::OnceLock, time::Duration};
+
+use rustix::process::{Resource, getrlimit};
+use tenement_core::time::WallMillis;
+
+use crate::{clock, process::Stat};
+
+static STARTED: OnceLock<WallMillis> = OnceLock::new();
+
+/// What the kernel counts of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnUsage {
+    /// Processor time, user and system.
+    pub cpu_time: Duration,
+    /// Resident memory in bytes.
+    pub resident_bytes: u64,
+    /// Open file descriptors.
+    pub open_fds: u64,
+    /// As many as there may be; `None`: no limit.
+    pub max_fds: Option<u64>,
+}
+
+/// When this process started. Stays the same when the clock is set.
+#[must_use]
+pub fn started() -> WallMillis {
+    *STARTED.get_or_init(|| WallMillis(clock::wall().0.saturating_sub(clock::now().0)))
+}
+
+/// Looks it up in `/proc/self`. What can't be read is 0.
+#[must_use]
+pub fn usage() -> OwnUsage {
+    let stat = Stat::read(std::process::id()).ok();
+    OwnUsage {
+        cpu_time: stat.map(|stat| stat.cpu_time()).unwrap_or_default(),
+        resident_bytes: stat.map_or(0, |stat| stat.memory_bytes()),
+        // One of them is the one that lists them.
+        open_fds: fs::read_dir("/proc/self/fd").map_or(0, |all| (all.count() as u64).saturating_sub(1)),
+        max_fds: getrlimit(Resource::Nofile).current,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        let before = usage();
+        assert!(before.resident_bytes > 100 << 10, "{before:?}");
+        let held: Vec<_> = (0..7).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        assert!(usage().open_fds >= held.len() as u64 + 3, "{before:?}");
+    }
+}

@@ -1,0 +1,259 @@
+//! `/api/config`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tenement_core::config::{Diagnostic, effective};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Api, ApiError, body::Body, from_json, rejoined};
+use crate::config_file::{self, FileError};
+
+const STRIPPED: &str = "the body has no line breaks: 'curl -d' strips them, and here it can't be told where they were; \
+    send it with --data-binary @tenement.toml";
+const PUT_BACK: &str = "the body had no line breaks, as 'curl -d' strips them: they were put back; send it with \
+    --data-binary @tenement.toml to have it checked as it is";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(validate_file, validate))
+}
+
+/// The configuration in force. Keys are those of `tenement.toml`.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = Config)]
+struct InForce {
+    /// Durations are seconds.
+    #[schema(value_type = Object)]
+    settings: Value,
+    /// By name.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    services: BTreeMap<String, Value>,
+    /// Those that are declared, by service.
+    instances: BTreeMap<String, Vec<String>>,
+}
+
+/// Get the configuration in force
+///
+/// Every default is filled in. Values of variables whose names look like those of secrets are `***`.
+#[utoipa::path(
+    get, path = "/api/config", operation_id = "get_config", tag = "configuration",
+    responses((status = 200, description = "What is in force", body = InForce)),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn get(State(api): State<Api>) -> Result<Json<InForce>, ApiError> {
+    let shown = serde_json::to_value(effective(&api.about.config)).and_then(serde_json::from_value);
+    shown.map(Json).map_err(|error| ApiError::internal(&error))
+}
+
+/// Check the configuration file
+///
+/// What the daemon would be started with now. Nothing is applied.
+#[utoipa::path(
+    get, path = "/api/config/validate", operation_id = "validate_config_file", tag = "configuration",
+    responses(
+        (status = 200, description = "It can be used", body = Valid),
+        (status = 400, description = "It can't; every error at once", body = Invalid),
+    ),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn validate_file(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+    checked(&api, body).await
+}
+
+/// Check a configuration
+///
+/// Whatever the content type says, a body that begins with `{` is JSON and any other is TOML; without one the file on
+/// disk is checked. Line breaks that `curl -d @tenement.toml` strips are put back where that is safe. Nothing is applied.
+#[utoipa::path(
+    post, path = "/api/config/validate", operation_id = "validate_config", tag = "configuration",
+    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    responses(
+        (status = 200, description = "It can be used", body = Valid),
+        (status = 400, description = "It can't; every error at once", body = Invalid),
+    ),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+    checked(&api, body).await
+}
+
+async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
+    let path = api.about.config.path.clone();
+    let checked = tokio::task::spawn_blocking(move || check(&body, path)).await;
+    Ok(checked.map_err(|error| ApiError::internal(&error))?.into_response())
+}
+
+/// A configuration that can be used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConfigValid)]
+struct Valid {
+    /// True.
+    valid: bool,
+    /// What is probably not meant.
+    warnings: Vec<String>,
+}
+
+/// A configuration that can't.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConfigInvalid)]
+struct Invalid {
+    /// False.
+    valid: bool,
+    /// All of them.
+    errors: Vec<String>,
+    /// What else is probably not meant, if there is something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// What was found, in the order of the text.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Verdict {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Verdict {
+    fn refused(error: impl Into<String>) -> Self {
+        Self { errors: vec![error.into()], warnings: Vec::new() }
+    }
+
+    /// `placed`: lines and columns are those of what was sent.
+    fn of(findings: &[Diagnostic], placed: bool) -> Self {
+        let mut verdict = Self::default();
+        for finding in findings {
+            let text = match finding {
+                // These name no key, so the place is all that leads to them.
+                Diagnostic { syntax: true, line, column, message, .. } if placed => {
+                    format!("line {line}, column {column}: {message}")
+                }
+                Diagnostic { message, .. } => message.clone(),
+            };
+            let list = if finding.is_error() { &mut verdict.errors } else { &mut verdict.warnings };
+            list.push(text);
+        }
+        verdict
+    }
+}
+
+impl IntoResponse for Verdict {
+    fn into_response(self) -> Response {
+        let Self { errors, warnings } = self;
+        if errors.is_empty() {
+            return Json(Valid { valid: true, warnings }).into_response();
+        }
+        (StatusCode::BAD_REQUEST, Json(Invalid { valid: false, errors, warnings })).into_response()
+    }
+}
+
+/// Checks a body, or the file when there is none. Blocks.
+fn check(body: &[u8], file: Option<PathBuf>) -> Verdict {
+    if body.trim_ascii().is_empty() {
+        return on_disk(file.as_deref());
+    }
+    // Relative paths are those of the file.
+    let file = file.unwrap_or_else(|| PathBuf::from("tenement.toml"));
+    let parse = |text: &[u8], placed| match config_file::check(text, &file) {
+        Ok(parsed) => Verdict::of(&parsed.diagnostics, placed),
+        Err(error) => Verdict::refused(format!("relative paths can't be told: {error}")),
+    };
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if text.trim_ascii_start().starts_with(b"{") {
+        return match from_json::to_toml(text) {
+            Ok(text) => parse(text.as_bytes(), false),
+            Err(why) => Verdict::refused(why),
+        };
+    }
+    let lines = match std::str::from_utf8(text) {
+        Ok(text) if !text.contains(['\n', '\r']) => rejoined::statements(text),
+        _ => return parse(body, true),
+    };
+    match lines {
+        None => Verdict::refused(STRIPPED),
+        Some(lines) if lines.len() < 2 => parse(body, true),
+        Some(lines) => {
+            let mut verdict = parse(lines.join("\n").as_bytes(), false);
+            verdict.warnings.insert(0, PUT_BACK.to_owned());
+            verdict
+        }
+    }
+}
+
+/// Checks what the daemon would be started with now.
+fn on_disk(file: Option<&Path>) -> Verdict {
+    let Some(file) = file else {
+        return Verdict::refused("there is no file: send the configuration as the body");
+    };
+    // An answer names no path of this machine.
+    match config_file::load(file) {
+        Ok((_, parsed)) => Verdict::of(&parsed.diagnostics, true),
+        Err(FileError::Read { source, .. }) => {
+            Verdict::refused(format!("the configuration file can't be read: {source}"))
+        }
+        Err(FileError::TooLarge(_)) => Verdict::refused("the configuration file has more than 1 MiB"),
+        Err(FileError::None | FileError::NotAFile(_)) => {
+            Verdict::refused("the configuration file is not a regular file")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(body: &str) -> Verdict {
+        check(body.as_bytes(), None)
+    }
+
+    // faults: C1 C2 C3
+    #[test]
+    fn a_body_is_what_it_looks_like() {
+        let missing = ["Service 'api' missing required field: command"];
+        assert_eq!(of("[service.api]\nhealth = '/'\n").errors, missing);
+        assert_eq!(of(r#"{ "service": { "api": { "health": "/" } } }"#).errors, missing);
+        assert_eq!(of(r#"  {"services":{"api":{"command":"x"}}}"#), Verdict::default());
+        assert_eq!(of("service.api.command = 'x'"), Verdict::default());
+        assert_eq!(of("\u{feff}[service.api]\r\ncommand = 'x'\r\n"), Verdict::default());
+        assert_eq!(of("{").errors.len(), 1);
+        let typo = of("[service.api]\ncommand = 'x'\nhelth = '/'\n");
+        assert_eq!(typo.warnings, ["[service.api]: unknown key 'helth' (did you mean 'health'?)"]);
+        assert!(typo.errors.is_empty());
+        let broken = of("[service.api]\ncommand = \n").errors;
+        assert!(broken[0].starts_with("line 2, column "), "{broken:?}");
+    }
+
+    #[test]
+    fn line_breaks_that_curl_stripped_are_put_back_where_that_is_safe() {
+        let stripped = of("[service.api]command = './api'idle_timeout = 30restart = 'always'");
+        assert_eq!(stripped, Verdict { errors: vec![], warnings: vec![PUT_BACK.into()] });
+        let wrong = of("[service.api]health = '/health'[service.web]command = 'x'");
+        assert_eq!(wrong.errors, ["Service 'api' missing required field: command"]);
+        let comment = of("[service.api]command = './api' # the app[instances]api = ['a']");
+        assert_eq!(comment.errors, [STRIPPED]);
+        assert!(STRIPPED.contains("--data-binary"));
+    }
+
+    #[test]
+    fn without_a_body_the_file_is_checked_and_not_named() {
+        assert_eq!(of(" \n").errors.len(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tenement.toml");
+        let gone = check(b"", Some(path.clone())).errors;
+        assert!(!gone[0].contains(path.to_str().unwrap()), "{gone:?}");
+        #[allow(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(&path, "[service.api]\n").unwrap();
+        assert_eq!(check(b"", Some(path)).errors, ["Service 'api' missing required field: command"]);
+    }
+}

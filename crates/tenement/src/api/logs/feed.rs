@@ -1,0 +1,92 @@
+//! Lines as they come, as texts for one reader.
+
+use std::{pin::Pin, sync::Arc};
+
+use tenement_core::{name::InstanceName, time::WallMillis};
+use tenement_logs::{Batch, Begin, Bell, Followed, Follower, LogQuery, LogStore, QueryError};
+
+use super::{
+    super::{
+        ApiError,
+        stream::{Feed, Item},
+    },
+    failed,
+    line::Line,
+};
+
+/// One turn: waits for lines, and reads some. It goes on only while somebody waits for it.
+type Turn = Pin<Box<dyn Future<Output = Result<(Follower, Batch), ApiError>> + Send>>;
+
+/// Follows the log.
+pub(super) struct LogFeed {
+    bell: Arc<Bell>,
+    turn: Turn,
+    /// What is asked from the next turn on.
+    asked: Option<LogQuery>,
+}
+
+impl LogFeed {
+    pub(super) async fn open(logs: LogStore, query: LogQuery, begin: Begin) -> Result<Self, ApiError> {
+        let follower = blocking(move || logs.follow(query, &begin)).await?;
+        Ok(Self { bell: follower.bell(), turn: Box::pin(turn(follower, None, false)), asked: None })
+    }
+
+    /// Asks for other lines.
+    pub(super) fn ask(&mut self, query: LogQuery) {
+        self.asked = Some(query);
+        self.bell.ring();
+    }
+}
+
+impl Feed for LogFeed {
+    async fn next(&mut self) -> Result<Vec<Item>, ApiError> {
+        loop {
+            let (follower, batch) = self.turn.as_mut().await?;
+            self.turn = Box::pin(turn(follower, self.asked.take(), batch.more));
+            if !batch.entries.is_empty() {
+                return Ok(batch.entries.iter().map(item).collect());
+            }
+        }
+    }
+}
+
+async fn turn(
+    mut follower: Follower,
+    asked: Option<LogQuery>,
+    more: bool,
+) -> Result<(Follower, Batch), ApiError> {
+    if !more && asked.is_none() {
+        follower.bell().rung().await;
+    }
+    blocking(move || {
+        if let Some(query) = asked {
+            follower.ask(query)?;
+        }
+        let batch = follower.read()?;
+        Ok((follower, batch))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(read).await;
+    done.map_err(|error| ApiError::internal(&error))?.map_err(failed)
+}
+
+fn item(followed: &Followed) -> Item {
+    let id = match followed {
+        Followed::Line(line) => Some(format!("{}/{}/{}", line.timestamp.0, line.instance, line.seq)),
+        Followed::Dropped { .. } => None,
+    };
+    Item { id, text: serde_json::to_string(&Line::from(followed)).unwrap_or_default() }
+}
+
+/// Where the reader of an event with this id goes on; `None` when it is none of ours.
+pub(super) fn after(id: &str) -> Option<Begin> {
+    let (millis, rest) = id.split_once('/')?;
+    let (instance, seq) = rest.split_once('/')?;
+    let instance: InstanceName = instance.parse().ok()?;
+    Some(Begin::After { instance, seq: seq.parse().ok()?, timestamp: WallMillis(millis.parse().ok()?) })
+}

@@ -1,0 +1,77 @@
+//! A line as it is shown.
+
+use serde::Serialize;
+use tenement_logs::{Followed, LogLine};
+use utoipa::ToSchema;
+
+use super::super::instances::timestamp;
+
+/// One line.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLine)]
+pub(crate) struct Line {
+    /// When its bytes arrived.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// Who wrote it.
+    #[schema(example = "api:user123")]
+    instance: String,
+    /// `debug`, `info`, `warn` or `error`.
+    level: &'static str,
+    message: String,
+    service: String,
+    id: String,
+    /// `stdout` or `stderr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stream: Option<&'static str>,
+    /// Its place among all lines of this instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    seq: Option<u64>,
+    /// For a piece of a line over 64 KiB (`cut`, `last`), or one whose end has not been written yet (`open`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    part: Option<&'static str>,
+    /// While lines are followed: so many of this instance were passed over. Then this is no line of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    dropped: Option<u64>,
+}
+
+impl From<&LogLine> for Line {
+    fn from(line: &LogLine) -> Self {
+        Self {
+            timestamp: timestamp(line.timestamp),
+            instance: line.instance.to_string(),
+            level: line.level.as_str(),
+            message: line.message().into_owned(),
+            service: line.instance.service.to_string(),
+            id: line.instance.id.to_string(),
+            stream: Some(line.stream.as_str()),
+            seq: Some(line.seq),
+            part: line.part.as_str(),
+            dropped: None,
+        }
+    }
+}
+
+impl From<&Followed> for Line {
+    fn from(followed: &Followed) -> Self {
+        match followed {
+            Followed::Line(line) => line.into(),
+            Followed::Dropped { instance, lines, timestamp: at } => Self {
+                timestamp: timestamp(*at),
+                instance: instance.to_string(),
+                level: "warn",
+                message: format!("{lines} lines dropped: the reader is too slow"),
+                service: instance.service.to_string(),
+                id: instance.id.to_string(),
+                stream: None,
+                seq: None,
+                part: None,
+                dropped: Some(*lines),
+            },
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `/api/logs`.
+
+mod feed;
+mod line;
+mod live;
+mod query;
+mod search;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tenement_logs::{Begin, LogPage, LogQuery, QueryError};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{feed::LogFeed, line::Line, query::LogsQuery};
+use super::{
+    Api, ApiError, Caller,
+    page::Pagination,
+    query::{Instance, QueryOf},
+    stream::{self, Reader},
+};
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(all))
+        .routes(routes!(of_instance))
+        .routes(routes!(live::stream))
+        .routes(routes!(search::search))
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = LogList)]
+struct Lines {
+    logs: Vec<Line>,
+    pagination: Pagination,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = InstanceLogList)]
+struct InstanceLines {
+    instance: String,
+    #[serde(flatten)]
+    lines: Lines,
+}
+
+fn failed(error: QueryError) -> ApiError {
+    match error {
+        QueryError::Grep(_) => ApiError::bad_request(error.to_string()),
+        QueryError::Io(_) => ApiError::internal(&error),
+    }
+}
+
+async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
+    let logs = api.logs.clone();
+    let page = tokio::task::spawn_blocking(move || logs.query(&query)).await;
+    page.map_err(|error| ApiError::internal(&error))?.map_err(failed)
+}
+
+fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, ApiError> {
+    let pagination = request.page()?.pagination(limit, page.total, page.has_more);
+    Ok(Lines { logs: page.lines.iter().map(Line::from).collect(), pagination })
+}
+
+/// Lines from before, and then as they come.
+async fn follow(api: &Api, caller: Caller, query: LogQuery, reader: Reader) -> Result<Response, ApiError> {
+    let begin = reader.last_event().and_then(feed::after).unwrap_or(Begin::Newest(query.limit));
+    let feed = LogFeed::open(api.logs.clone(), query, begin).await?;
+    stream::answer(api, caller, feed, reader)
+}
+
+/// Logs of all instances
+///
+/// With `follow=true` they go on as lines come: over a WebSocket to a client that asks for one, as server-sent events
+/// to one that accepts those, else as one JSON object on each line.
+#[utoipa::path(
+    get, path = "/api/logs", operation_id = "list_logs", tag = "logs", params(LogsQuery),
+    responses(
+        (status = 101, description = "A WebSocket with a line in each message"),
+        (status = 200, description = "The newest lines, in the order of time", content(
+            (Lines = "application/json"), (Line = "application/x-ndjson"), (Line = "text/event-stream"),
+        )),
+    ),
+    security(("bearer" = ["read"])),
+)]
+async fn all(
+    State(api): State<Api>,
+    caller: Caller,
+    reader: Reader,
+    QueryOf(request): QueryOf<LogsQuery>,
+) -> Result<Response, ApiError> {
+    let query = request.query(&caller)?;
+    if request.follows()? {
+        return follow(&api, caller, query, reader).await;
+    }
+    let limit = query.limit;
+    Ok(Json(answer(&request, limit, &page(&api, query).await?)?).into_response())
+}
+
+/// Logs of one instance
+///
+/// Also of one that is gone, until the retention of its logs ends. With `follow=true` as for all instances.
+#[utoipa::path(
+    get, path = "/api/logs/{service}/{id}", operation_id = "list_instance_logs", tag = "logs",
+    params(Instance, LogsQuery),
+    responses(
+        (status = 101, description = "A WebSocket with a line in each message"),
+        (status = 200, description = "The newest lines, in the order of time", content(
+            (InstanceLines = "application/json"), (Line = "application/x-ndjson"), (Line = "text/event-stream"),
+        )),
+    ),
+    security(("bearer" = ["read"])),
+)]
+async fn of_instance(
+    State(api): State<Api>,
+    caller: Caller,
+    reader: Reader,
+    Instance { service, id }: Instance,
+    QueryOf(mut request): QueryOf<LogsQuery>,
+) -> Result<Response, ApiError> {
+    // The path says it.
+    request.service = None;
+    let name = caller.named(&service, &id)?;
+    let query = request.query_of(Some(name.clone()), &caller)?;
+    let follows = request.follows()?;
+    // Logs outlive their instance; a name without either never existed.
+    let known = async || api.supervisor.get(&name).await.is_ok() || api.logs.known().contains(&name);
+    if follows {
+        return match known().await {
+            true => follow(&api, caller, query, reader).await,
+            false => Err(ApiError::instance_not_found(&service, &id)),
+        };
+    }
+    let limit = query.limit;
+    let found = page(&api, query).await?;
+    if found.total == 0 && !known().await {
+        return Err(ApiError::instance_not_found(&service, &id));
+    }
+    let lines = answer(&request, limit, &found)?;
+    Ok(Json(InstanceLines { instance: name.to_string(), lines }).into_response())
+}

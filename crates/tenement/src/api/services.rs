@@ -1,0 +1,136 @@
+//! `GET /api/services`: what is configured, and how much of it runs.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use tenement_core::{
+    config::Service,
+    view::{InstanceView, Status},
+};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api, ApiError, Caller,
+    page::{Page, Pagination, Whole},
+    query::QueryOf,
+};
+
+/// One service of the configuration. Its environment is not shown: `GET /api/config` does that.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Service)]
+struct ServiceEntry {
+    name: String,
+    /// With its arguments; placeholders not filled in.
+    command: String,
+    socket: String,
+    /// Path of the health check.
+    health: Option<String>,
+    /// Which instances a request may start: `known`, `any` or `false`.
+    on_demand: &'static str,
+    autostart: bool,
+    /// Seconds without a request before it sleeps; `null` is never.
+    idle_timeout: Option<f64>,
+    /// Seconds until it has to be ready.
+    startup_timeout: f64,
+    restart: &'static str,
+    isolation: &'static str,
+    max_instances: usize,
+    /// Known instances.
+    instances: Counts,
+}
+
+/// Known instances by status.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = InstancesByStatus)]
+struct Counts {
+    total: usize,
+    starting: usize,
+    running: usize,
+    restarting: usize,
+    stopping: usize,
+    stopped: usize,
+    sleeping: usize,
+    failed: usize,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// At most so many; everything without it. Above 1000 it is 1000.
+    #[param(inline, value_type = Option<Whole>)]
+    limit: Option<String>,
+    /// Skips so many.
+    #[param(inline, value_type = Option<Whole>)]
+    offset: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServiceList)]
+struct List {
+    services: Vec<ServiceEntry>,
+    pagination: Pagination,
+}
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// List services
+///
+/// Those of the configuration, by name, each with the number of its instances. A token that is bound sees its own
+/// service, and its own instances counted only.
+#[utoipa::path(
+    get, path = "/api/services", operation_id = "list_services", tag = "configuration", params(ListQuery),
+    responses((status = 200, description = "A page of services", body = List)),
+    security(("bearer" = ["read"])),
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    QueryOf(query): QueryOf<ListQuery>,
+) -> Result<Json<List>, ApiError> {
+    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+    let mut views = api.supervisor.list().await;
+    views.retain(|view| caller.sees(&view.name));
+    let services = api.about.config.services.values();
+    let services = services.filter(|service| caller.sees_service(&service.name)).collect();
+    let (services, pagination) = page.cut(services);
+    let entries = services.into_iter().map(|service| entry(service, &views)).collect();
+    Ok(Json(List { services: entries, pagination }))
+}
+
+fn entry(service: &Service, views: &[InstanceView]) -> ServiceEntry {
+    ServiceEntry {
+        name: service.name.to_string(),
+        command: service.command_line(),
+        socket: service.socket.to_string(),
+        health: service.health.clone(),
+        on_demand: service.on_demand.as_str(),
+        autostart: service.autostart,
+        idle_timeout: service.idle_timeout.map(|timeout| timeout.as_secs_f64()),
+        startup_timeout: service.startup_timeout.as_secs_f64(),
+        restart: service.restart.as_str(),
+        isolation: service.isolation.as_str(),
+        max_instances: service.max_instances,
+        instances: Counts::of(views.iter().filter(|view| view.name.service == service.name)),
+    }
+}
+
+impl Counts {
+    fn of<'v>(views: impl Iterator<Item = &'v InstanceView>) -> Self {
+        let mut counts = Self::default();
+        for view in views {
+            counts.total += 1;
+            *match view.status {
+                Status::Starting => &mut counts.starting,
+                Status::Running => &mut counts.running,
+                Status::Restarting => &mut counts.restarting,
+                Status::Stopping => &mut counts.stopping,
+                Status::Stopped => &mut counts.stopped,
+                Status::Sleeping => &mut counts.sleeping,
+                Status::Failed => &mut counts.failed,
+            } += 1;
+        }
+        counts
+    }
+}

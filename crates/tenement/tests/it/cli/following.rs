@@ -1,0 +1,182 @@
+//! `ten logs -f` and `ten events -f`, and what a restart of the daemon does to them.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Child,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::stub::{Answer, Stub};
+use crate::support::{TestDaemon, notes, text};
+
+fn line(instance: &str, seq: u64) -> Value {
+    json!({
+        "timestamp": format!("2026-01-12T10:30:{seq:02}.000Z"), "instance": instance, "level": "info",
+        "message": format!("line {seq}"), "seq": seq, "stream": "stdout",
+    })
+}
+
+fn lines(values: &[Value]) -> String {
+    values.iter().map(|value| format!("{value}\n")).collect()
+}
+
+fn page(values: &[Value]) -> Answer {
+    Answer::Json(200, json!({ "logs": values, "pagination": { "has_more": false } }).to_string())
+}
+
+/// So many lines of standard output; then Ctrl-C. The lines, and standard error.
+fn until_interrupted(
+    mut child: Child,
+    count: usize,
+    between: impl FnOnce(&mut dyn BufRead),
+) -> (Vec<String>, String) {
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    between(&mut stderr);
+    let shown: Vec<String> = stdout.by_ref().take(count).collect();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "the one way to end it");
+    assert_eq!(stdout.next(), None);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    (shown, rest)
+}
+
+#[test]
+fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
+    let (a, b) = (|seq| line("api:a", seq), |seq| line("api:b", seq));
+    let stub = Stub::start(move |number, _| match number {
+        1 => Answer::Gone(lines(&[a(1), b(1), a(2)]) + "{\"instance\":\"api:a\",\"se"),
+        // What came while nobody listened.
+        2 => page(&[b(1), a(2), a(3), b(2)]),
+        _ => Answer::Open(lines(&[a(2), a(3), b(2), a(4)])),
+    });
+    let child = stub.begin(&["logs", "-f", "-n", "3", "--level", "info"]);
+    let (shown, rest) = until_interrupted(child, 6, |stderr| {
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.starts_with("ten: ") && said.contains("waiting for the daemon"), "{said}");
+        stub.listen();
+    });
+    let shown: Vec<_> =
+        shown.iter().map(|line| line.split_once(' ').unwrap().1.replace(" info  line", "")).collect();
+    assert_eq!(shown, ["api:a 1", "api:b 1", "api:a 2", "api:a 3", "api:b 2", "api:a 4"]);
+    assert_eq!(rest, "", "said once");
+    let asked = stub.asked();
+    assert_eq!(asked[0].line, "GET /api/logs?level=info&follow=true&limit=3");
+    assert!(asked[0].head.contains("accept: application/x-ndjson"));
+    assert_eq!(
+        asked[1].line,
+        "GET /api/logs?since=2026-01-12T10%3A30%3A01.000Z&level=info&limit=1000&offset=0"
+    );
+    assert!(asked[2].line.contains("since=2026-01-12T10%3A30%3A02.000Z"), "{}", asked[2].line);
+    assert!(asked[2].line.ends_with("&follow=true&limit=1000"), "{}", asked[2].line);
+}
+
+#[test]
+fn lines_that_a_slow_reader_missed_are_told() {
+    let stub = Stub::start(|_, _| {
+        Answer::Open(lines(&[line("api:a", 1), json!({ "dropped": 5 }), line("api:a", 9)]))
+    });
+    let (shown, said) = until_interrupted(stub.begin(&["logs", "api:a", "-f"]), 2, |_| {});
+    assert!(shown[1].ends_with("line 9"), "{shown:?}");
+    assert_eq!(said, "ten: 5 lines are missing here: they came faster than they were read\n");
+    let (shown, said) =
+        until_interrupted(stub.begin(&["--json", "logs", "api", "--id", "a", "-f"]), 3, |_| {});
+    assert_eq!(serde_json::from_str::<Value>(&shown[1]).unwrap(), json!({ "dropped": 5 }));
+    assert!(serde_json::from_str::<Value>(said.trim()).unwrap()["warning"].is_string());
+    assert!(stub.lines()[0].starts_with("GET /api/logs/api/a?follow=true"));
+}
+
+// faults: L3
+#[test]
+fn a_reader_that_went_away_ends_it() {
+    let stub = Stub::start(|_, _| Answer::Open(lines(&[line("api:a", 1), line("api:a", 2)])));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = stub.command(&["logs", "-f"]).stdout(writer).output().unwrap();
+    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()));
+    // Also when nothing more comes that it could have written.
+    let mut child = stub.begin(&["logs", "-f"]);
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(shown.nth(1).unwrap().unwrap().ends_with("line 2"));
+    drop(shown);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+// faults: L2
+#[test]
+fn who_refuses_is_not_asked_again() {
+    let refusal = |status, word: &str| {
+        Answer::Json(status, json!({ "error": word, "message": "m", "status": status }).to_string())
+    };
+    let stub = Stub::start(move |number, _| match number {
+        1 => refusal(404, "instance_not_found"),
+        2 => refusal(503, "service_unavailable"),
+        3 => Answer::Cut(String::new()),
+        4 => refusal(503, "service_unavailable"),
+        5 => page(&[]),
+        6 => refusal(401, "unauthorized"),
+        // It knows nothing of following.
+        _ => page(&[line("api:a", 1)]),
+    });
+    assert_eq!(stub.ten(&["logs", "api:a", "-f"]).status.code(), Some(3));
+    assert_eq!(stub.ten(&["logs", "-f"]).status.code(), Some(1), "never was there");
+    // Draining, then there again, but the token was revoked meanwhile.
+    let revoked = stub.ten(&["logs", "-f"]);
+    assert_eq!((revoked.status.code(), stub.lines().len()), (Some(6), 6), "{}", text(&revoked.stderr));
+    let old = stub.ten(&["logs", "-f"]);
+    assert_eq!(old.status.code(), Some(1));
+    assert!(text(&old.stderr).contains("can't follow"), "{}", text(&old.stderr));
+    assert_eq!(stub.ten(&["logs", "-f", "--until", "1h"]).status.code(), Some(2));
+}
+
+fn event(id: u64) -> Value {
+    json!({
+        "id": id, "timestamp": "2026-01-12T10:30:00.000Z", "instance": "api:a", "service": "api", "from": "running",
+        "to": "sleeping", "cause": "idle", "actor": null, "reason": null, "exit_code": 0, "lasted_ms": 61_000,
+    })
+}
+
+#[test]
+fn events_are_shown_and_followed_from_the_last_one_on() {
+    let stub = Stub::start(|number, _| match number {
+        1 | 2 => Answer::Json(200, json!({ "events": [event(1), event(2)], "pagination": {} }).to_string()),
+        3 => Answer::Cut(lines(&[event(2), event(3)])),
+        _ => Answer::Open(lines(&[event(3), event(4)])),
+    });
+    let shown = stub.ok(&["events", "api:a", "-n", "2", "--since", "1h"]);
+    let expected = "2026-01-12T10:30:00.000Z api:a running -> sleeping  idle (exit 0, after 1m 1s)\n";
+    assert_eq!(shown, expected.repeat(2));
+    let objects = stub.ok(&["--json", "events", "--service", "api"]);
+    assert_eq!(serde_json::from_str::<Value>(objects.lines().nth(1).unwrap()).unwrap(), event(2));
+    let (shown, said) = until_interrupted(stub.begin(&["events", "-f", "--json"]), 3, |_| {});
+    let ids: Vec<_> =
+        shown.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!((ids, said.lines().count()), (vec![json!(2), json!(3), json!(4)], 1));
+    assert_eq!(
+        stub.lines(),
+        [
+            "GET /api/events?instance=api%3Aa&since=1h&limit=2",
+            "GET /api/events?service=api&limit=50",
+            "GET /api/events?follow=true&limit=50",
+            "GET /api/events?follow=true&after=3&limit=1000",
+        ]
+    );
+    assert_eq!(stub.ten(&["events", "-n", "1001"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_happened_to_an_instance_is_told_by_the_daemon() {
+    let daemon = TestDaemon::start(&notes(""));
+    daemon.ok(&["spawn", "notes:alice"]);
+    daemon.ok(&["stop", "notes:alice"]);
+    let told = daemon.ok(&["events", "notes:alice"]);
+    assert!(told.contains(" notes:alice starting -> running  ready") && told.contains("by local"), "{told}");
+    assert!(told.trim_end().rsplit('\n').next().unwrap().contains("-> forgotten"), "{told}");
+    let objects = daemon.ok(&["--json", "events", "--service", "notes", "-n", "1"]);
+    assert_eq!(serde_json::from_str::<Value>(&objects).unwrap()["instance"], "notes:alice");
+    assert_eq!(daemon.ok(&["events", "notes:bob"]), "");
+}
