@@ -35,6 +35,8 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	cargo build --release -p tenement --target-dir target
 	python3 bench/proxy.py
 	python3 bench/wake.py
+	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
+	python3 bench/websockets.py
 
 fmt: ## Formats the code
 	cargo fmt --all
