@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod caller;
 mod config;
+mod count;
 mod describe;
 mod docs;
 mod error;
@@ -139,6 +140,7 @@ pub fn router(api: Api) -> Router {
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), count::count))
         .with_state(api)
 }
 

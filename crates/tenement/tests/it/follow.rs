@@ -229,10 +229,8 @@ fn what_can_not_be_followed_is_refused() {
 /// The page's own program, in Node.
 #[test]
 fn the_page_s_own_program_gets_its_lines() {
-    let page = fs::read_to_string(project().join("docs/api-reference.md")).unwrap_or_else(|_| {
-        fs::read_to_string(project().join("crates/tenement/tests/it/follow/stream.js")).unwrap()
-    });
-    let program = page.split("```javascript\n").last().unwrap().split("```").next().unwrap();
+    let page = fs::read_to_string(project().join("docs/api.md")).unwrap();
+    let program = page.split("```javascript\n").nth(1).unwrap().split("```").next().unwrap();
     let daemon = start(&["a"]);
     let program = program.replace("localhost:8000", &format!("localhost:{}", daemon.port));
     let program =

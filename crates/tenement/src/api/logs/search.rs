@@ -11,28 +11,30 @@ use super::{
     super::{
         Api, ApiError, Caller,
         body::{self, Body},
-        page::Pagination,
+        page::{Pagination, Whole},
     },
     line::Line,
     page,
     query::LogsQuery,
 };
 
-/// The longest query, in bytes, and its most words.
+/// The longest query, in characters.
 const QUERY_MAX: usize = 1000;
-const TERMS_MAX: usize = 32;
 
 /// What is looked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LogSearch)]
 #[allow(dead_code)] // Described by this, read by `wanted`, which says what is wrong with each member.
 struct Search {
     /// Words that a line must all have, in upper or lower case; `"in quotes"` as they stand together.
-    #[schema(min_length = 1, max_length = 1000, pattern = "^[a-z0-9]", example = "database error")]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S", example = "database error")]
     query: String,
     /// At most so many lines; 50 without it. Above 1000 it is 1000.
+    #[schema(inline, value_type = Option<Whole>)]
     limit: Option<u64>,
     /// Skips so many of the newest.
+    #[schema(inline, value_type = Option<Whole>)]
     offset: Option<u64>,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
     #[schema(pattern = "^[0-9]{1,9}[smhd]$", example = "1h")]
@@ -102,8 +104,14 @@ fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>),
     };
     let number = |key: &str| match given(key) {
         None => Ok(None),
-        // What is no whole number is refused where that of a query string is.
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(Value::Number(number)) => Ok(Some(match number.as_f64() {
+            // However it is written, and however large.
+            Some(whole) if !number.is_u64() && whole >= 0.0 && whole.fract() == 0.0 => {
+                (whole as u64).to_string()
+            }
+            // What is no whole number is refused where one of a query string is.
+            _ => number.to_string(),
+        })),
         Some(_) => Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more"))),
     };
     let query = text("query")?.ok_or_else(|| ApiError::bad_request("'query' is missing"))?;
@@ -123,8 +131,8 @@ fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>),
 
 /// The words of a query; what stands in quotes is one. A quote that nobody closes is a character like any other.
 fn terms(query: &str) -> Result<Vec<String>, ApiError> {
-    if query.len() > QUERY_MAX {
-        return Err(ApiError::bad_request(format!("'query' has more than {QUERY_MAX} bytes")));
+    if query.chars().count() > QUERY_MAX {
+        return Err(ApiError::bad_request(format!("'query' has more than {QUERY_MAX} characters")));
     }
     let mut terms = Vec::new();
     let mut rest = query.trim_start();
@@ -142,11 +150,13 @@ fn terms(query: &str) -> Result<Vec<String>, ApiError> {
         }
         rest = after.trim_start();
     }
-    match terms.len() {
-        0 => Err(ApiError::bad_request("'query' has no word to look for")),
-        1..=TERMS_MAX => Ok(terms),
-        _ => Err(ApiError::bad_request(format!("'query' has more than {TERMS_MAX} words"))),
+    if terms.is_empty() {
+        return Err(ApiError::bad_request("'query' has no word to look for"));
     }
+    // What was said already costs once more otherwise.
+    terms.sort_unstable();
+    terms.dedup();
+    Ok(terms)
 }
 
 #[cfg(test)]
@@ -157,7 +167,11 @@ mod tests {
     #[test]
     fn words_phrases_and_what_only_looks_like_syntax() {
         let of = |query: &str| terms(query).ok();
-        let words = |all: &[&str]| Some(all.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let words = |all: &[&str]| {
+            let mut all: Vec<_> = all.iter().map(ToString::to_string).collect();
+            all.sort();
+            Some(all)
+        };
         assert_eq!(of(" database  error "), words(&["database", "error"]));
         assert_eq!(of("\"connection refused\" pg"), words(&["connection refused", "pg"]));
         assert_eq!(of("say \"hi"), words(&["say", "\"hi"]));
@@ -167,7 +181,7 @@ mod tests {
         for empty in ["", "  ", "\"\"", "\" \""] {
             assert_eq!(of(empty), None);
         }
-        assert_eq!((of(&"a ".repeat(33)), of(&"a".repeat(1001))), (None, None));
+        assert_eq!((of(&"é ".repeat(500)), of(&"a".repeat(1001))), (words(&["é"]), None));
         assert_eq!(of("\""), words(&["\""]));
     }
 }
