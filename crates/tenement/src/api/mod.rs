@@ -50,6 +50,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
+    stream::{READ_BUFFER, WRITE_BUFFER},
     usage::{Samples, sample},
 };
 use crate::{history::History, store::Store};
