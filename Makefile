@@ -14,6 +14,8 @@ run: deps ## Builds ten and serves the examples on port 8000; Ctrl-C ends everyt
 test: deps ## Runs every test
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
+	cargo build -p tenement --target-dir target
+	scripts/schemathesis.sh target/debug/ten 5
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
 
 autobahn: ## The WebSocket test suite, directly, through ten and over the API's stack; needs a Python 2.7
