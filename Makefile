@@ -1,4 +1,4 @@
-.PHONY: help deps run test lint deny bench fmt clean
+.PHONY: help deps run test autobahn lint deny bench fmt clean
 
 help: ## Shows this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,14 @@ run: deps ## Builds ten and serves the examples on port 8000; Ctrl-C ends everyt
 test: deps ## Runs every test
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
+	cargo build -p tenement --target-dir target
+	scripts/schemathesis.sh target/debug/ten 5
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
+
+autobahn: ## The WebSocket test suite, directly, through ten and over the API's stack; needs a Python 2.7
+	cargo build -p tenement --bin ten --example websocket_echo --target-dir target
+	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
+	python3 autobahn/run.py
 
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --all --check
@@ -30,6 +37,8 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	cargo build --release -p tenement --target-dir target
 	python3 bench/proxy.py
 	python3 bench/wake.py
+	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
+	python3 bench/websockets.py
 
 fmt: ## Formats the code
 	cargo fmt --all

@@ -187,3 +187,20 @@ impl ExitCause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_has_the_cause_of_whoever_brought_it_about() {
+        let code = |code| ExitStatus { code: Some(code), ..ExitStatus::default() };
+        let killed = ExitStatus { signal: Some(9), ..ExitStatus::default() };
+        assert_eq!(ExitCause::of(&code(0), None), ExitCause::Success);
+        assert_eq!(ExitCause::of(&code(3), None), ExitCause::Code);
+        assert_eq!(ExitCause::of(&killed, None), ExitCause::Signal);
+        assert_eq!(ExitCause::of(&killed, Some(Cause::Stop)), ExitCause::Stop);
+        assert_eq!(ExitCause::of(&code(0), Some(Cause::Idle)), ExitCause::Idle);
+        assert_eq!(ExitCause::of(&ExitStatus { oom: true, ..killed }, Some(Cause::Idle)), ExitCause::Oom);
+    }
+}

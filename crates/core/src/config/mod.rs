@@ -21,4 +21,6 @@ pub use service::check_variable;
 pub use settings::{parse_domain, parse_origin};
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

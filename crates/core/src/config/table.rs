@@ -155,6 +155,12 @@ impl<'a, 't, 'f> Table<'a, 't, 'f> {
         self.read(key, read)
     }
 
+    /// Every key that was asked for.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.known.iter().copied()
+    }
+
     /// Warns of every key that was not asked for.
     pub(super) fn finish(self) {
         for key in self.table.keys().filter(|key| !self.known.contains(key.get_ref().as_ref())) {

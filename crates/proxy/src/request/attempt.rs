@@ -117,7 +117,7 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
         let (status, bytes, next) = match outcome {
             Outcome::Again => continue,
             Outcome::Answered(delivered) => {
-                let next = if delivered.closing { request.leave() } else { Next::Keep };
+                let next = request.after(&delivered);
                 (delivered.status, delivered.bytes, next)
             }
             Outcome::Refused(answer) => {
@@ -264,9 +264,14 @@ impl Request<'_> {
         }
     }
 
-    /// What follows an answer that was announced as the last one.
-    fn leave(&self) -> Next {
-        if self.upload.is_done() { Next::Close } else { Next::Linger }
+    /// What follows an answer.
+    fn after(&self, delivered: &Delivered) -> Next {
+        match delivered.closing {
+            false => Next::Keep,
+            // The client of a tunnel may send when the application has left already.
+            true if delivered.status == 101 || !self.upload.is_done() => Next::Linger,
+            true => Next::Close,
+        }
     }
 
     fn count(&self, slot: &Slot, status: u16, bytes_out: u64) {

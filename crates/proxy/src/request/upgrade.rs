@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    io,
     pin::pin,
     time::{Duration, Instant},
 };
@@ -23,16 +22,15 @@ pub(super) async fn tunnel(
     let (up, down) = (Cell::new(0), Cell::new(0));
     // When one side ended: the other one then has to end in good time.
     let ending = Cell::new(None);
-    let both = async {
-        let _ = tokio::join!(
-            one_way(client, upstream, ahead, &up, &ending, stall),
-            one_way(upstream, client, first, &down, &ending, stall),
-        );
-    };
-    both.await;
+    tokio::join!(
+        one_way(client, upstream, ahead, &up, &ending, stall),
+        one_way(upstream, client, first, &down, &ending, stall),
+    );
     (up.get(), down.get())
 }
 
+/// An error ends this direction only: what an application has said before it left still has to arrive, also when it
+/// takes nothing any more.
 async fn one_way(
     from: &Stream,
     to: &Stream,
@@ -40,35 +38,27 @@ async fn one_way(
     moved: &Cell<u64>,
     ending: &Cell<Option<Instant>>,
     stall: Duration,
-) -> io::Result<()> {
+) {
     let mut watchdog = Watchdog::new(stall);
-    let outcome = loop {
+    loop {
         if !buffer.is_empty() {
             // Who does not read holds back who writes, for as long as both sides are open.
             match patiently(&mut watchdog, ending, stall, to.write_all(buffer)).await {
                 Ok(Ok(())) => moved.set(moved.get() + buffer.len() as u64),
-                Ok(Err(error)) => break Err(error),
-                Err(TimedOut) => break Err(io::ErrorKind::TimedOut.into()),
+                Ok(Err(_)) | Err(TimedOut) => break,
             }
             let count = buffer.len();
             buffer.consume(count);
         }
         match patiently(&mut watchdog, ending, stall, buffer.fill(from, false)).await {
             Ok(Ok(1..)) => {}
-            Ok(Ok(_)) => break Ok(()),
-            Ok(Err(error)) => break Err(error),
-            Err(TimedOut) => break Err(io::ErrorKind::TimedOut.into()),
+            Ok(Ok(_) | Err(_)) | Err(TimedOut) => break,
         }
-    };
+    }
     if ending.get().is_none() {
         ending.set(Some(clock::instant()));
     }
     to.shutdown();
-    if outcome.is_err() {
-        // Nothing more can be taken from the other direction either.
-        from.shutdown();
-    }
-    outcome
 }
 
 /// Waits without limit while both sides are open, and for `stall` from the end of one of them on.

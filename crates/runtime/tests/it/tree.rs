@@ -122,14 +122,15 @@ async fn usage_counts_the_whole_tree() {
     for strategy in STRATEGIES {
         let Some(place) = Place::new(strategy) else { continue };
         let (reader, writer) = pipe();
-        let mut launch = place.launch(&["/usr/bin/python3", "-c", "import os,time\nb=bytearray(b'x')*(20<<20)\nfor i in range(2000000): pass\nos.write(1,b'ok\\n')\ntime.sleep(1000)"]);
+        let mut launch = place.launch(&["/usr/bin/python3", "-c", "import os,time\nif os.fork()==0: os.setsid()\nb=bytearray(b'x')*(20<<20)\nfor i in range(2000000): pass\nos.write(1,b'ok\\n')\ntime.sleep(1000)"]);
         launch.stdout = writer;
         let process = place.host.spawn(launch).unwrap();
-        read_lines(&reader, 1).await;
+        read_lines(&reader, 2).await;
         let usage = process.usage();
-        assert!(usage.memory_bytes > 20 << 20, "{strategy:?} {usage:?}");
+        assert!(usage.memory_bytes > 40 << 20, "{strategy:?} {usage:?}");
         assert!(!usage.cpu_time.is_zero(), "{strategy:?} {usage:?}");
         process.kill_tree().await;
+        assert_eq!(process.usage().memory_bytes, 0);
     }
 }
 

@@ -67,10 +67,14 @@ impl Api {
     fn let_in(&self, demand: Demand, request: &Request) -> Result<Option<Caller>, ApiError> {
         let headers = request.headers();
         let caller = self.identify(request.extensions().get::<Trust>(), headers);
-        if caller.is_some() || (demand.optional && !headers.contains_key(header::AUTHORIZATION)) {
-            return Ok(caller);
+        let says = headers.contains_key(header::AUTHORIZATION);
+        match caller {
+            Some(caller) => Ok(Some(caller)),
+            None if says => Err(self.refuse(self.source(headers))),
+            None if demand.optional => Ok(None),
+            // Who says nothing guesses nothing.
+            None => Err(ApiError::unauthorized()),
         }
-        Err(self.refuse(self.source(headers)))
     }
 }
 

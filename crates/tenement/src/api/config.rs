@@ -78,7 +78,7 @@ async fn validate_file(State(api): State<Api>, Body(body): Body) -> Result<Respo
 /// disk is checked. Line breaks that `curl -d @tenement.toml` strips are put back where that is safe. Nothing is applied.
 #[utoipa::path(
     post, path = "/api/config/validate", operation_id = "validate_config", tag = "configuration",
-    request_body(content((String = "application/toml"), (Object = "application/json"))),
+    request_body(content((Option<String> = "application/toml"), (Option<Object> = "application/json"))),
     responses(
         (status = 200, description = "It can be used", body = Valid),
         (status = 400, description = "It can't; every error at once", body = Invalid),

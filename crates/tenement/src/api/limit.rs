@@ -184,7 +184,7 @@ mod tests {
             }
         }
         let refused = limits.count("a", at(start + 600)).unwrap_err();
-        assert_eq!((refused.limit, refused.retry_after()), (10_000, 3600 - start % 3600 - 600 + 0));
+        assert_eq!((refused.limit, refused.retry_after()), (10_000, 3600 - start % 3600 - 600));
         assert_eq!(limits.count("a", at(start + 3600)).unwrap().limit, 1000);
     }
 

@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod caller;
 mod config;
+mod count;
 mod describe;
 mod docs;
 mod error;
@@ -49,6 +50,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
+    stream::{READ_BUFFER, WRITE_BUFFER},
     usage::{Samples, sample},
 };
 use crate::{history::History, store::Store};
@@ -138,6 +140,7 @@ pub fn router(api: Api) -> Router {
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), count::count))
         .with_state(api)
 }
 

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Api,
+    count::Answered,
     rates::{self, Rates},
 };
 use crate::metrics::LogTotals;
@@ -24,6 +25,8 @@ const WINDOW_MIN: Duration = Duration::from_secs(1);
 pub struct Samples {
     cpu: Mutex<BTreeMap<InstanceName, Sample>>,
     rates: Rates,
+    /// What the API answered.
+    pub(crate) answered: Answered,
     /// What instances printed.
     pub(crate) logs: LogTotals,
 }

@@ -6,7 +6,7 @@ use tenement_core::name::ServiceName;
 
 use super::{
     Failure, Global,
-    client::Client,
+    client::{Client, GO_ON, Taken},
     follow::{self, Tail},
     instance,
     output::{print, text},
@@ -98,10 +98,13 @@ impl Tail for EventTail<'_> {
         }
     }
 
-    fn take(&mut self, event: Value) -> Result<(), Failure> {
+    fn take(&mut self, event: Value) -> Taken {
         if let Some(count) = follow::dropped(&event) {
             follow::tell_dropped(self.global, count, "events");
-            return if self.global.json { print(&event.to_string()) } else { Ok(()) };
+            if self.global.json {
+                print(&event.to_string())?;
+            }
+            return GO_ON;
         }
         let id = &event["id"];
         let seen = match (&self.last, id) {
@@ -109,12 +112,13 @@ impl Tail for EventTail<'_> {
             (last, id) => last.as_ref() == Some(id),
         };
         if seen {
-            return Ok(());
+            return GO_ON;
         }
         if !id.is_null() {
             self.last = Some(id.clone());
         }
-        print(&shown(&event, self.global.json))
+        print(&shown(&event, self.global.json))?;
+        GO_ON
     }
 }
 

@@ -6,13 +6,14 @@
 //!     └──────────────── only what was not shown yet ◄─────────────────────┘
 //! ```
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use serde_json::Value;
+use tenement_runtime::clock;
 
 use super::{
     Failure, Global,
-    client::{Client, Error},
+    client::{Client, Error, Taken},
 };
 
 /// Between two attempts to reach a daemon that went away: at first, and at most.
@@ -24,28 +25,37 @@ pub(super) trait Tail {
     /// What to ask for: at first, and `again` after an interruption.
     fn path(&self, again: bool) -> String;
 
+    /// Whether the daemon was there before it was followed.
+    fn has_begun(&self) -> bool {
+        false
+    }
+
     /// What came meanwhile and is more than one answer holds; before [`Tail::path`] is asked for again.
     fn catch_up(&mut self, _client: &Client) -> Result<Result<(), Failure>, Error> {
         Ok(Ok(()))
     }
 
-    /// Shows one object, if it was not shown yet.
-    fn take(&mut self, value: Value) -> Result<(), Failure>;
+    /// Shows one object, if it was not shown yet. Enough of this connection: something is missing before it,
+    /// which [`Tail::catch_up`] has to bring.
+    fn take(&mut self, value: Value) -> Taken;
 }
 
 /// Until Ctrl-C, which is the one way to end it well, or until nobody reads the output any more.
 pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> Result<(), Failure> {
     let mut waited = None;
     loop {
-        let (mut stood, mut came) = (false, false);
-        match once(client, tail, waited.is_some(), &mut stood, &mut came) {
-            Ok(Ok(())) => {}
+        let (begun, mut stood) = (clock::instant(), false);
+        let again = waited.is_some() || tail.has_begun();
+        match once(client, tail, again, &mut stood) {
+            Ok(Ok(ControlFlow::Continue(()))) => {}
+            Ok(Ok(ControlFlow::Break(()))) => continue,
             Ok(Err(failure)) => return Err(failure),
             Err(Error::Interrupted(_)) => return Ok(()),
-            Err(error) if error.may_pass() && (waited.is_some() || stood) => {}
+            Err(error) if error.may_pass() && (again || stood) => {}
             Err(error) => return Err(error.into()),
         }
-        if came {
+        // A daemon that ends may still take a connection or two, and cut them at once: all that is one end.
+        if stood && begun.elapsed() > BACKOFF_MAX {
             waited = None;
         }
         if waited.is_none() {
@@ -60,22 +70,13 @@ pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> 
     }
 }
 
-/// One connection. `stood`: there was one; `came`: and something was shown.
-fn once(
-    client: &Client,
-    tail: &mut impl Tail,
-    again: bool,
-    stood: &mut bool,
-    came: &mut bool,
-) -> Result<Result<(), Failure>, Error> {
+/// One connection. `stood`: there was one.
+fn once(client: &Client, tail: &mut impl Tail, again: bool, stood: &mut bool) -> Result<Taken, Error> {
     if again && let Err(failure) = tail.catch_up(client)? {
         return Ok(Err(failure));
     }
     let path = tail.path(again);
-    client.follow(&path, stood, |value| {
-        *came = true;
-        tail.take(value)
-    })
+    client.follow(&path, stood, |value| tail.take(value))
 }
 
 /// How many were left out because this reader was too slow for them, if the object says so.

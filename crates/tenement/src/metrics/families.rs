@@ -196,9 +196,17 @@ pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stored
     text.single(&names::LOG_STORED, stored);
 }
 
-/// The daemon itself.
-pub(super) fn daemon(text: &mut Text, own: &OwnUsage, started_ms: u64, panics: u64, rate_limited: u64) {
+/// What was asked of the API.
+pub(super) fn api(text: &mut Text, answered: impl Fn(StatusClass) -> u64, rate_limited: u64) {
+    text.family(&names::API_REQUESTS);
+    for class in StatusClass::ALL {
+        text.sample(&[("class", class.as_str())], answered(class));
+    }
     text.single(&names::API_RATE_LIMITED, rate_limited);
+}
+
+/// The daemon itself.
+pub(super) fn daemon(text: &mut Text, own: &OwnUsage, started_ms: u64, panics: u64) {
     text.single(&names::PANICS, panics);
     text.single(&names::PROCESS_CPU, own.cpu_time.as_secs_f64());
     text.single(&names::PROCESS_MEMORY, own.resident_bytes);

@@ -102,7 +102,8 @@ async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
     let stored = stats.values().map(|stats| stats.bytes).sum();
     families::logs(&mut text, &api.samples.logs.look(&stats), stored);
     let used = tokio::task::spawn_blocking(own::usage).await.unwrap_or_default();
-    families::daemon(&mut text, &used, own::started().0, panics::count(), api.limits.refused());
+    families::api(&mut text, |class| api.samples.answered.of(class), api.limits.refused());
+    families::daemon(&mut text, &used, own::started().0, panics::count());
     text.finish()
 }
 

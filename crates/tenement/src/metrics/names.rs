@@ -38,6 +38,7 @@ families! {
     LOG_BYTES = "tenement_log_bytes_total" "counter" "Log bytes taken in";
     LOG_DROPPED = "tenement_log_lines_dropped_total" "counter" "Log lines thrown away before they were kept";
     LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
+    API_REQUESTS = "tenement_api_requests_total" "counter" "Answers of the API, by class";
     API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";
     PANICS = "tenement_panics_total" "counter" "Panics that were caught";
     PROCESS_CPU = "process_cpu_seconds_total" "counter" "Processor time of the daemon, user and system";

@@ -11,3 +11,4 @@ mod metrics;
 mod reference;
 mod serve;
 mod support;
+mod websockets;

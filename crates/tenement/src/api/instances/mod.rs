@@ -108,7 +108,7 @@ async fn list(
 
 /// Memory in MiB, and processor time in percent of one core, of those that run.
 async fn usage(api: &Api, views: &[InstanceView]) -> BTreeMap<InstanceName, Usage> {
-    let used = api.supervisor.usage().await;
+    let used = api.supervisor.usage_of(views.iter().map(|view| view.name.clone()).collect()).await;
     let uptimes: BTreeMap<_, _> =
         views.iter().map(|view| (&view.name, Duration::from_millis(view.uptime_ms))).collect();
     let uptime_of = |name: &InstanceName| uptimes.get(name).copied().unwrap_or_default();

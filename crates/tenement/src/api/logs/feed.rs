@@ -4,7 +4,6 @@ use std::{pin::Pin, sync::Arc};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_logs::{Batch, Begin, Bell, Followed, Follower, LogQuery, LogStore, QueryError};
-
 use tokio::sync::Semaphore;
 
 use super::{

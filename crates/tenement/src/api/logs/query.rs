@@ -41,7 +41,6 @@ pub(super) struct LogsQuery {
     #[param(pattern = "^(debug|info|warn|error)$")]
     pub(super) min_level: Option<String>,
     /// Matching this regular expression.
-    #[param(format = "regex")]
     pub(super) grep: Option<String>,
     /// Holding this text as it is.
     pub(super) search: Option<String>,

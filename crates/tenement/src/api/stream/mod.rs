@@ -22,6 +22,7 @@ use axum::{
 };
 use tokio::sync::watch;
 
+pub use self::reader::{READ_BUFFER, WRITE_BUFFER};
 pub(super) use self::{
     reader::Reader,
     socket::{Event, Socket, code, farewell},

@@ -15,9 +15,10 @@ use crate::api::{Api, ApiError};
 
 /// The largest message that is taken.
 const MESSAGE_MAX: usize = 64 << 10;
-/// What a connection has for reading and for writing; a message may be larger.
-const READ_BUFFER: usize = 4 << 10;
-const WRITE_BUFFER: usize = 16 << 10;
+/// What a WebSocket has for reading, in bytes; a message may be larger.
+pub const READ_BUFFER: usize = 4 << 10;
+/// What it has for writing.
+pub const WRITE_BUFFER: usize = 16 << 10;
 
 /// A handshake that is as it has to be.
 pub(in crate::api) type Upgrade = WebSocketUpgrade<DefaultOnFailedUpgrade>;

@@ -225,3 +225,14 @@ fn the_description_is_the_one_in_the_repository() {
         "docs/openapi.json is not what the code says: TENEMENT_BLESS=1 cargo test -p tenement"
     );
 }
+
+#[test]
+fn every_route_is_documented() {
+    let page = include_str!("../../../../../docs/api.md");
+    for (path, method, _) in Access::of(&described().1).all() {
+        let path = path.replace('{', ":").replace('}', "");
+        let headings = [format!("### {method} {path}\n"), format!("### WebSocket {path}\n")];
+        let same = path == "/api/config/validate" && method == "POST";
+        assert!(same || headings.iter().any(|heading| page.contains(heading)), "{method} {path}");
+    }
+}

@@ -113,3 +113,20 @@ async fn a_bound_token_sees_what_is_its_own_and_nothing_of_the_configuration() {
     }
     fixture.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_the_api_are_counted_by_class() {
+    let fixture = Fixture::new();
+    for path in
+        ["/api/instances", "/api/services", "/api/instances/api/none", "/api/nothing", "/apis", "/health"]
+    {
+        let request = Request::get(path).header("Authorization", format!("Bearer {}", fixture.token));
+        fixture.send(request.body(Body::empty()).unwrap()).await;
+    }
+    let (_, _, metrics) = fixture.send(Request::get("/metrics").body(Body::empty()).unwrap()).await;
+    for (class, count) in [("2xx", 2), ("4xx", 2), ("5xx", 0)] {
+        let series = format!("tenement_api_requests_total{{class=\"{class}\"}} {count}\n");
+        assert!(metrics.contains(&series), "{series}{metrics}");
+    }
+    fixture.end().await;
+}

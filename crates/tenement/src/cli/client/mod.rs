@@ -23,6 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+pub(super) use stream::{GO_ON, Taken};
 pub(super) use target::data_dir;
 use target::{Stream, Target};
 use tenement_core::time::seconds;

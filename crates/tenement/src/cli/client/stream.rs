@@ -1,6 +1,6 @@
 //! An answer without an end: one JSON object per line, as they come.
 
-use std::io;
+use std::{io, ops::ControlFlow};
 
 use http_body_util::BodyExt;
 use hyper::{
@@ -12,12 +12,18 @@ use tokio::{io::Interest, net::unix::pipe::Sender};
 
 use super::{Client, Error, Failure, Question};
 
+/// What became of an object: on with the next one, or enough of this answer.
+pub(in crate::cli) type Taken = Result<ControlFlow<()>, Failure>;
+
+/// On with the next one.
+pub(in crate::cli) const GO_ON: Taken = Ok(ControlFlow::Continue(()));
+
 /// The largest object that is taken.
 const LINE_MAX: usize = 16 << 20;
 
 impl Client {
-    /// Hands on every object, until the other side ends the answer or `each` fails. `stood` becomes true when
-    /// the answer begins.
+    /// Hands on every object, until the other side ends the answer, or `each` has enough or fails. `stood`
+    /// becomes true when the answer begins.
     ///
     /// # Errors
     /// The outer one is about the connection; the inner one is the failure of `each`.
@@ -25,15 +31,15 @@ impl Client {
         &self,
         path: &str,
         stood: &mut bool,
-        mut each: impl FnMut(Value) -> Result<(), Failure>,
-    ) -> Result<Result<(), Failure>, Error> {
+        mut each: impl FnMut(Value) -> Taken,
+    ) -> Result<Taken, Error> {
         self.catch_signals();
         let question = Question { accept: "application/x-ndjson", ..Question::new(Method::GET, path) };
         self.converse(&question, async |response| {
             let status = response.status();
             if !status.is_success() {
                 let bytes = response.into_body().collect().await.map_err(|error| self.foreign(&error))?;
-                return self.answer(&question, status, &bytes.to_bytes()).map(|_| Ok(()));
+                return self.answer(&question, status, &bytes.to_bytes()).map(|_| GO_ON);
             }
             *stood = true;
             tokio::select! {
@@ -47,8 +53,8 @@ impl Client {
     async fn lines(
         &self,
         response: Response<Incoming>,
-        each: &mut impl FnMut(Value) -> Result<(), Failure>,
-    ) -> Result<Result<(), Failure>, Error> {
+        each: &mut impl FnMut(Value) -> Taken,
+    ) -> Result<Taken, Error> {
         let (mut body, mut lines) = (response.into_body(), Lines::default());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.broken(&error))?;
@@ -56,8 +62,9 @@ impl Client {
             while let Some(line) = lines.next() {
                 let value: Value = serde_json::from_slice(&line).map_err(|error| self.foreign(&error))?;
                 self.check(&value)?;
-                if let Err(failure) = each(value) {
-                    return Ok(Err(failure));
+                match each(value) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    enough => return Ok(enough),
                 }
             }
             if lines.rest.len() > LINE_MAX {
@@ -66,7 +73,7 @@ impl Client {
         }
         // What has no line end was cut off by the end of the daemon, or is a page.
         serde_json::from_slice(&lines.rest).map_or(Ok(()), |value| self.check(&value))?;
-        Ok(Ok(()))
+        Ok(GO_ON)
     }
 
     /// A daemon that knows of no following takes the question for that of a page.

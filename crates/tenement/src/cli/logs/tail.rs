@@ -1,6 +1,6 @@
 //! Following lines, so that an interruption neither loses nor doubles any.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,13 +10,15 @@ use tenement_runtime::clock;
 use super::{Logs, PAGE, Shown, newest};
 use crate::cli::{
     Failure, Global,
-    client::{Client, Error},
+    client::{Client, Error, GO_ON, Taken},
     follow::{self, Tail},
     output::print,
 };
 
 /// Lines of different instances may come out of order by so much.
 const OVERLAP_MS: u64 = 1000;
+/// So often lines that are missing are fetched before those that are there are shown.
+const GAPS: usize = 3;
 /// The most that is caught up with after an interruption.
 const CATCH_UP: usize = 100_000;
 
@@ -32,6 +34,11 @@ pub(super) struct LogTail<'a> {
     last: BTreeMap<String, Last>,
     /// After an interruption, lines come once more.
     again: bool,
+    /// The first line of a connection is to come. It should be one that came before: else so many came meanwhile
+    /// that those in between are not sent.
+    is_first: bool,
+    /// So often it was none.
+    gaps: usize,
 }
 
 /// The last line of an instance that was shown.
@@ -44,7 +51,18 @@ struct Last {
 impl<'a> LogTail<'a> {
     pub(super) fn new(logs: &'a Logs, global: &'a Global, base: String, shown: Shown) -> Self {
         let (now, last) = (clock::wall(), BTreeMap::new());
-        Self { logs, global, base, shown, floor: now, newest: now, last, again: false }
+        Self {
+            logs,
+            global,
+            base,
+            shown,
+            floor: now,
+            newest: now,
+            last,
+            again: false,
+            is_first: false,
+            gaps: 0,
+        }
     }
 
     /// More of the newest lines than one answer holds.
@@ -53,7 +71,7 @@ impl<'a> LogTail<'a> {
             let query = self.logs.query(&self.base, self.logs.since.as_deref());
             query.with("limit", limit).with("offset", offset).into_path()
         })?;
-        lines.into_iter().filter(is_whole).try_for_each(|line| self.take(line))?;
+        lines.iter().filter(|line| is_whole(line)).try_for_each(|line| self.show(line))?;
         self.again = true;
         Ok(())
     }
@@ -65,16 +83,26 @@ impl<'a> LogTail<'a> {
         at.unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
-    /// Whether it was not shown yet. A number that was seen belongs to another line when the instance was
-    /// erased and made anew meanwhile: that one is younger.
+    fn show(&mut self, line: &Value) -> Result<(), Failure> {
+        if self.is_fresh(line) { print(&self.shown.render(line)) } else { Ok(()) }
+    }
+
+    /// Whether it was shown. A number that was seen belongs to another line when the instance was erased and
+    /// made anew meanwhile: that one is younger.
+    fn is_known(&self, line: &Value) -> bool {
+        let last = line["instance"].as_str().and_then(|instance| self.last.get(instance));
+        let (seq, at) = (line["seq"].as_u64(), time(line).unwrap_or_default());
+        last.zip(seq).is_some_and(|(last, seq)| seq <= last.seq && at <= last.at)
+    }
+
+    /// Whether it is to be shown; from now on it was.
     fn is_fresh(&mut self, line: &Value) -> bool {
         let (Some(instance), Some(seq)) = (line["instance"].as_str(), line["seq"].as_u64()) else {
             return true;
         };
         let at = time(line).unwrap_or_default();
         let first = self.last.is_empty();
-        let last = self.last.get(instance).copied();
-        if self.again && last.is_some_and(|last| seq <= last.seq && at <= last.at) {
+        if self.again && self.is_known(line) {
             return false;
         }
         if is_whole(line) {
@@ -96,6 +124,10 @@ impl Tail for LogTail<'_> {
         query.with("limit", &limit.to_string()).into_path()
     }
 
+    fn has_begun(&self) -> bool {
+        self.again
+    }
+
     fn catch_up(&mut self, client: &Client) -> Result<Result<(), Failure>, Error> {
         self.again = true;
         let since = self.since();
@@ -103,15 +135,26 @@ impl Tail for LogTail<'_> {
             let query = self.logs.query(&self.base, Some(&since));
             query.with("limit", limit).with("offset", offset).into_path()
         })?;
-        Ok(lines.into_iter().filter(is_whole).try_for_each(|line| self.take(line)))
+        self.is_first = true;
+        Ok(lines.iter().filter(|line| is_whole(line)).try_for_each(|line| self.show(line)))
     }
 
-    fn take(&mut self, line: Value) -> Result<(), Failure> {
+    fn take(&mut self, line: Value) -> Taken {
         if let Some(count) = follow::dropped(&line) {
             follow::tell_dropped(self.global, count, "lines");
-            return if self.global.json { print(&line.to_string()) } else { Ok(()) };
+            if self.global.json {
+                print(&line.to_string())?;
+            }
+            return GO_ON;
         }
-        if self.is_fresh(&line) { print(&self.shown.render(&line)) } else { Ok(()) }
+        let is_gap = std::mem::take(&mut self.is_first) && !self.is_known(&line);
+        self.gaps = if is_gap { self.gaps + 1 } else { 0 };
+        // What came before may be gone for good.
+        if is_gap && self.gaps <= GAPS {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.show(&line)?;
+        GO_ON
     }
 }
 

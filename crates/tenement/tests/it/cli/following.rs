@@ -2,14 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::Child,
+    process::{Child, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::stub::{Answer, Stub};
-use crate::support::{TestDaemon, notes, text};
+use crate::support::{TestDaemon, notes, ten, text};
 
 fn line(instance: &str, seq: u64) -> Value {
     json!({
@@ -73,6 +73,26 @@ fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
     );
     assert!(asked[2].line.contains("since=2026-01-12T10%3A30%3A02.000Z"), "{}", asked[2].line);
     assert!(asked[2].line.ends_with("&follow=true&limit=1000"), "{}", asked[2].line);
+}
+
+#[test]
+fn a_burst_after_a_restart_is_fetched_and_not_passed_over() {
+    let a = |from: u64, to: u64| (from..=to).map(|seq| line("api:a", seq)).collect::<Vec<_>>();
+    let stub = Stub::start(move |number, _| match number {
+        1 => Answer::Cut(lines(&a(1, 1))),
+        2 => page(&a(1, 1)),
+        // More than it sends of what was before.
+        3 => Answer::Open(lines(&a(4, 5))),
+        4 => page(&a(1, 5)),
+        5 => Answer::Cut(lines(&a(4, 6))),
+        // What was there before is gone for good.
+        6 | 8 | 10 | 12 => page(&[]),
+        7 | 9 | 11 => Answer::Cut(lines(&a(8, 8))),
+        _ => Answer::Open(lines(&a(8, 9))),
+    });
+    let (shown, _) = until_interrupted(stub.begin(&["--json", "logs", "-f"]), 8, |_| {});
+    let seq = |line: &String| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap();
+    assert_eq!(shown.iter().map(seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 8, 9]);
 }
 
 #[test]
@@ -179,4 +199,51 @@ fn what_happened_to_an_instance_is_told_by_the_daemon() {
     let objects = daemon.ok(&["--json", "events", "--service", "notes", "-n", "1"]);
     assert_eq!(serde_json::from_str::<Value>(&objects).unwrap()["instance"], "notes:alice");
     assert_eq!(daemon.ok(&["events", "notes:bob"]), "");
+}
+
+#[test]
+fn lines_of_a_real_daemon_go_on_after_its_restart() {
+    let config = "[service.count]\ncommand = \"sh -c 'seq 1200; sleep 1000'\"\nstartup_timeout = '1h'\n\
+        [instances]\ncount = ['a']";
+    let daemon = TestDaemon::start(config);
+    let mut command =
+        ten(daemon.folder.path(), &["--data-dir", "data", "--json", "logs", "-f", "-n", "5000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut shown: Vec<String> = lines.by_ref().take(1200).collect();
+    let daemon = TestDaemon::start_in(daemon.stop(), &[]);
+    shown.extend(lines.by_ref().take(1200));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), text(&ended.stderr).lines().count()), (Some(0), 1));
+    let all = daemon.ok(&["--json", "logs", "-n", "5000"]);
+    assert_eq!(shown, all.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn events_of_a_real_daemon_go_on_after_its_restart() {
+    let daemon = TestDaemon::start(&notes(""));
+    let mut command = ten(daemon.folder.path(), &["--data-dir", "data", "--json", "events", "-f"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    daemon.ok(&["spawn", "notes:alice"]);
+    let is = |line: &String, instance: &str, to: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        event["instance"] == instance && event["to"] == to
+    };
+    let mut shown = Vec::new();
+    let mut until = |instance: &str, to: &str| {
+        while !shown.last().is_some_and(|line| is(line, instance, to)) {
+            shown.push(lines.next().unwrap());
+        }
+    };
+    until("notes:alice", "running");
+    let daemon = TestDaemon::start_in(daemon.stop(), &[]);
+    daemon.ok(&["spawn", "notes:bob"]);
+    until("notes:bob", "running");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let all = daemon.ok(&["--json", "events", "-n", "1000"]);
+    let all: Vec<&str> = all.lines().take(shown.len()).collect();
+    assert_eq!(shown, all);
 }

@@ -8,7 +8,7 @@ use super::{
     stub::{Answer, Stub},
     terminal::{rest, terminal},
 };
-use crate::support::{NOTHING, TestDaemon, text};
+use crate::support::{NOTHING, TestDaemon, notes, text};
 
 const TEXT: &str = "# HELP tenement_up Up\n# TYPE tenement_up gauge\ntenement_up 1\n\
     # HELP r R\n# TYPE r counter\nr{service=\"notes\",instance=\"a\"} 3\nr{service=\"notes\",instance=\"b\"} 4\n";
@@ -87,4 +87,22 @@ fn a_watch_into_a_pipe_has_no_escapes_and_ends_with_its_reader() {
 fn the_daemon_s_own_text_is_shown_as_it_is() {
     let daemon = TestDaemon::start(NOTHING);
     assert!(daemon.ok(&["metrics"]).starts_with("# HELP tenement_"));
+}
+
+#[test]
+fn the_daemon_counts_what_an_instance_served() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    assert!(daemon.get("alice.notes.localhost", "/").starts_with("HTTP/1.1 200"));
+    let table = daemon.ok(&["metrics", "notes:alice", "--format", "table"]);
+    let cells: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((cells[0], cells[4], cells[6]), ("notes:alice", "1", "0"), "{table}");
+    let all: Value = serde_json::from_str(&daemon.ok(&["metrics", "--format", "json"])).unwrap();
+    assert_eq!(all["instances"][0]["requests_total"], 1);
+    let series = daemon.ok(&["metrics", "notes:alice", "--format", "prometheus"]);
+    let samples = series.lines().filter(|line| !line.starts_with('#'));
+    assert!(
+        samples.clone().count() > 0 && samples.into_iter().all(|line| line.contains("alice")),
+        "{series}"
+    );
+    assert_eq!(daemon.ten(&["metrics", "notes:bob"]).status.code(), Some(3));
 }
