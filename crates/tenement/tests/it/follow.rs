@@ -1,155 +1,19 @@
 //! Log lines as they come: to programs, to browsers, and to who does not read.
 
+mod client;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{Read, Write},
     process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket, client::IntoClientRequest, error::Error, protocol::CloseFrame};
+use tungstenite::{Message, error::Error};
 
+use self::client::*;
 use crate::support::{PATIENCE, TestDaemon, project, text, until};
-
-/// A service that prints what is written into the FIFO `in` of its data directory.
-const ECHO: &str = "[service.app]\ncommand = \"sh -c 'mkfifo $DATA_DIR/in; cat <> $DATA_DIR/in'\"\nstartup_timeout = '60s'\n";
-
-/// Makes an instance print.
-fn print(daemon: &TestDaemon, id: &str, what: &str) {
-    let path = daemon.folder.path().join("data/app").join(id).join("in");
-    until("there is its FIFO", || path.exists());
-    fs::OpenOptions::new().write(true).open(path).unwrap().write_all(what.as_bytes()).unwrap();
-}
-
-fn start(ids: &[&str]) -> TestDaemon {
-    let daemon = TestDaemon::start(ECHO);
-    for id in ids {
-        daemon.ok(&["spawn", &format!("app:{id}"), "--no-wait"]);
-    }
-    daemon
-}
-
-/// Ends what runs, none of which listens.
-fn stop(daemon: &TestDaemon, ids: &[&str]) {
-    for id in ids {
-        daemon.ok(&["stop", &format!("app:{id}")]);
-    }
-}
-
-fn token(daemon: &TestDaemon) -> String {
-    fs::read_to_string(daemon.folder.path().join("data/api_token")).unwrap().trim().to_owned()
-}
-
-/// Makes a token: its id and its text.
-fn new_token(daemon: &TestDaemon, body: &Value) -> (String, String) {
-    let made = call(daemon, "POST", "/api/tokens", &token(daemon), &body.to_string());
-    let made: Value = serde_json::from_str(made.split_once("\r\n\r\n").unwrap().1).unwrap();
-    (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
-}
-
-fn call(daemon: &TestDaemon, method: &str, path: &str, token: &str, body: &str) -> String {
-    let mut stream = request(
-        daemon,
-        method,
-        path,
-        &format!("Authorization: Bearer {token}\r\nConnection: close\r\n"),
-        body,
-    );
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-fn request(daemon: &TestDaemon, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
-    let mut stream = daemon.connect();
-    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\n{headers}{length}\r\n{body}", daemon.port);
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
-}
-
-/// The head of an answer, and what follows without the frames of its chunks.
-struct Chunked(BufReader<TcpStream>);
-
-impl Chunked {
-    fn get(daemon: &TestDaemon, path: &str, token: &str, headers: &str) -> (String, Self) {
-        let headers = format!("Authorization: Bearer {token}\r\n{headers}");
-        let mut stream = BufReader::new(request(daemon, "GET", path, &headers, ""));
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(stream.read_line(&mut head).unwrap() > 0, "{head}");
-        }
-        (head, Self(stream))
-    }
-
-    /// The next chunk; `None` after the last.
-    fn chunk(&mut self) -> Option<String> {
-        let mut size = String::new();
-        self.0.read_line(&mut size).unwrap();
-        let size = usize::from_str_radix(size.trim(), 16).unwrap();
-        let mut chunk = vec![0; size + 2];
-        self.0.read_exact(&mut chunk).unwrap();
-        chunk.truncate(size);
-        (size > 0).then(|| text(&chunk))
-    }
-
-    /// Reads until it has `count` lines.
-    fn lines(&mut self, count: usize) -> Vec<String> {
-        let mut all = String::new();
-        while all.lines().count() < count || !all.ends_with('\n') {
-            all.push_str(&self.chunk().expect("more"));
-        }
-        all.lines().map(str::to_owned).collect()
-    }
-}
-
-type Client = WebSocket<TcpStream>;
-
-fn connect(daemon: &TestDaemon, path: &str, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
-    let mut request = format!("ws://localhost:{}{path}", daemon.port).into_client_request().unwrap();
-    for (name, value) in headers {
-        request.headers_mut().append(*name, value.parse().unwrap());
-    }
-    match tungstenite::client(request, daemon.connect()) {
-        Ok((client, _)) => Ok(client),
-        Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn bearer(token: &str) -> String {
-    format!("Bearer {token}")
-}
-
-fn say(client: &mut Client, what: &Value) {
-    client.send(Message::text(what.to_string())).unwrap();
-}
-
-fn message(client: &mut Client) -> Value {
-    loop {
-        match client.read().unwrap() {
-            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-            Message::Ping(_) | Message::Pong(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// Reads to the end: the code it was closed with.
-fn closed(client: &mut Client) -> (u16, String) {
-    loop {
-        match client.read() {
-            Ok(Message::Close(Some(CloseFrame { code, reason }))) => {
-                return (code.into(), reason.as_str().to_owned());
-            }
-            Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_)) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 #[test]
 fn lines_come_over_every_way_there_is() {
