@@ -42,6 +42,8 @@ pub(crate) struct Instance {
     pub(crate) number: u64,
     dir: PathBuf,
     state: Mutex<State>,
+    /// Lines that followers passed over.
+    passed_over: AtomicU64,
 }
 
 /// An instance at one moment.
@@ -61,7 +63,7 @@ impl Instance {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let state = State::open(&dir, limits)?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { name, number, dir, state: Mutex::new(state) })
+        Ok(Self { name, number, dir, state: Mutex::new(state), passed_over: AtomicU64::new(0) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,6 +155,11 @@ impl Instance {
         }
     }
 
+    /// Counts lines that a follower did not get.
+    pub(crate) fn pass_over(&self, lines: u64) {
+        self.passed_over.fetch_add(lines, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self) -> InstanceStats {
         let state = self.state();
         InstanceStats {
@@ -160,7 +167,7 @@ impl Instance {
             bytes: state.bytes(),
             lines_taken: state.next_seq.saturating_sub(state.first_seq),
             bytes_taken: state.taken,
-            dropped: 0,
+            passed_over: self.passed_over.load(Ordering::Relaxed),
             write_errors: state.write_errors,
         }
     }

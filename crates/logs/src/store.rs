@@ -56,8 +56,8 @@ pub struct InstanceStats {
     pub lines_taken: u64,
     /// Bytes that came since the store was opened.
     pub bytes_taken: u64,
-    /// Lines thrown away before they were kept.
-    pub dropped: u64,
+    /// Lines that those who follow were too slow for, or that were gone before they were read.
+    pub passed_over: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.
     pub write_errors: u64,
 }

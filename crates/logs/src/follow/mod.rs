@@ -104,9 +104,10 @@ impl Batch {
         self.entries.len() >= BATCH_LINES || self.bytes >= BATCH_BYTES || self.read >= BATCH_READ
     }
 
-    fn dropped(&mut self, instance: &InstanceName, lines: u64) {
+    fn dropped(&mut self, instance: &Instance, lines: u64) {
         if lines > 0 {
-            let (instance, timestamp) = (instance.clone(), clock::wall());
+            instance.pass_over(lines);
+            let (instance, timestamp) = (instance.name.clone(), clock::wall());
             self.entries.push(Followed::Dropped { instance, lines, timestamp });
         }
     }
@@ -267,7 +268,7 @@ fn read_on(
         }
     }
     let lines = next_seq.saturating_sub(*place);
-    batch.dropped(&instance.name, lines);
+    batch.dropped(instance, lines);
     *place = next_seq;
     Ok(())
 }
@@ -282,7 +283,7 @@ fn read_once(
     let snapshot = instance.snapshot();
     *next_seq = snapshot.next_seq;
     let pass_to = |place: &mut u64, seq: u64, batch: &mut Batch| {
-        batch.dropped(&instance.name, seq.saturating_sub(*place));
+        batch.dropped(instance, seq.saturating_sub(*place));
         *place = seq.max(*place);
     };
     if snapshot.next_seq.saturating_sub(*place) > BEHIND {
@@ -322,7 +323,7 @@ fn read_some(
         return Ok(true);
     }
     let Some(text) = onward.read()? else {
-        batch.dropped(&instance.name, end.saturating_sub(*place));
+        batch.dropped(instance, end.saturating_sub(*place));
         *place = end;
         return onward.advance().map(|()| false);
     };

@@ -144,6 +144,8 @@ fn who_reads_too_slowly_is_told_how_much_was_passed_over() {
     let (lines, dropped) = counted(&seen);
     assert_eq!((lines + dropped, lines), (200_000, 1000), "the newest");
     assert_eq!(seen.iter().filter(|entry| matches!(entry, Followed::Dropped { .. })).count(), 1);
+    let passed_over: u64 = store.stats().values().map(|stats| stats.passed_over).sum();
+    assert_eq!(passed_over, dropped, "and counted");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct Taken {
 
 impl Taken {
     fn of(stats: &InstanceStats) -> Self {
-        Self { lines: stats.lines_taken, bytes: stats.bytes_taken, dropped: stats.dropped }
+        Self { lines: stats.lines_taken, bytes: stats.bytes_taken, dropped: stats.passed_over }
     }
 
     /// What came since `before`; all, if it began anew.

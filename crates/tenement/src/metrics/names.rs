@@ -36,7 +36,7 @@ families! {
     INSTANCE_RESTARTS = "tenement_instance_restarts_total" "counter" "Restarts of an instance since it became known";
     LOG_LINES = "tenement_log_lines_total" "counter" "Log lines taken in";
     LOG_BYTES = "tenement_log_bytes_total" "counter" "Log bytes taken in";
-    LOG_DROPPED = "tenement_log_lines_dropped_total" "counter" "Log lines thrown away before they were kept";
+    LOG_DROPPED = "tenement_log_lines_dropped_total" "counter" "Log lines that readers of streams were too slow for; they are kept all the same";
     LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
     API_REQUESTS = "tenement_api_requests_total" "counter" "Answers of the API, by class";
     API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";
