@@ -40,6 +40,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
+use tenement_runtime::process::Capabilities;
 use tenement_supervisor::Supervisor;
 use tokio::sync::watch;
 use utoipa::{OpenApi, openapi};
@@ -87,8 +88,8 @@ pub struct Api {
 pub struct About {
     /// Where its state is.
     pub data_dir: PathBuf,
-    /// What this machine can enforce, in words.
-    pub host: String,
+    /// What this machine can enforce.
+    pub host: Capabilities,
     /// The configuration in force.
     pub config: Arc<Config>,
     /// When it started.

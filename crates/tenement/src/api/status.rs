@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use tenement_core::view::Status;
+use tenement_runtime::process::{Capabilities, Strategy};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -25,8 +26,9 @@ struct Daemon {
     memory_mb: f64,
     /// Answered since the daemon started, for the instances that are known.
     requests: u64,
-    /// What this machine can enforce.
+    /// What this machine can enforce, in words.
     host: String,
+    enforces: Enforced,
     data_dir: String,
 }
 
@@ -35,6 +37,38 @@ struct Daemon {
 struct Counts {
     running: usize,
     known: usize,
+}
+
+/// What this machine can enforce.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HostEnforces)]
+struct Enforced {
+    /// What holds a process tree together: `v2`, `v1` or `none`.
+    cgroups: &'static str,
+    /// A tree can be ended at once and without gaps.
+    ends_trees_at_once: bool,
+    /// Memory of a tree is counted by the kernel; otherwise resident sizes are added up.
+    counts_memory: bool,
+    /// Processor time of a tree is counted by the kernel, that of ended processes included.
+    counts_cpu: bool,
+    /// Memory and processes of a tree can be limited.
+    limits: bool,
+}
+
+impl From<Capabilities> for Enforced {
+    fn from(host: Capabilities) -> Self {
+        Self {
+            cgroups: match host.strategy {
+                Strategy::Unified => "v2",
+                Strategy::Freezer => "v1",
+                Strategy::Walk => "none",
+            },
+            ends_trees_at_once: host.kills_atomically,
+            counts_memory: host.measures_memory,
+            counts_cpu: host.measures_cpu,
+            limits: host.limits,
+        }
+    }
 }
 
 /// The daemon, and what this machine can enforce
@@ -65,7 +99,8 @@ async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
         instances: Counts { running, known: views.len() },
         memory_mb: mebibytes(usage.values().map(|used| used.memory_bytes).sum()),
         requests,
-        host: api.about.host.clone(),
+        host: api.about.host.to_string(),
+        enforces: api.about.host.into(),
         data_dir: api.about.data_dir.to_string_lossy().into_owned(),
     })
 }

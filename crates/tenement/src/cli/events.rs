@@ -177,7 +177,7 @@ mod tests {
         let full = json!({
             "id": 7, "timestamp": "t", "instance": "api:a", "from": "running", "to": "failed", "cause": "exit",
             "actor": "token:ci", "reason": "it\x1b died", "exit_code": 3, "signal": null, "oom": false,
-            "duration_ms": 61_500, "run": 2,
+            "duration_ms": 61_500,
         });
         assert_eq!(
             shown(&full, false),

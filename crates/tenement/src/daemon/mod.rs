@@ -104,7 +104,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     };
     let about = About {
         data_dir: dir.path().to_owned(),
-        host: host.capabilities().to_string(),
+        host: host.capabilities(),
         config: Arc::clone(&config),
         started: clock::instant(),
     };

@@ -72,8 +72,6 @@ pub(super) struct Happened {
     #[schema(example = "api:user123")]
     instance: String,
     service: String,
-    /// The start it belongs to, counted since the daemon started.
-    run: u64,
     #[schema(value_type = words::Status)]
     from: String,
     /// Null: it was forgotten.
@@ -115,7 +113,6 @@ impl Happened {
             timestamp: timestamp(event.at),
             instance: event.instance.to_string(),
             service: event.instance.service.to_string(),
-            run: event.run,
             from: event.from,
             to: event.to,
             health: event.health,

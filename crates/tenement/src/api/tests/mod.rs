@@ -87,9 +87,10 @@ impl Fixture {
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
         let history = Arc::new(History::open(&folder.path().join("history.db")).unwrap());
+        let host = Arc::new(Host::detect(folder.path()).unwrap());
         let deps = Deps {
             config: Arc::clone(&config),
-            host: Arc::new(Host::detect(folder.path()).unwrap()),
+            host: Arc::clone(&host),
             registry: Arc::clone(&store) as Arc<_>,
             output: Arc::new(Nowhere),
             observer: Arc::clone(&history) as Arc<_>,
@@ -106,7 +107,7 @@ impl Fixture {
             store,
             about: Arc::new(About {
                 data_dir: folder.path().to_owned(),
-                host: "tests".into(),
+                host: host.capabilities(),
                 config,
                 started: tenement_runtime::clock::instant(),
             }),
