@@ -97,6 +97,7 @@ impl State {
     fn after(self, byte: u8) -> Self {
         match self {
             Boundary => match byte & OPCODE {
+                CONTROL.. if byte & FINAL == 0 => Lost,
                 CLOSE => Closing,
                 0..=2 | 9..=10 => Opened { first: byte },
                 _ => Lost,

@@ -103,6 +103,7 @@ fn what_is_not_the_protocol_is_given_up() {
     for bytes in [
         b"HTTP/1.1 200 OK\r\n\r\n".as_slice(),
         &[FINAL | 3, 0],
+        &[CLOSE, 0],
         &[FINAL | 0xb, 0],
         &[FINAL | 9, 126, 0, 126],
         &[FINAL | 2, 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
