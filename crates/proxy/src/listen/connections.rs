@@ -10,11 +10,14 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::request::Phase;
 
+/// A connection's task, and what it is in the midst of.
+type Open = (AbortHandle, Rc<Cell<Phase>>);
+
 /// Every open connection.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     last: Cell<u64>,
-    open: RefCell<HashMap<u64, (AbortHandle, Rc<Cell<Phase>>)>>,
+    open: RefCell<HashMap<u64, Open>>,
     emptied: Notify,
 }
 
