@@ -39,6 +39,8 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	python3 bench/wake.py
 	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
 	python3 bench/websockets.py
+	python3 bench/api.py
+	cargo run --release -p tenement --example token_check --target-dir target
 
 fmt: ## Formats the code
 	cargo fmt --all

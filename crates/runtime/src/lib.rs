@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod event;
+pub mod heap;
 pub mod limits;
 pub mod listener;
 pub mod output;

@@ -253,6 +253,17 @@ fn environments_that_can_not_be_are_refused() {
     assert_eq!(good(&env("A = '{id}'")).services["api"].env["A"].to_string(), "{id}");
 }
 
+// faults: A14
+#[test]
+fn a_check_names_a_path_and_nothing_else() {
+    for elsewhere in
+        ["http://169.254.169.254/", "file:///etc/passwd", "unix:/run/x.sock", "health", "/a b", ""]
+    {
+        let text = format!("[service.api]\ncommand = 'x'\nhealth = '{elsewhere}'");
+        one_finding(&text, "is not a path");
+    }
+}
+
 // faults: C9
 #[test]
 fn byte_order_mark_and_crlf_are_accepted_and_invalid_utf8_is_placed() {

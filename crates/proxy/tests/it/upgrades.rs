@@ -24,6 +24,7 @@ fn echo_after_101() -> Script {
     })
 }
 
+// faults: W7
 #[test]
 fn a_websocket_is_a_tunnel_and_keeps_its_instance_awake() {
     // faults: P12 P13 P16

@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api, ApiError, Caller, Subject, Trust,
     access::{Access, Demand},
+    blocking::blocking,
     instances::timestamp,
     moment,
     page::{Page, Pagination, Whole},
@@ -194,9 +195,7 @@ async fn list(
         offset: page.offset,
     };
     let history = api.history.clone();
-    let found = tokio::task::spawn_blocking(move || history.changes_made(&query)).await;
-    let found = found.map_err(|error| ApiError::internal(&error))?;
-    let found = found.map_err(|error| ApiError::internal(&error))?;
+    let found = blocking(move || history.changes_made(&query)).await?;
     let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
     let pagination = page.pagination(limit, found.total, has_more);
     Ok(Json(Entries { audit: found.entries.into_iter().map(Entry::from).collect(), pagination }))

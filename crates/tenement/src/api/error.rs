@@ -13,7 +13,10 @@ use tenement_supervisor::CommandError;
 use utoipa::ToSchema;
 
 use super::{Subject, limit::Window};
-use crate::store::Scope;
+use crate::{
+    history::HistoryError,
+    store::{Scope, StoreError},
+};
 
 /// What every answer under `/api` that is not a success says.
 #[derive(ToSchema)]
@@ -176,6 +179,18 @@ impl From<CommandError> for ApiError {
         };
         let command_not_found = matches!(error, CommandError::StartFailed { command_not_found: true, .. });
         Self { command_not_found, ..Self::new(status, code, error.to_string()) }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        Self::internal(&error)
     }
 }
 

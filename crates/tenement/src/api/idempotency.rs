@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use tenement_runtime::clock;
 use tokio::{runtime::Handle, sync::Mutex as AsyncMutex};
 
-use super::{Api, ApiError, BODY_MAX, Caller, auth::bearer};
+use super::{Api, ApiError, BODY_MAX, Caller, auth::bearer, blocking::blocking};
 use crate::store::{Answer, AnswerKey};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -111,15 +111,13 @@ async fn once(
     let body = to_bytes(body, ANSWER_MAX).await.map_err(|error| ApiError::internal(&error))?;
     let answer = Answer { request: asked, status: parts.status.as_u16(), body: body.to_vec() };
     let store = api.store.clone();
-    let kept = tokio::task::spawn_blocking(move || store.keep_answer(&key, &answer, clock::wall())).await;
-    kept.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))?;
+    blocking(move || store.keep_answer(&key, &answer, clock::wall())).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
 async fn find(api: &Api, key: AnswerKey) -> Result<Option<Answer>, ApiError> {
     let store = api.store.clone();
-    let found = tokio::task::spawn_blocking(move || store.answer(&key, clock::wall())).await;
-    found.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))
+    blocking(move || store.answer(&key, clock::wall())).await
 }
 
 fn replay(answer: Answer) -> Response {

@@ -5,6 +5,7 @@ mod access;
 mod assets;
 mod audit;
 mod auth;
+mod blocking;
 mod body;
 mod caller;
 mod config;

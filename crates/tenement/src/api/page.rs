@@ -1,8 +1,8 @@
 //! Pages of a list: `limit`, `offset`, and what the answer says of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{
-    PartialSchema, ToSchema,
+    IntoParams, PartialSchema, ToSchema,
     openapi::{
         RefOr, Schema,
         schema::{ObjectBuilder, Type},
@@ -22,6 +22,24 @@ impl ToSchema for Whole {}
 impl PartialSchema for Whole {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into()
+    }
+}
+
+/// A query for a page, and nothing else.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// At most so many; everything without it. Above 1000 it is 1000.
+    #[param(inline, value_type = Option<Whole>)]
+    limit: Option<String>,
+    /// Skips so many.
+    #[param(inline, value_type = Option<Whole>)]
+    offset: Option<String>,
+}
+
+impl PageQuery {
+    pub(super) fn page(&self) -> Result<Page, ApiError> {
+        Page::parse(self.limit.as_deref(), self.offset.as_deref())
     }
 }
 

@@ -5,6 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use tenement_core::name::InstanceName;
 use utoipa::IntoParams;
 
 use super::ApiError;
@@ -21,6 +22,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryOf<T> {
             Err(rejection) => Err(ApiError::bad_request(rejection.body_text())),
         }
     }
+}
+
+/// The instance that a query names: `api:user123`, or `user123` together with `service=api`.
+pub(super) fn instance(
+    service: Option<&str>,
+    instance: Option<&str>,
+) -> Result<Option<InstanceName>, ApiError> {
+    let Some(instance) = instance else { return Ok(None) };
+    Ok(Some(match service {
+        Some(service) if !instance.contains(':') => InstanceName::new(service, instance)?,
+        _ => instance.parse()?,
+    }))
 }
 
 /// Service and id of a path.

@@ -1,17 +1,17 @@
 //! `GET /api/services`: what is configured, and how much of it runs.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tenement_core::{
     config::Service,
     view::{InstanceView, Status},
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Caller,
-    page::{Page, Pagination, Whole},
+    page::{PageQuery, Pagination},
     query::QueryOf,
 };
 
@@ -53,17 +53,6 @@ struct Counts {
     failed: usize,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(inline, value_type = Option<Whole>)]
-    limit: Option<String>,
-    /// Skips so many.
-    #[param(inline, value_type = Option<Whole>)]
-    offset: Option<String>,
-}
-
 #[derive(Serialize, ToSchema)]
 #[schema(as = ServiceList)]
 struct List {
@@ -80,16 +69,16 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// Those of the configuration, by name, each with the number of its instances. A token that is bound sees its own
 /// service, and its own instances counted only.
 #[utoipa::path(
-    get, path = "/api/services", operation_id = "list_services", tag = "configuration", params(ListQuery),
+    get, path = "/api/services", operation_id = "list_services", tag = "configuration", params(PageQuery),
     responses((status = 200, description = "A page of services", body = List)),
     security(("bearer" = ["read"])),
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
-    QueryOf(query): QueryOf<ListQuery>,
+    QueryOf(query): QueryOf<PageQuery>,
 ) -> Result<Json<List>, ApiError> {
-    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+    let page = query.page()?;
     let mut views = api.supervisor.list().await;
     views.retain(|view| caller.sees(&view.name));
     let services = api.about.config.services.values();

@@ -12,18 +12,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_runtime::clock;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Subject,
+    blocking::blocking,
     body::{self, Body},
     instances::timestamp,
-    page::{Page, Pagination, Whole},
+    page::{PageQuery, Pagination},
     query::QueryOf,
     words,
 };
-use crate::store::{Binding, Grant, Scope, StoreError, Wanted};
+use crate::store::{Binding, Grant, Scope, Wanted};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Longer than anybody means; keeps the date in a calendar.
@@ -108,14 +109,6 @@ impl Token {
     }
 }
 
-/// Off the threads that serve requests.
-async fn stored<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))?;
-    done.map_err(|error| ApiError::internal(&error))
-}
-
 /// Create a token
 ///
 /// Its text is shown this once.
@@ -128,7 +121,7 @@ async fn stored<T: Send + 'static>(
 async fn create(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
     let now = clock::wall();
     let wanted = wanted(&body, now)?;
-    let made = stored(move || api.store.new_token(wanted, now)).await?;
+    let made = blocking(move || api.store.new_token(wanted, now)).await?;
     let answer = Created { about: Token::of(&made.grant), token: made.text };
     let subject = Subject::Token(made.grant.id.clone());
     Ok((StatusCode::CREATED, axum::Extension(subject), Json(answer)).into_response())
@@ -197,17 +190,6 @@ fn binding(service: Option<&Value>, instance: Option<&Value>) -> Result<Binding,
     Ok(Binding::Instance(name))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// At most so many; everything without it. Above 1000 it is 1000.
-    #[param(inline, value_type = Option<Whole>)]
-    limit: Option<String>,
-    /// Skips so many.
-    #[param(inline, value_type = Option<Whole>)]
-    offset: Option<String>,
-}
-
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenList)]
 struct List {
@@ -219,12 +201,12 @@ struct List {
 ///
 /// The expired ones too, in the order they were made.
 #[utoipa::path(
-    get, path = "/api/tokens", operation_id = "list_tokens", tag = "tokens", params(ListQuery),
+    get, path = "/api/tokens", operation_id = "list_tokens", tag = "tokens", params(PageQuery),
     responses((status = 200, description = "A page of tokens", body = List)),
     security(("bearer" = ["admin", "unbound"])),
 )]
-async fn list(State(api): State<Api>, QueryOf(query): QueryOf<ListQuery>) -> Result<Json<List>, ApiError> {
-    let page = Page::parse(query.limit.as_deref(), query.offset.as_deref())?;
+async fn list(State(api): State<Api>, QueryOf(query): QueryOf<PageQuery>) -> Result<Json<List>, ApiError> {
+    let page = query.page()?;
     let (grants, pagination) = page.cut(api.store.tokens());
     let tokens = grants.iter().map(|grant: &Arc<Grant>| Token::of(grant)).collect();
     Ok(Json(List { tokens, pagination }))
@@ -248,7 +230,7 @@ async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     let Path(id) = id.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let wanted = id.clone();
-    if stored(move || api.store.revoke_token(&wanted)).await? {
+    if blocking(move || api.store.revoke_token(&wanted)).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found(format!("Token '{}' not found", id.escape_debug())))

@@ -29,7 +29,7 @@ use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
-use tenement_runtime::{clock, limits, process::Host};
+use tenement_runtime::{clock, heap, limits, process::Host};
 use tenement_supervisor::Deps;
 use tokio::task::JoinSet;
 
@@ -76,6 +76,7 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
 /// It did not start; nothing is left running then.
 pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     panics::watch();
+    heap::few_arenas();
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);

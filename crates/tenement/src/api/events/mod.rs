@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tenement_core::name::InstanceName;
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,10 +15,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::feed::EventFeed;
 use super::{
     Api, ApiError, Caller,
+    blocking::blocking,
     instances::timestamp,
     moment,
     page::{Page, Pagination, Whole},
-    query::QueryOf,
+    query::{self, QueryOf},
     stream::{self, Reader},
     words,
 };
@@ -131,23 +131,6 @@ impl Happened {
 }
 
 impl EventsQuery {
-    fn instance(&self) -> Result<Option<InstanceName>, ApiError> {
-        let Some(instance) = &self.instance else { return Ok(None) };
-        Ok(Some(match &self.service {
-            Some(service) if !instance.contains(':') => InstanceName::new(service, instance)?,
-            _ => instance.parse()?,
-        }))
-    }
-
-    fn follows(&self) -> Result<bool, ApiError> {
-        let follows = self.follow == Some(true);
-        if follows && (self.offset.is_some() || self.until.is_some()) {
-            let message = "'offset' and 'until' mean nothing together with 'follow'";
-            return Err(ApiError::bad_request(message));
-        }
-        Ok(follows)
-    }
-
     /// What is asked for, narrowed to what the caller sees; `None` when nothing is left of it.
     pub(super) fn query(&self, caller: &Caller) -> Result<(Page, Option<EventQuery>), ApiError> {
         let page = Page::parse(self.limit.as_deref(), self.offset.as_deref())?;
@@ -161,7 +144,7 @@ impl EventsQuery {
         let (since, until) = moment::span(self.since.as_deref(), self.until.as_deref(), clock::wall())?;
         let mut query = EventQuery {
             service: self.service.as_deref().map(str::parse).transpose()?,
-            instance: self.instance()?,
+            instance: query::instance(self.service.as_deref(), self.instance.as_deref())?,
             cause: self.cause.clone(),
             since,
             until,
@@ -196,7 +179,7 @@ async fn list(
     QueryOf(request): QueryOf<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let (page, query) = request.query(&caller)?;
-    if request.follows()? {
+    if stream::follows(request.follow, request.offset.is_some() || request.until.is_some())? {
         let feed = EventFeed::new(&api, caller.clone(), query, reader.last_event());
         return stream::answer(&api, caller, feed, reader);
     }
@@ -212,6 +195,5 @@ async fn list(
 
 pub(super) async fn find(api: &Api, query: EventQuery) -> Result<Found<Event>, ApiError> {
     let history = api.history.clone();
-    let found = tokio::task::spawn_blocking(move || history.events(&query)).await;
-    found.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))
+    blocking(move || history.events(&query)).await
 }

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use super::{
     super::{
         ApiError,
+        blocking::blocking,
         stream::{Feed, Item},
     },
-    failed,
     line::Line,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct LogFeed {
 
 impl LogFeed {
     pub(super) async fn open(logs: LogStore, query: LogQuery, begin: Begin) -> Result<Self, ApiError> {
-        let follower = blocking(move || logs.follow(query, &begin)).await?;
+        let follower = in_turn(move || logs.follow(query, &begin)).await?;
         Ok(Self { bell: follower.bell(), turn: Box::pin(turn(follower, None, false)), asked: None })
     }
 
@@ -62,7 +62,7 @@ async fn turn(
     if !more && asked.is_none() {
         follower.bell().rung().await;
     }
-    blocking(move || {
+    in_turn(move || {
         if let Some(query) = asked {
             follower.ask(query)?;
         }
@@ -72,16 +72,15 @@ async fn turn(
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+async fn in_turn<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let turn = READING.acquire().await.map_err(|error| ApiError::internal(&error))?;
-    let read = move || {
+    blocking(move || {
         let _turn = turn;
         read()
-    };
-    let done = tokio::task::spawn_blocking(read).await;
-    done.map_err(|error| ApiError::internal(&error))?.map_err(failed)
+    })
+    .await
 }
 
 fn item(followed: &Followed) -> Item {

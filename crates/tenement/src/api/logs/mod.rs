@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::{feed::LogFeed, line::Line, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
+    blocking::blocking,
     page::Pagination,
     query::{Instance, QueryOf},
     stream::{self, Reader},
@@ -47,17 +48,18 @@ struct InstanceLines {
     lines: Lines,
 }
 
-fn failed(error: QueryError) -> ApiError {
-    match error {
-        QueryError::Grep(_) => ApiError::bad_request(error.to_string()),
-        QueryError::Io(_) => ApiError::internal(&error),
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Grep(_) => Self::bad_request(error.to_string()),
+            QueryError::Io(_) => Self::internal(&error),
+        }
     }
 }
 
 async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
     let logs = api.logs.clone();
-    let page = tokio::task::spawn_blocking(move || logs.query(&query)).await;
-    page.map_err(|error| ApiError::internal(&error))?.map_err(failed)
+    blocking(move || logs.query(&query)).await
 }
 
 fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, ApiError> {

@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::super::{
     ApiError, Caller, body, moment,
     page::{Page, Whole},
+    query, stream,
 };
 
 /// Lines of an answer that asks for no other number.
@@ -83,12 +84,7 @@ impl LogsQuery {
 
     /// Whether lines are to come as long as somebody reads.
     pub(super) fn follows(&self) -> Result<bool, ApiError> {
-        let follows = self.follow == Some(true);
-        if follows && (self.offset.is_some() || self.until.is_some()) {
-            let message = "'offset' and 'until' mean nothing together with 'follow'";
-            return Err(ApiError::bad_request(message));
-        }
-        Ok(follows)
+        stream::follows(self.follow, self.offset.is_some() || self.until.is_some())
     }
 
     fn levels(&self) -> Result<LevelSet, ApiError> {
@@ -103,18 +99,10 @@ impl LogsQuery {
         Ok(least.map_or(exact, |least| exact.and(LevelSet::at_least(least))))
     }
 
-    /// `api:user123`, or `user123` together with `service=api`.
-    fn instance(&self) -> Result<Option<InstanceName>, ApiError> {
-        let Some(instance) = &self.instance else { return Ok(None) };
-        Ok(Some(match &self.service {
-            Some(service) if !instance.contains(':') => InstanceName::new(service, instance)?,
-            _ => instance.parse()?,
-        }))
-    }
-
     /// The question, about what `caller` sees.
     pub(super) fn query(&self, caller: &Caller) -> Result<LogQuery, ApiError> {
-        self.query_of(self.instance()?, caller)
+        let name = query::instance(self.service.as_deref(), self.instance.as_deref())?;
+        self.query_of(name, caller)
     }
 
     /// The same about one instance.

@@ -68,6 +68,15 @@ pub(super) async fn ended(caller: Option<&Caller>, draining: &Arc<watch::Sender<
     }
 }
 
+/// Whether an answer is to go on. `bounded`: the request says where it ends.
+pub(super) fn follows(follow: Option<bool>, bounded: bool) -> Result<bool, ApiError> {
+    let follows = follow == Some(true);
+    if follows && bounded {
+        return Err(ApiError::bad_request("'offset' and 'until' mean nothing together with 'follow'"));
+    }
+    Ok(follows)
+}
+
 /// Tells what comes from `feed`, in the way the reader asks for.
 pub(super) fn answer(
     api: &Api,

@@ -23,6 +23,7 @@ use crate::store::Wanted;
 
 mod access;
 mod history;
+mod hostile;
 mod life;
 mod metrics;
 mod repeated;
