@@ -60,6 +60,7 @@ pub struct Traffic {
     durations: Histogram<BUCKETS>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    cut_off: AtomicU64,
     last_active_ms: AtomicU64,
 }
 
@@ -70,6 +71,7 @@ impl Default for Traffic {
             durations: Histogram::new(&DURATION_BUCKETS_US),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            cut_off: AtomicU64::new(0),
             last_active_ms: AtomicU64::new(0),
         }
     }
@@ -82,6 +84,11 @@ impl Traffic {
         self.durations.observe_us(duration_us);
         self.bytes_in.fetch_add(bytes_in, Relaxed);
         self.bytes_out.fetch_add(bytes_out, Relaxed);
+    }
+
+    /// Counts one WebSocket that ended with its application.
+    pub fn count_cut_off(&self) {
+        self.cut_off.fetch_add(1, Relaxed);
     }
 
     /// Notes that something happened at `now`. Never moves back.
@@ -121,6 +128,7 @@ impl Traffic {
             durations: self.durations.snapshot(),
             bytes_in: self.bytes().0,
             bytes_out: self.bytes().1,
+            cut_off: self.cut_off.load(Relaxed),
         }
     }
 }
@@ -136,6 +144,8 @@ pub struct Tally {
     pub bytes_in: u64,
     /// Bytes of response bodies.
     pub bytes_out: u64,
+    /// WebSockets that ended with their application, without a close frame.
+    pub cut_off: u64,
 }
 
 impl Tally {
@@ -147,5 +157,6 @@ impl Tally {
         self.durations.add(&other.durations);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+        self.cut_off += other.cut_off;
     }
 }

@@ -8,14 +8,16 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle};
 
-/// Whether a connection is in the midst of something.
-pub(crate) type Idle = Rc<Cell<bool>>;
+use crate::request::Phase;
+
+/// A connection's task, and what it is in the midst of.
+type Open = (AbortHandle, Rc<Cell<Phase>>);
 
 /// Every open connection.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     last: Cell<u64>,
-    open: RefCell<HashMap<u64, (AbortHandle, Idle)>>,
+    open: RefCell<HashMap<u64, Open>>,
     emptied: Notify,
 }
 
@@ -25,8 +27,8 @@ impl Connections {
         self.last.get()
     }
 
-    pub(super) fn add(&self, key: u64, task: AbortHandle, idle: Idle) {
-        self.open.borrow_mut().insert(key, (task, idle));
+    pub(super) fn add(&self, key: u64, task: AbortHandle, phase: Rc<Cell<Phase>>) {
+        self.open.borrow_mut().insert(key, (task, phase));
     }
 
     pub(super) fn remove(&self, key: u64) {
@@ -39,17 +41,19 @@ impl Connections {
 
     /// Ends those that wait for a request.
     pub(super) fn end_idle(&self) {
-        for (task, idle) in self.open.borrow().values() {
-            if idle.get() {
-                task.abort();
-            }
-        }
+        self.end(|phase| phase == Phase::Idle);
     }
 
-    /// Ends all of them, whatever they are in the midst of.
+    /// Ends all of them, whatever they are in the midst of, but for tunnels.
     pub(super) fn end_all(&self) {
-        for (task, _) in self.open.borrow().values() {
-            task.abort();
+        self.end(|phase| phase != Phase::Tunnel);
+    }
+
+    fn end(&self, ends: impl Fn(Phase) -> bool) {
+        for (task, phase) in self.open.borrow().values() {
+            if ends(phase.get()) {
+                task.abort();
+            }
         }
     }
 

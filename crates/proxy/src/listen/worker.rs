@@ -1,8 +1,9 @@
 //! One thread: its runtime, its listeners, its connections.
 //!
 //! ```text
-//!   Serve ──► Drain: idle connections end, busy ones finish ──► Cut: the rest is dropped ──► Close
-//!                    └── new ones get the control plane, or a 503 ───────────────────────────┘
+//!   Serve ──► Drain: idle connections end, busy ones finish ──► Cut: WebSockets say goodbye, ──► Close
+//!                    │                                              the rest is dropped           │
+//!                    └── new ones get the control plane, or a 503 ────────────────────────────────┘
 //! ```
 
 use std::{
@@ -22,7 +23,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::connections::{Connections, Idle};
+use super::connections::Connections;
 use crate::{backend::Backend, config::Config, io::Stream, request};
 
 /// What all threads are told.
@@ -87,7 +88,10 @@ impl Worker {
         door.early.end_idle();
         tokio::select! {
             () = door.early.emptied() => {}
-            _ = self.orders.wait_for(|&order| order >= Order::Cut) => door.early.end_all(),
+            _ = self.orders.wait_for(|&order| order >= Order::Cut) => {
+                door.thread.cut();
+                door.early.end_all();
+            }
         }
         door.early.emptied().await;
         drop(self.undrained);
@@ -123,9 +127,10 @@ impl Door {
     fn open(&self, stream: TcpStream, peer: SocketAddr) {
         // Answers are written whole; waiting to fill a segment would only delay their ends.
         let _ = stream.set_nodelay(true);
-        let idle = Idle::default();
+        let phase = Rc::default();
         let connections = if self.thread.is_draining() { &self.late } else { &self.early };
-        let serve = request::serve(Rc::clone(&self.thread), Stream::Tcp(stream), peer.ip(), Rc::clone(&idle));
+        let serve =
+            request::serve(Rc::clone(&self.thread), Stream::Tcp(stream), peer.ip(), Rc::clone(&phase));
         let key = connections.next_key();
         let panics = Arc::clone(&self.panics);
         let closing = Closing { key, connections: Rc::clone(connections), panics };
@@ -133,7 +138,7 @@ impl Door {
             let _closing = closing;
             serve.await;
         });
-        connections.add(key, task.abort_handle(), idle);
+        connections.add(key, task.abort_handle(), phase);
     }
 }
 

@@ -18,13 +18,13 @@ use tenement_core::slot::{Lease, RunId, Slot, StatusClass};
 use tenement_runtime::clock;
 
 use super::{
-    Client, Next,
+    Client, Next, Phase,
     answer::Answer,
     connect::{self, Failed},
     download::{Awaited, Delivered, Signals},
     forward::{Broken, Exchange, forward, watch},
     route::{self, Target},
-    upgrade,
+    upgrade::{self, Ends},
     upload::Upload,
     wake::{self, Waiting},
 };
@@ -199,9 +199,15 @@ impl Request<'_> {
         let forwarded = forward(client, exchange, &mut self.upload, &mut buffer).await;
         match forwarded {
             Ok(mut delivered) if delivered.status == 101 => {
-                let stall = thread.config.limits.stall;
-                let (ahead, stream) = (&mut client.buffer, &connection.stream);
-                let (up, down) = upgrade::tunnel(&client.stream, ahead, stream, &mut buffer, stall).await;
+                client.phase.set(Phase::Tunnel);
+                let ends = Ends {
+                    client: &client.stream,
+                    ahead: &mut client.buffer,
+                    upstream: &connection.stream,
+                    first: &mut buffer,
+                };
+                let traffic = lease.map(|lease| &lease.slot().traffic);
+                let (up, down) = upgrade::tunnel(&thread, ends, traffic).await;
                 self.upload.bytes += up;
                 delivered.bytes = down;
                 delivered.closing = true;

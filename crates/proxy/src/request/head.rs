@@ -1,8 +1,6 @@
 //! Phase "head": waits for a request and parses it.
 
-use std::cell::Cell;
-
-use super::{Client, answer::Answer};
+use super::{Client, Phase, answer::Answer};
 use crate::{http::RequestHead, io::TimedOut};
 
 /// What came.
@@ -14,16 +12,16 @@ pub(super) enum Read {
     Ended,
 }
 
-pub(super) async fn read(client: &mut Client, idle: &Cell<bool>) -> Read {
+pub(super) async fn read(client: &mut Client) -> Read {
     let thread = std::rc::Rc::clone(&client.thread);
     let limits = &thread.config.limits;
     if client.buffer.is_empty() {
         if (thread.is_draining() && !client.late) || client.ended {
             return Read::Ended;
         }
-        idle.set(true);
+        client.phase.set(Phase::Idle);
         let first = client.watchdog.within(limits.idle, client.buffer.fill(&client.stream, false)).await;
-        idle.set(false);
+        client.phase.set(Phase::Busy);
         if !matches!(first, Ok(Ok(1..))) {
             return Read::Ended;
         }

@@ -23,7 +23,7 @@ mod wake;
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     backend::Backend,
@@ -40,11 +40,32 @@ pub(crate) struct Thread {
     backend: Arc<dyn Backend>,
     pool: Rc<Pool>,
     draining: Cell<bool>,
+    cut: Cell<bool>,
+    cutting: Notify,
+}
+
+/// What a connection is in the midst of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A request, or its head.
+    #[default]
+    Busy,
+    /// Nothing: it waits for a request.
+    Idle,
+    /// A WebSocket, which ends by itself when [`Thread::cut`] says so.
+    Tunnel,
 }
 
 impl Thread {
     pub(crate) fn new(config: Config, backend: Arc<dyn Backend>) -> Self {
-        Self { config, backend, pool: Rc::default(), draining: Cell::new(false) }
+        Self {
+            config,
+            backend,
+            pool: Rc::default(),
+            draining: Cell::new(false),
+            cut: Cell::new(false),
+            cutting: Notify::new(),
+        }
     }
 
     /// From now on every answer is its connection's last.
@@ -54,6 +75,19 @@ impl Thread {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Tunnels say goodbye and end.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+        self.cutting.notify_waiters();
+    }
+
+    /// Returns once that was said.
+    async fn cut_off(&self) {
+        if !self.cut.get() {
+            self.cutting.notified().await;
+        }
     }
 }
 
@@ -73,6 +107,7 @@ struct Client {
     ended: bool,
     /// Came after the drain had begun: for the control plane only.
     late: bool,
+    phase: Rc<Cell<Phase>>,
 }
 
 /// What follows an answer.
@@ -93,8 +128,8 @@ const KEPT: usize = 16 << 10;
 /// What is read and thrown away of a client that is still sending after its last answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 16 << 20);
 
-/// Serves one connection until its end. `idle` is set while it waits for a request.
-pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, idle: Rc<Cell<bool>>) {
+/// Serves one connection until its end. `phase` says how it can be ended earlier.
+pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, phase: Rc<Cell<Phase>>) {
     let peer = Peer::new(address, &thread.config.trusted_proxies);
     let watchdog = Watchdog::new(thread.config.limits.idle);
     let late = thread.is_draining();
@@ -108,9 +143,10 @@ pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, i
         reply: Vec::new(),
         ended: false,
         late,
+        phase,
     };
     loop {
-        let next = match head::read(&mut client, &idle).await {
+        let next = match head::read(&mut client).await {
             head::Read::Request(head) => attempt::serve(&mut client, &head).await,
             head::Read::Refused(answer) => client.refuse(&answer).await,
             head::Read::Ended => return,

@@ -9,26 +9,26 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Client, Conversation, PATIENCE, Proxy, Script, until};
+use crate::support::{Client, Conversation, PATIENCE, Proxy, Script};
 
 const HANDSHAKE: &str = "GET /frames HTTP/1.1\r\nHost: a.api.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-const FINAL: u8 = 0x80;
+pub(crate) const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
 const PONG: u8 = 10;
 /// More than the application takes in one frame.
 const TOO_MUCH: u64 = 32 << 20;
 
 /// First byte, mask and payload, with the length in as few bytes as it takes.
-fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let flag = if mask.is_some() { MASKED } else { 0 };
     let mut frame = vec![first];
     match payload.len() {
@@ -47,7 +47,7 @@ fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn close(code: u16) -> Vec<u8> {
+pub(crate) fn close(code: u16) -> Vec<u8> {
     code.to_be_bytes().to_vec()
 }
 
@@ -98,7 +98,7 @@ fn echo_frames() -> Script {
     })
 }
 
-fn opened(proxy: &Proxy) -> Client {
+pub(crate) fn opened(proxy: &Proxy) -> Client {
     let mut client = proxy.client();
     client.send(HANDSHAKE);
     assert!(client.until(b"\r\n\r\n").starts_with("HTTP/1.1 101 "));
@@ -253,30 +253,4 @@ fn a_last_word_arrives_though_nobody_takes_what_is_sent() {
     assert_eq!(client.rest(), "");
     drop((client, sender));
     proxy.until_idle();
-}
-
-#[test]
-fn an_application_that_is_gone_ends_its_websockets() {
-    // faults: W6
-    let (leave, told) = mpsc::channel();
-    let told = std::sync::Mutex::new(told);
-    let script: Script = Arc::new(move |app| {
-        app.request()?;
-        app.say(SWITCHED)?;
-        app.say(frame(FINAL | TEXT, None, b"hello"))?;
-        let unread = told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-        // With something unread, its end is a reset.
-        until("all is there", || rustix::io::ioctl_fionread(&app.stream).unwrap() == unread);
-        Ok(())
-    });
-    let proxy = Proxy::start(script);
-    for unread in [0, 3] {
-        let mut client = opened(&proxy);
-        assert_eq!(client.exactly(7), frame(FINAL | TEXT, None, b"hello"));
-        client.send(vec![0; unread]);
-        leave.send(unread as u64).unwrap();
-        assert_eq!(client.rest(), "");
-        drop(client);
-        proxy.until_idle();
-    }
 }

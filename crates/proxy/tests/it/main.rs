@@ -3,6 +3,7 @@
 mod answers;
 mod attacks;
 mod delivery;
+mod farewells;
 mod frames;
 mod limits;
 mod streams;

@@ -370,8 +370,13 @@ impl Client {
 
     /// What comes until the end of the connection.
     pub(crate) fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest_bytes()).into_owned()
+    }
+
+    /// The same, as it came.
+    pub(crate) fn rest_bytes(&mut self) -> Vec<u8> {
         while self.more().unwrap() > 0 {}
-        String::from_utf8_lossy(&std::mem::take(&mut self.ahead)).into_owned()
+        std::mem::take(&mut self.ahead)
     }
 
     /// Whether the connection ends with a reset.

@@ -156,6 +156,10 @@ pub(super) fn requests(text: &mut Text, routes: &RouteTable, detail: &Detail) {
     for (key, (tally, _)) in &series {
         text.sample(&key.with(None), tally.bytes_out);
     }
+    text.family(&names::WEBSOCKETS_CUT);
+    for (key, (tally, _)) in &series {
+        text.sample(&key.with(None), tally.cut_off);
+    }
 }
 
 /// What each instance uses. `used` has those that run.

@@ -31,6 +31,7 @@ families! {
     IN_FLIGHT = "tenement_requests_in_flight" "gauge" "Requests, streams and WebSockets that are open";
     BYTES_IN = "tenement_request_bytes_total" "counter" "Bytes of request bodies";
     BYTES_OUT = "tenement_response_bytes_total" "counter" "Bytes of response bodies";
+    WEBSOCKETS_CUT = "tenement_websockets_cut_total" "counter" "WebSockets that their instance left without a close frame";
     INSTANCE_MEMORY = "tenement_instance_memory_bytes" "gauge" "Memory of an instance's process tree";
     INSTANCE_CPU = "tenement_instance_cpu_seconds_total" "counter" "Processor time of an instance's process tree since its last start";
     INSTANCE_RESTARTS = "tenement_instance_restarts_total" "counter" "Restarts of an instance since it became known";

@@ -11,6 +11,8 @@ use crate::support::{TestDaemon, project, until};
 
 const HOST: &str = "lobby.chat.localhost";
 const WANTED: usize = 1000;
+/// A close frame: "going away" (1001).
+const AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
 /// As many as the daemon has descriptors for: two each.
 fn many() -> usize {
@@ -71,8 +73,10 @@ fn when_the_application_dies_its_websockets_end_and_a_new_one_wakes_it() {
     let all = open_many(&daemon);
     let [pid] = daemon.processes()[..] else { panic!("one process") };
     kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
-    // Nobody is left who could say goodbye.
-    assert!(all.into_iter().all(|stream| rest(stream).is_empty()));
+    // "Service restart" (1012), by the proxy: nobody else is left who could say goodbye.
+    let count = all.len() as u64;
+    assert!(all.into_iter().all(|stream| rest(stream) == [0x88, 2, 0x03, 0xf4]));
+    assert_eq!(daemon.metric("tenement_websockets_cut_total{service=\"chat\"}"), count);
     until("its end is known", || daemon.status("chat:lobby") != "running");
     assert_alive(&mut open(&daemon));
     assert_ne!(daemon.processes(), [pid]);
@@ -85,6 +89,20 @@ fn when_an_instance_is_restarted_its_websockets_are_told() {
     let all = open_many(&daemon);
     daemon.ok(&["restart", "chat:lobby"]);
     // "Going away" (1001), as the application says it, and then the end.
-    assert!(all.into_iter().all(|stream| rest(stream) == [0x88, 2, 0x03, 0xe9]));
+    assert!(all.into_iter().all(|stream| rest(stream) == AWAY));
+    assert_eq!(daemon.metric("tenement_websockets_cut_total{service=\"chat\"}"), 0);
     assert_alive(&mut open(&daemon));
+}
+
+#[test]
+fn when_the_daemon_ends_open_websockets_are_told() {
+    // faults: W6 D2
+    let mut daemon = chat("");
+    let all = open_many(&daemon);
+    daemon.signal(Signal::TERM);
+    // They are requests in flight, and have time; a second signal is the end of it.
+    until("draining", || daemon.get("localhost", "/health").contains("draining"));
+    daemon.signal(Signal::TERM);
+    assert!(all.into_iter().all(|stream| rest(stream) == AWAY));
+    assert_eq!(daemon.wait(), Some(0));
 }
