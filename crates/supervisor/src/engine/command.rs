@@ -33,8 +33,9 @@ impl Engine {
             entry.queue.push_back((command, actor));
             return;
         }
+        let known = self.entries.get_mut(name).map(|entry| entry.actor.clone_from(&actor));
         self.obey(name, command);
-        if let Some(entry) = self.entries.get_mut(name) {
+        if let (None, Some(entry)) = (known, self.entries.get_mut(name)) {
             entry.actor = actor;
         }
     }

@@ -202,3 +202,16 @@ async fn what_happens_is_told_with_its_cause_and_who_asked() {
     assert_eq!(told, expected);
     fixture.supervisor.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_first_for_one_that_was_there_from_the_start_is_told() {
+    let fixture = Fixture::new(&["a"], |service, settings| {
+        service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
+    });
+    fixture.until_status(&name("a"), Status::Running).await;
+    fixture.supervisor.by(Actor("alice".into())).restart(name("a")).await.unwrap();
+    let told = fixture.history.told();
+    let restart = told.iter().find(|told| told.cause == Cause::Restart).unwrap();
+    assert_eq!(restart.actor, Some(Actor("alice".into())));
+    fixture.supervisor.shutdown().await;
+}
