@@ -70,6 +70,15 @@ impl Caller {
         self.binding().touches(service)
     }
 
+    /// Whether it may know of everything that ever was of a service.
+    pub(crate) fn sees_all_of(&self, service: &ServiceName) -> bool {
+        match self.binding() {
+            Binding::Nothing => true,
+            Binding::Service(own) => own == service,
+            Binding::Instance(_) => false,
+        }
+    }
+
     /// The instance a path names. One it may not know of is one that does not exist.
     pub(crate) fn named(&self, service: &str, id: &str) -> Result<InstanceName, ApiError> {
         let name = named(service, id)?;

@@ -1,8 +1,10 @@
 //! `GET /api/status`: the daemon itself.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tenement_core::view::Status;
+use tenement_core::{route::ServiceRoutes, view::Status};
 use tenement_runtime::process::{Capabilities, Strategy};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,7 +26,7 @@ struct Daemon {
     instances: Counts,
     /// MiB of the process trees of the instances.
     memory_mb: f64,
-    /// Answered since the daemon started, for the instances that are known.
+    /// Answered since the daemon started.
     requests: u64,
     /// What this machine can enforce, in words.
     host: String,
@@ -85,12 +87,7 @@ async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
     let running = views.iter().filter(|view| view.status == Status::Running).count();
     let mut usage = api.supervisor.usage().await;
     usage.retain(|name, _| caller.sees(name));
-    let requests: u64 = {
-        let routes = api.supervisor.routes().load();
-        let services: Vec<_> = routes.services().cloned().collect();
-        let slots = services.iter().flat_map(|service| service.slots());
-        slots.filter(|slot| caller.sees(slot.name())).map(|slot| slot.traffic.requests()).sum()
-    };
+    let requests = requests(&api, &caller);
     Json(Daemon {
         version: env!("CARGO_PKG_VERSION"),
         status: if api.is_draining() { "draining" } else { "ok" },
@@ -103,4 +100,16 @@ async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
         enforces: api.about.host.into(),
         data_dir: api.about.data_dir.to_string_lossy().into_owned(),
     })
+}
+
+/// Those of instances that are gone count for who sees all of their service.
+fn requests(api: &Api, caller: &Caller) -> u64 {
+    let routes = api.supervisor.routes().load();
+    let of_service = |service: &Arc<ServiceRoutes>| {
+        let slots = service.slots().filter(|slot| caller.sees(slot.name()));
+        let now: u64 = slots.map(|slot| slot.traffic.requests()).sum();
+        let sees_all = caller.sees_all_of(&service.service().name);
+        now + if sees_all { service.counts().retired.responses.iter().sum() } else { 0 }
+    };
+    routes.services().map(of_service).sum()
 }
