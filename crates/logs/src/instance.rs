@@ -80,7 +80,13 @@ impl Instance {
         let begun = chains.each_mut().map(|chain| chain.begin_run(run, next_seq, scratch).err());
         // On a full disk it may run all the same, until its pipe is full.
         begun.into_iter().for_each(|failed| state.count(failed));
+        state.run_seq = state.next_seq;
         Ok(())
+    }
+
+    /// Place of the first line of the last run that began here; of all lines, if none did.
+    pub(crate) fn run_seq(&self) -> u64 {
+        self.state().run_seq
     }
 
     /// Nothing of this run will come any more.

@@ -131,12 +131,16 @@ impl LogStore {
         Follower::new(Arc::clone(&self.handle.shared), query, begin)
     }
 
-    /// The last `n` lines of an instance, oldest first, as text; none when they cannot be read.
+    /// The last `n` lines of an instance's last run, oldest first, as text; none when they cannot be read.
     #[must_use]
     pub fn last_lines(&self, name: &InstanceName, n: usize) -> Vec<String> {
         let query = LogQuery { instance: Some(name.clone()), limit: n, ..LogQuery::default() };
+        let begun = self.handle.shared.get(name).map_or(0, |instance| instance.run_seq());
         match self.query(&query) {
-            Ok(page) => page.lines.iter().map(|line| line.message().into_owned()).collect(),
+            Ok(page) => {
+                let lines = page.lines.iter().filter(|line| line.seq >= begun);
+                lines.map(|line| line.message().into_owned()).collect()
+            }
             Err(error) => {
                 tracing::warn!(instance = %name, %error, "the last lines could not be read");
                 Vec::new()

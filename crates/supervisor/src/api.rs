@@ -65,7 +65,7 @@ pub trait Output: Send + Sync + 'static {
     fn attach(&self, name: &InstanceName, run: RunId) -> std::io::Result<[OwnedFd; 2]>;
     /// Takes what is left in the pipes and closes them; for after the last process of the run is gone.
     fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()>;
-    /// The last lines it printed, oldest first. May block.
+    /// The last lines its last run printed, oldest first. May block.
     fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String>;
     /// Removes what only its runs needed; nothing of what it printed. May block.
     fn forget(&self, _name: &InstanceName) {}

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     /// What that was at first.
     pub(super) first_seq: u64,
+    /// What it was when the last run began.
+    pub(super) run_seq: u64,
     /// Bytes that came out of pipes.
     pub(super) taken: u64,
     /// What it was when somebody last asked whether there are new lines.
@@ -40,6 +42,7 @@ impl State {
             chains,
             next_seq,
             first_seq: next_seq,
+            run_seq: 0,
             taken: 0,
             told: next_seq,
             limits,

@@ -40,6 +40,11 @@ fn pages_go_back_from_the_newest_and_totals_are_exact() {
     assert_eq!((messages(&last), last.total, last.has_more), (vec!["line 0".to_owned()], 20_000, false));
     assert!(page(30_000, 5).lines.is_empty());
     assert_eq!(store.last_lines(&app.name, 1), ["line 19999"]);
+    let mut next = Instance::attach(&store, folder.path(), "api:a");
+    assert!(store.last_lines(&app.name, 5).is_empty(), "none of a run before");
+    next.print("of the next run\n");
+    next.detach(&store);
+    assert_eq!(store.last_lines(&app.name, 5), ["of the next run"]);
 }
 
 #[test]
