@@ -9,6 +9,8 @@ pub const LOCK: &str = "daemon.lock";
 pub const STATE: &str = "state.db";
 /// What happened, and who changed what. SQLite adds files whose names begin with this.
 pub const HISTORY: &str = "history.db";
+/// A part of what kept answers are sealed with.
+pub const SEAL: &str = "seal_key";
 /// The first token, for those who may read the directory.
 pub const API_TOKEN: &str = "api_token";
 /// The local administration socket.
@@ -20,7 +22,7 @@ pub const PIPES: &str = "pipes";
 /// The folder of their sockets, where a service does not say otherwise.
 pub const RUN: &str = "run";
 
-const OWN: [&str; 8] = [LOCK, STATE, HISTORY, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
+const OWN: [&str; 9] = [LOCK, STATE, HISTORY, SEAL, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
 
 /// Whether a name at the top of the data directory is the daemon's.
 #[must_use]

@@ -13,8 +13,9 @@ use crate::{
     segment::{Block, LineRef, Text},
 };
 
-/// Bytes a compiled regular expression may take.
+/// Bytes a compiled regular expression may take, and what it remembers while it is used.
 const REGEX_SIZE: usize = 1 << 20;
+const REGEX_CACHE: usize = 256 << 10;
 
 /// The conditions of a query, ready for use.
 pub(crate) struct Filter {
@@ -28,7 +29,8 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn new(query: &LogQuery) -> Result<Self, QueryError> {
-        let compile = |pattern| RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build();
+        let compile =
+            |pattern| RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_CACHE).build();
         let term = |text: &String| {
             RegexBuilder::new(&regex::escape(text)).case_insensitive(true).size_limit(REGEX_SIZE).build()
         };

@@ -24,10 +24,12 @@ pub(super) struct Demand {
     pub(super) unbound: bool,
     /// Nobody has to say who they are; who does must be right.
     pub(super) optional: bool,
+    /// It changes something: that is written down, and may be asked for twice.
+    pub(super) changes: bool,
 }
 
-/// What is demanded where nothing is described: the most there is.
-const MOST: Demand = Demand { scope: Scope::Admin, unbound: true, optional: false };
+/// Takes a body that says what to look at, and changes nothing.
+const LOOKS: &str = "validate_config";
 
 /// The demands of every route, and what it is called.
 #[derive(Debug, Default)]
@@ -40,7 +42,8 @@ impl Access {
         for (path, item) in &description.paths.paths {
             for (method, operation) in operations(item) {
                 let name = operation.operation_id.clone().unwrap_or_default();
-                all.insert((path.clone(), method.to_string()), (demand(operation), name));
+                let demand = demand(&method, operation);
+                all.insert((path.clone(), method.to_string()), (demand, name));
             }
         }
         Self(all)
@@ -52,14 +55,10 @@ impl Access {
         self.0.get(&(path.to_owned(), method.to_string()))
     }
 
-    /// `None`: nobody is asked who they are.
-    pub(super) fn demand(&self, path: &str, method: &Method) -> Option<Demand> {
-        self.find(path, method).map_or(Some(MOST), |(demand, _)| *demand)
-    }
-
-    /// What a route is called: its operation id.
-    pub(super) fn name(&self, path: &str, method: &Method) -> &str {
-        self.find(path, method).map_or("", |(_, name)| name)
+    /// What is known of a route: what it demands, or `None` where nobody is asked who they are; and what it is called, its
+    /// operation id.
+    pub(super) fn route(&self, path: &str, method: &Method) -> Option<(Option<Demand>, &str)> {
+        self.find(path, method).map(|(demand, name)| (*demand, name.as_str()))
     }
 
     /// Every route: path, method, demand.
@@ -81,7 +80,7 @@ pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Oper
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
-fn demand(operation: &Operation) -> Option<Demand> {
+pub(super) fn demand(method: &Method, operation: &Operation) -> Option<Demand> {
     let all = operation.security.as_deref()?;
     let bearer = |requirement: &SecurityRequirement| {
         let value = serde_json::to_value(requirement).ok()?;
@@ -89,7 +88,10 @@ fn demand(operation: &Operation) -> Option<Demand> {
         Some(words.into_iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect::<Vec<_>>())
     };
     let words = all.iter().find_map(bearer)?;
-    let scope = words.iter().find_map(|word| Scope::from_word(word)).unwrap_or(MOST.scope);
+    let scope = words.iter().find_map(|word| Scope::from_word(word)).unwrap_or(Scope::Admin);
     let optional = all.iter().any(|requirement| bearer(requirement).is_none());
-    Some(Demand { scope, unbound: words.iter().any(|word| word == UNBOUND), optional })
+    let unbound = words.iter().any(|word| word == UNBOUND);
+    let looks =
+        method == Method::GET || scope == Scope::Read || operation.operation_id.as_deref() == Some(LOOKS);
+    Some(Demand { scope, unbound, optional, changes: !looks })
 }

@@ -1,34 +1,33 @@
 //! Who changed what: every request that may change something is written down with its answer. `GET /api/audit`
 //! shows it.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
-    extract::{Request, State},
-    http::Method,
+    extract::{FromRequestParts, Path, Request, State},
+    http::{self, Extensions},
     response::Response,
 };
 use serde::{Deserialize, Serialize};
+use tenement_core::name::InstanceName;
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Caller, Subject, Trust,
-    access::{Access, Demand},
+    access::Demand,
     blocking::blocking,
+    idempotency::REPLAYED,
     instances::timestamp,
     moment,
     page::{Page, Pagination, Whole},
     query::QueryOf,
 };
-use crate::{
-    history::{Change, ChangeQuery, Changed},
-    store::Scope,
-};
+use crate::history::{Change, ChangeQuery, Changed};
 
 const ENTRIES: usize = 50;
-/// Applies nothing.
-const CHECK: &str = "/api/config/validate";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
@@ -41,36 +40,35 @@ impl Attempt {
     /// `None` for what only looks.
     pub(super) fn of(
         api: &Api,
-        access: &Access,
-        route: &str,
-        demand: Demand,
+        (name, demand): (&str, Demand),
         caller: &Caller,
         request: &Request,
+        words: &Words,
     ) -> Option<Self> {
-        let method = request.method();
-        let looks = matches!(*method, Method::GET | Method::HEAD) || route == CHECK;
-        if looks || demand.scope == Scope::Read {
+        if !demand.changes {
             return None;
         }
         let local = request.extensions().get::<Trust>() == Some(&Trust::LocalAdministrator);
-        let path = request.uri().path();
-        let (instance, token) = named_by(route, path);
+        let (instance, token) = named_by(words);
         Some(Self(Change {
             at: clock::wall(),
             actor: caller.actor().0,
             token_name: caller.grant().map(|grant| grant.name.clone()),
             source: (!local).then(|| api.source(request.headers()).to_string()),
-            action: access.name(route, method).to_owned(),
-            method: method.to_string(),
-            path: path.to_owned(),
+            action: name.to_owned(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
             instance,
             token,
             status: 0,
         }))
     }
 
-    /// What is written down.
-    pub(super) fn answered(self, response: &Response) -> Change {
+    /// Writes it down, unless it changed nothing because the answer was given before.
+    pub(super) fn answered(self, api: &Api, response: &Response) {
+        if response.headers().contains_key(REPLAYED) {
+            return;
+        }
         let mut change = self.0;
         change.at = clock::wall();
         change.status = response.status().as_u16();
@@ -79,20 +77,30 @@ impl Attempt {
             Some(Subject::Token(id)) => change.token = Some(id.clone()),
             None => {}
         }
-        change
+        api.history.record(change);
     }
 }
 
-/// The instance and the token that a path names.
-fn named_by(route: &str, path: &str) -> (Option<String>, Option<String>) {
-    let mut words = path.split('/').skip(3);
-    if route.starts_with("/api/instances/{") {
-        let (service, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        (Some(format!("{service}:{id}").to_ascii_lowercase()), None)
-    } else if route.starts_with("/api/tokens/{") {
-        (None, words.next().map(str::to_owned))
-    } else {
-        (None, None)
+/// What a path has in the places of a route, decoded.
+pub(super) type Words = BTreeMap<String, String>;
+
+/// The words of the request these extensions are of.
+pub(super) async fn words(extensions: Extensions) -> Words {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.extensions = extensions;
+    let found = Path::<Words>::from_request_parts(&mut parts, &()).await;
+    found.map(|Path(words)| words).unwrap_or_default()
+}
+
+/// The instance and the token that a path names, however it is written there.
+fn named_by(words: &Words) -> (Option<String>, Option<String>) {
+    match (words.get("service"), words.get("id")) {
+        (Some(service), Some(id)) => {
+            let name = InstanceName::new(service, id).map(|name| name.to_string());
+            (Some(name.unwrap_or_else(|_| format!("{service}:{id}"))), None)
+        }
+        (None, Some(id)) => (None, Some(id.clone())),
+        _ => (None, None),
     }
 }
 

@@ -15,7 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -88,42 +88,68 @@ fn permit(demand: Demand, caller: &Caller) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Counts a request; what is answered under `/api` to a token only.
+fn count(api: &Api, caller: &Caller, request: &Request) -> Result<Option<Window>, Window> {
+    let limited = request.uri().path().starts_with("/api");
+    let grant = caller.grant().filter(|_| limited);
+    grant.map(|grant| api.limits.count(&grant.id, clock::wall())).transpose()
+}
+
 /// Lets through who may.
 pub(super) async fn gate(
     State((api, access)): State<(Api, Arc<Access>)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let Some(demand) = access.demand(path, request.method()) else { return next.run(request).await };
-    let caller = match api.let_in(demand, &request) {
-        Ok(Some(caller)) => caller,
-        Ok(None) => return next.run(request).await,
-        Err(error) => return error.into_response(),
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let (caller, route) = match access.route(&path, request.method()) {
+        // There is no such address, or it takes other methods: that is the answer, but it counts.
+        None => (api.identify(request.extensions().get::<Trust>(), request.headers()), None),
+        Some((None, _)) => (None, None),
+        Some((Some(demand), name)) => match api.let_in(demand, &request) {
+            Ok(caller) => (caller, Some((demand, name))),
+            Err(error) => return error.into_response(),
+        },
     };
-    let window = match caller.grant().map(|grant| api.limits.count(&grant.id, clock::wall())) {
-        Some(Err(window)) => {
-            return with_window(ApiError::rate_limited(&window).into_response(), Some(&window));
-        }
-        Some(Ok(window)) => Some(window),
-        None => None,
+    let Some(caller) = caller else { return next.run(request).await };
+    let window = match count(&api, &caller, &request) {
+        Err(window) => return ApiError::rate_limited(&window).into_response(),
+        Ok(window) => window,
     };
-    if let Err(error) = permit(demand, &caller) {
-        return with_window(error.into_response(), window.as_ref());
-    }
-    let attempt = audit::Attempt::of(&api, &access, path, demand, &caller, &request);
-    request.extensions_mut().insert(caller.clone());
-    let response = idempotency::answer(&api, &caller, request, next).await;
-    if let Some(attempt) = attempt {
-        api.history.record(attempt.answered(&response));
-    }
+    let response = match route {
+        None => next.run(request).await,
+        Some((demand, name)) => match permit(demand, &caller) {
+            Err(error) => error.into_response(),
+            Ok(()) => {
+                let words = audit::words(request.extensions().clone()).await;
+                let attempt = audit::Attempt::of(&api, (name, demand), &caller, &request, &words);
+                let response = carry_out(&api, demand, caller, request, next).await;
+                if let Some(attempt) = attempt {
+                    attempt.answered(&api, &response);
+                }
+                response
+            }
+        },
+    };
     with_window(response, window.as_ref())
 }
 
-/// The headers of the page.
-fn with_window(mut response: Response, window: Option<&Window>) -> Response {
-    for (name, value) in window.into_iter().flat_map(Window::headers) {
-        response.headers_mut().insert(name, value.into());
+/// What changes something may be asked for twice.
+async fn carry_out(api: &Api, demand: Demand, caller: Caller, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(caller.clone());
+    if demand.changes {
+        idempotency::answer(api, &caller, request, next).await
+    } else {
+        next.run(request).await
     }
+}
+
+/// The headers of the page; what tokens are answered is for nobody on the way to keep.
+fn with_window(mut response: Response, window: Option<&Window>) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in window.into_iter().flat_map(Window::headers) {
+        headers.insert(name, value.into());
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

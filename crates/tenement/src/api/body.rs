@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
+    http::{HeaderValue, header},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -20,9 +21,33 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(ApiError::unsupported_media_type("The body must not be encoded: send it as it is"));
+        }
         let body = Bytes::from_request(request, state).await;
         body.map(Self).map_err(|_| ApiError::too_large("The body is too large"))
     }
+}
+
+/// The whole body, of which nothing says that it is something else than JSON.
+pub(super) struct JsonBody(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| !is_json(kind)) {
+            let message = "The body must be JSON, and its 'Content-Type' 'application/json'";
+            return Err(ApiError::unsupported_media_type(message));
+        }
+        Body::from_request(request, state).await.map(|Body(body)| Self(body))
+    }
+}
+
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
 }
 
 /// The members of an object. One that is there twice means two things, so it is refused.
@@ -55,7 +80,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<V> {
     }
 }
 
-/// The members of a body that is a JSON object, whatever the content type says.
+/// The members of a body that is a JSON object.
 pub(super) fn object<'body, V: Deserialize<'body>>(
     body: &'body [u8],
 ) -> Result<BTreeMap<String, V>, ApiError> {

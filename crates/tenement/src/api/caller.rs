@@ -12,7 +12,7 @@ use tenement_core::{
 };
 
 use super::{ApiError, error::named};
-use crate::store::{Binding, Grant, Scope};
+use crate::store::{Binding, Grant, Scope, Share};
 
 /// Somebody who was let in. A handler that shows or changes what belongs to an instance asks it first.
 #[derive(Clone, Debug)]
@@ -21,13 +21,14 @@ pub(crate) struct Caller(Who);
 #[derive(Clone, Debug)]
 enum Who {
     /// The machine's own administrator, over the local socket.
-    Local,
+    Local(Share),
     Token(Arc<Grant>),
 }
 
 impl Caller {
+    /// What the administrator does at the same time takes from nobody else's share.
     pub(super) fn local() -> Self {
-        Self(Who::Local)
+        Self(Who::Local(Share::default()))
     }
 
     pub(super) fn token(grant: Arc<Grant>) -> Self {
@@ -36,8 +37,16 @@ impl Caller {
 
     pub(super) fn grant(&self) -> Option<&Arc<Grant>> {
         match &self.0 {
-            Who::Local => None,
+            Who::Local(_) => None,
             Who::Token(grant) => Some(grant),
+        }
+    }
+
+    /// What it may have at the same time.
+    pub(super) fn share(&self) -> &Share {
+        match &self.0 {
+            Who::Local(share) => share,
+            Who::Token(grant) => &grant.share,
         }
     }
 
@@ -104,7 +113,7 @@ impl Caller {
     /// Returns once it may not be here any more: its token was revoked or has expired.
     pub(crate) async fn ended(&self) {
         match &self.0 {
-            Who::Local => std::future::pending().await,
+            Who::Local(_) => std::future::pending().await,
             Who::Token(grant) => grant.ended().await,
         }
     }

@@ -4,15 +4,19 @@ use axum::http::Method;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder,
+        Content, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Required, Response,
+        ResponseBuilder,
         header::Header,
-        path::{Operation, ParameterIn},
+        path::{Operation, ParameterBuilder, ParameterIn},
         schema::{KnownFormat, SchemaFormat, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use super::{access::BEARER, error::Envelope};
+use super::{
+    access::{BEARER, demand},
+    error::Envelope,
+};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/api/openapi.json";
@@ -62,12 +66,29 @@ pub(super) fn complete(document: &mut Document) {
             (Method::POST, &mut item.post),
             (Method::DELETE, &mut item.delete),
         ];
-        for (_, operation) in all {
+        for (method, operation) in all {
             if let Some(operation) = operation {
+                if method == Method::POST && demand(&method, operation).is_some_and(|demand| demand.changes) {
+                    repeatable(operation);
+                }
                 common(path, operation);
             }
         }
     }
+}
+
+/// What changes something may be sent again.
+fn repeatable(operation: &mut Operation) {
+    let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
+    let header = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("For 24 hours the same key gives the same answer, and has no other effect"))
+        .schema(Some(key));
+    operation.parameters.get_or_insert_default().push(RefOr::T(header.build()));
+    let used = || RefOr::T(failure("The key was used for another request"));
+    operation.responses.responses.entry("422".to_owned()).or_insert_with(used);
 }
 
 fn common(path: &str, operation: &mut Operation) {
@@ -94,6 +115,7 @@ fn common(path: &str, operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         may.push(("413", "The body is larger than 1 MiB"));
+        may.push(("415", "The body is said to be something else than JSON"));
     }
     if operation.request_body.is_some() || path.contains('{') {
         may.push(("404", "There is no such thing, or the token does not see it"));

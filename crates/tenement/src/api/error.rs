@@ -41,22 +41,15 @@ pub(crate) struct ApiError {
     message: String,
     /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
     command_not_found: bool,
-    /// Seconds after which it is worth trying again.
-    retry_after: Option<u64>,
+    /// The window that is used up.
+    window: Option<Window>,
     /// What it was about, where that is not in the path.
     subject: Option<Subject>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            command_not_found: false,
-            retry_after: None,
-            subject: None,
-        }
+        Self { status, code, message: message.into(), command_not_found: false, window: None, subject: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -80,17 +73,31 @@ impl ApiError {
     pub(super) fn rate_limited(window: &Window) -> Self {
         let (limit, after) = (window.limit(), window.retry_after());
         let message = format!("More than {limit} requests with this token; try again in {after} s");
-        Self::too_many(message, after)
+        Self { window: Some(*window), ..Self::too_many(message) }
     }
 
     pub(super) fn too_many_failures(window: &Window) -> Self {
         let after = window.retry_after();
-        Self::too_many(format!("Too many wrong tokens from this address; try again in {after} s"), after)
+        let message = format!("Too many wrong tokens from this address; try again in {after} s");
+        Self { window: Some(*window), ..Self::too_many(message) }
     }
 
-    fn too_many(message: String, after: u64) -> Self {
-        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
-        Self { retry_after: Some(after), ..refused }
+    fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+    }
+
+    pub(super) fn too_many_streams() -> Self {
+        Self::too_many("Too many streams are open with this token; close some of them")
+    }
+
+    pub(super) fn too_many_strangers() -> Self {
+        Self::too_many(
+            "Too many connections have not said who they are; send the token with the handshake, or try again",
+        )
+    }
+
+    pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
@@ -99,6 +106,10 @@ impl ApiError {
 
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable_entity", message)
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message)
     }
 
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
@@ -204,13 +215,11 @@ impl IntoResponse for ApiError {
         if let Some(subject) = self.subject {
             response.extensions_mut().insert(subject);
         }
-        if let Some(after) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, after.into());
-        }
-        if self.status == StatusCode::UPGRADE_REQUIRED {
-            let headers = response.headers_mut();
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if let Some(window) = self.window {
+            response.headers_mut().insert(header::RETRY_AFTER, window.retry_after().into());
+            for (name, value) in window.headers() {
+                response.headers_mut().insert(name, value.into());
+            }
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

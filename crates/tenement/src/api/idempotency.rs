@@ -29,7 +29,7 @@ use crate::store::{Answer, AnswerKey};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_MAX: usize = 255;
 const ANSWER_MAX: usize = 1 << 20;
 
@@ -57,7 +57,7 @@ pub(super) async fn answer(api: &Api, caller: &Caller, request: Request, next: N
 }
 
 async fn keyed(api: &Api, caller: &Caller, request: Request, next: Next) -> Result<Response, ApiError> {
-    let key = key(caller, &request)?;
+    let key = key(api, caller, &request)?;
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await.map_err(|_| ApiError::too_large("The body is too large"))?;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
@@ -70,7 +70,7 @@ async fn keyed(api: &Api, caller: &Caller, request: Request, next: Next) -> Resu
     work.await.map_err(|error| ApiError::internal(&error))?
 }
 
-fn key(caller: &Caller, request: &Request) -> Result<AnswerKey, ApiError> {
+fn key(api: &Api, caller: &Caller, request: &Request) -> Result<AnswerKey, ApiError> {
     let refuse = || {
         let message =
             format!("'Idempotency-Key' must be one header of 1 to {KEY_MAX} visible ASCII characters");
@@ -83,7 +83,7 @@ fn key(caller: &Caller, request: &Request) -> Result<AnswerKey, ApiError> {
         return Err(refuse());
     }
     let secret = bearer(request.headers()).unwrap_or_default();
-    Ok(AnswerKey::new(&caller.actor().0, secret, value))
+    Ok(api.store.answer_key(&caller.actor().0, secret, value))
 }
 
 async fn once(
@@ -104,7 +104,7 @@ async fn once(
     }
     let response = next.run(request).await;
     // What failed for reasons of the daemon's own may well succeed the next time.
-    if api.is_draining() || response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+    if response.status().is_server_error() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();

@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod config;
 mod count;
+mod delivery;
 mod describe;
 mod docs;
 mod error;
@@ -133,13 +134,14 @@ pub fn router(api: Api) -> Router {
     let (described, description) = described();
     let access = Arc::new(Access::of(&description));
     described
-        .route_layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
+        .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
         .merge(docs::router(&description))
         .route("/", get(assets::page))
         .route("/favicon.ico", get(assets::no_icon))
         .route("/assets/dashboard.js", get(assets::script))
         .route("/assets/dashboard.css", get(assets::style))
-        .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), count::count))

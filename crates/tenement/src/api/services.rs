@@ -20,9 +20,14 @@ use super::{
 #[schema(as = Service)]
 struct ServiceEntry {
     name: String,
-    /// With its arguments; placeholders not filled in.
-    command: String,
-    socket: String,
+    /// With its arguments; placeholders not filled in. Not for tokens that are bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    command: Option<String>,
+    /// Not for tokens that are bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    socket: Option<String>,
     /// Path of the health check.
     health: Option<String>,
     /// Which instances a request may start: `known`, `any` or `false`.
@@ -84,15 +89,15 @@ async fn list(
     let services = api.about.config.services.values();
     let services = services.filter(|service| caller.sees_service(&service.name)).collect();
     let (services, pagination) = page.cut(services);
-    let entries = services.into_iter().map(|service| entry(service, &views)).collect();
+    let entries = services.into_iter().map(|service| entry(service, &views, !caller.is_bound())).collect();
     Ok(Json(List { services: entries, pagination }))
 }
 
-fn entry(service: &Service, views: &[InstanceView]) -> ServiceEntry {
+fn entry(service: &Service, views: &[InstanceView], whole: bool) -> ServiceEntry {
     ServiceEntry {
         name: service.name.to_string(),
-        command: service.command_line(),
-        socket: service.socket.to_string(),
+        command: whole.then(|| service.command_line()),
+        socket: whole.then(|| service.socket.to_string()),
         health: service.health.clone(),
         on_demand: service.on_demand.as_str(),
         autostart: service.autostart,

@@ -21,7 +21,10 @@ struct Daemon {
     version: &'static str,
     /// `ok`, or `draining` while the daemon ends.
     status: &'static str,
-    pid: u32,
+    /// Not for tokens that are bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pid: Option<u32>,
     uptime_ms: u64,
     instances: Counts,
     /// MiB of the process trees of the instances.
@@ -31,7 +34,10 @@ struct Daemon {
     /// What this machine can enforce, in words.
     host: String,
     enforces: Enforced,
-    data_dir: String,
+    /// Not for tokens that are bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    data_dir: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -91,14 +97,14 @@ async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
     Json(Daemon {
         version: env!("CARGO_PKG_VERSION"),
         status: if api.is_draining() { "draining" } else { "ok" },
-        pid: std::process::id(),
+        pid: (!caller.is_bound()).then(std::process::id),
         uptime_ms: u64::try_from(api.about.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         instances: Counts { running, known: views.len() },
         memory_mb: mebibytes(usage.values().map(|used| used.memory_bytes).sum()),
         requests,
         host: api.about.host.to_string(),
         enforces: api.about.host.into(),
-        data_dir: api.about.data_dir.to_string_lossy().into_owned(),
+        data_dir: (!caller.is_bound()).then(|| api.about.data_dir.to_string_lossy().into_owned()),
     })
 }
 

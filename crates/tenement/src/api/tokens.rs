@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Api, ApiError, Subject,
     blocking::blocking,
-    body::{self, Body},
+    body::{self, JsonBody},
     instances::timestamp,
     page::{PageQuery, Pagination},
     query::QueryOf,
@@ -118,7 +118,7 @@ impl Token {
     responses((status = 201, description = "The token", body = Created)),
     security(("bearer" = ["admin", "unbound"])),
 )]
-async fn create(State(api): State<Api>, Body(body): Body) -> Result<Response, ApiError> {
+async fn create(State(api): State<Api>, JsonBody(body): JsonBody) -> Result<Response, ApiError> {
     let now = clock::wall();
     let wanted = wanted(&body, now)?;
     let made = blocking(move || api.store.new_token(wanted, now)).await?;

@@ -90,6 +90,11 @@ pub(super) fn insert(transaction: &Transaction<'_>, event: &Transition) -> Resul
     Ok(())
 }
 
+pub(super) fn erase(transaction: &Transaction<'_>, name: &InstanceName) -> Result<(), rusqlite::Error> {
+    let sql = "DELETE FROM events WHERE service = ?1 AND id = ?2";
+    transaction.execute(sql, (name.service.as_str(), name.id.as_str())).map(drop)
+}
+
 fn read(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
     let (service, id): (String, String) = (row.get("service")?, row.get("id")?);
     let instance = InstanceName::new(&service, &id).map_err(|error| {

@@ -25,7 +25,7 @@ use std::{
 };
 
 use rusqlite::{Connection, Row, types::Value};
-use tenement_core::history::Transition;
+use tenement_core::{history::Transition, name::InstanceName};
 use tenement_supervisor::Observer;
 use tokio::sync::watch;
 
@@ -52,6 +52,8 @@ pub enum HistoryError {
 enum Entry {
     Event(Box<Transition>),
     Change(Box<Change>),
+    /// What happened to an instance is to be erased.
+    Erase(InstanceName),
 }
 
 /// A page of what was found.
@@ -111,6 +113,11 @@ impl History {
         self.put(Entry::Change(Box::new(change)));
     }
 
+    /// Erases what happened to an instance up to now.
+    pub fn erase(&self, name: InstanceName) {
+        self.put(Entry::Erase(name));
+    }
+
     /// Changes whenever something was written.
     #[must_use]
     pub fn written(&self) -> watch::Receiver<u64> {
@@ -160,6 +167,7 @@ fn put(connection: &mut Connection, batch: &[Entry]) -> Result<(), rusqlite::Err
         match entry {
             Entry::Event(transition) => events::insert(&transaction, transition)?,
             Entry::Change(change) => audit::insert(&transaction, change)?,
+            Entry::Erase(name) => events::erase(&transaction, name)?,
         }
     }
     schema::prune(&transaction)?;

@@ -10,7 +10,6 @@ mod names;
 mod text;
 
 use axum::{
-    Extension,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -22,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(crate) use self::logs::LogTotals;
 use self::{format::Format, text::Text};
 use crate::{
-    api::{Api, Caller, Trust},
+    api::{Api, Caller},
     panics,
     store::Scope,
 };
@@ -69,10 +68,10 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
         status = 200, description = "All families",
         content((String = "text/plain"), (String = "application/openmetrics-text")),
     )),
+    security(("bearer" = ["read"]), ()),
 )]
-async fn metrics(State(api): State<Api>, trust: Option<Extension<Trust>>, headers: HeaderMap) -> Response {
-    let trust = trust.map(|Extension(trust)| trust);
-    let detail = Detail::of(&api, api.identify(trust.as_ref(), &headers));
+async fn metrics(State(api): State<Api>, caller: Option<Caller>, headers: HeaderMap) -> Response {
+    let detail = Detail::of(&api, caller);
     let format = Format::of(&headers);
     let body = collect(&api, &detail, format).await;
     ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, VARY)], body).into_response()

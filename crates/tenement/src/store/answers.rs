@@ -1,7 +1,7 @@
 //! Answers that are given again when a request is repeated with its `Idempotency-Key`.
 //!
 //! They may hold a token, which nobody but its owner is to have; so they are sealed with a key made of what the
-//! client sent, and that is not kept.
+//! client sent, which is not kept, and of a secret that is not in the database.
 
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit,
@@ -27,11 +27,9 @@ pub struct AnswerKey {
 }
 
 impl AnswerKey {
-    /// `caller` is who sent the request, `secret` what only they know, `key` what they called it.
-    #[must_use]
-    pub fn new(caller: &str, secret: &str, key: &str) -> Self {
+    fn new(seal: &str, caller: &str, secret: &str, key: &str) -> Self {
         let digest = |purpose: &str| {
-            let parts = [purpose, caller, secret, key].map(|part| Sha256::digest(part.as_bytes()));
+            let parts = [purpose, seal, caller, secret, key].map(|part| Sha256::digest(part.as_bytes()));
             Sha256::digest(parts.concat()).into()
         };
         Self { slot: digest("slot"), seal: digest("seal") }
@@ -54,6 +52,12 @@ pub struct Answer {
 }
 
 impl Store {
+    /// The key of a request: `caller` is who sent it, `secret` what only they know, `key` what they called it.
+    #[must_use]
+    pub fn answer_key(&self, caller: &str, secret: &str, key: &str) -> AnswerKey {
+        AnswerKey::new(&self.seal, caller, secret, key)
+    }
+
     /// The answer that was given, if it was in the last 24 hours.
     ///
     /// # Errors
@@ -102,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         let store = Store::open(&path).unwrap();
-        let key = AnswerKey::new("t1", "secret", "key");
+        let key = store.answer_key("t1", "secret", "key");
         let answer = Answer { request: [7; 32], status: 201, body: b"a token nobody may read".to_vec() };
         store.keep_answer(&key, &answer, WallMillis(KEPT_MS)).unwrap();
         drop(store);
@@ -110,10 +114,10 @@ mod tests {
         assert_eq!(store.answer(&key, WallMillis(2 * KEPT_MS - 1)).unwrap(), Some(answer.clone()));
         assert_eq!(store.answer(&key, WallMillis(2 * KEPT_MS)).unwrap(), None);
         for other in [("t2", "secret", "key"), ("t1", "secret", "other")] {
-            let other = AnswerKey::new(other.0, other.1, other.2);
+            let other = store.answer_key(other.0, other.1, other.2);
             assert_eq!(store.answer(&other, WallMillis(KEPT_MS)).unwrap(), None);
         }
-        let next = AnswerKey::new("t1", "secret", "next");
+        let next = store.answer_key("t1", "secret", "next");
         store.keep_answer(&next, &answer, WallMillis(2 * KEPT_MS)).unwrap();
         let count = |store: &Store| -> i64 {
             store.lock().query_row("SELECT COUNT(*) FROM answers", (), |row| row.get(0)).unwrap()

@@ -13,6 +13,8 @@ use tenement_core::{
 use tenement_runtime::clock;
 use tokio::sync::watch;
 
+use super::Share;
+
 /// How far a token reaches. Each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
@@ -99,6 +101,8 @@ pub struct Grant {
     pub created_at: WallMillis,
     /// When it ends; never without.
     pub expires_at: Option<WallMillis>,
+    /// What it may have at the same time.
+    pub share: Share,
     /// In milliseconds; 0 before the first use.
     last_used: AtomicU64,
     revoked: watch::Sender<bool>,
@@ -181,6 +185,7 @@ impl Wanted {
             binding: self.binding,
             created_at,
             expires_at: self.expires_at,
+            share: Share::default(),
             last_used: AtomicU64::new(last_used.unwrap_or_default().0),
             revoked: watch::Sender::new(false),
         }

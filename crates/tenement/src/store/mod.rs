@@ -5,6 +5,7 @@ mod answers;
 mod grant;
 mod records;
 mod schema;
+mod share;
 mod tokens;
 mod valid;
 
@@ -14,10 +15,14 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
+use tenement_core::layout;
 
 pub use answers::{Answer, AnswerKey};
 pub use grant::{Binding, Grant, Scope, Wanted};
+pub use share::{Held, Share};
 pub use tokens::{NewToken, random_token};
+
+use crate::token_file;
 
 /// Why the store is not usable, or a statement failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,14 @@ pub enum StoreError {
     /// A row says what can't be.
     #[error("a record in the state database is damaged: {0}")]
     Damaged(String),
+    /// The secret beside the database can't be read or made.
+    #[error("'{}' can't be used: {source}", .path.display())]
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The kernel gave no random bytes.
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
@@ -56,6 +69,8 @@ pub enum StoreError {
 pub struct Store {
     connection: Mutex<Connection>,
     valid: valid::Valid,
+    /// A part of what kept answers are sealed with.
+    seal: String,
 }
 
 impl StoreError {
@@ -65,6 +80,21 @@ impl StoreError {
         let (Self::Open { source, .. } | Self::Sql(source)) = self else { return false };
         matches!(source.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
     }
+}
+
+/// The secret in the file beside a database; it is made where it is missing.
+fn seal(path: &Path) -> Result<String, StoreError> {
+    let path = path.with_file_name(layout::SEAL);
+    match std::fs::read_to_string(&path) {
+        Ok(seal) if !seal.is_empty() => return Ok(seal),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Seal { path, source });
+        }
+        _ => {}
+    }
+    let seal = random_token()?;
+    token_file::save(&path, &seal).map_err(|source| StoreError::Seal { path, source })?;
+    Ok(format!("{seal}\n"))
 }
 
 impl Store {
@@ -84,7 +114,8 @@ impl Store {
             StoreError::Sql(source) => failed(source),
             other => other,
         })?;
-        Ok(Self { connection: Mutex::new(connection), valid })
+        let seal = seal(path)?;
+        Ok(Self { connection: Mutex::new(connection), valid, seal })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -155,6 +155,17 @@ impl Store {
         Ok(revoked)
     }
 
+    /// Ends every token that is bound to an instance.
+    ///
+    /// # Errors
+    /// The database failed; they are still valid.
+    pub fn revoke_bound(&self, name: &InstanceName) -> Result<(), StoreError> {
+        let sql = "DELETE FROM tokens WHERE service = ?1 AND instance = ?2";
+        self.lock().execute(sql, (name.service.as_str(), name.id.as_str()))?;
+        self.valid.retain(|_, grant| grant.binding != Binding::Instance(name.clone()));
+        Ok(())
+    }
+
     /// Every token, the expired ones too, in the order they were made.
     #[must_use]
     pub fn tokens(&self) -> Vec<Arc<Grant>> {

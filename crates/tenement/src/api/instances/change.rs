@@ -12,6 +12,7 @@ use super::{
 };
 use crate::api::{
     Api, ApiError, Caller,
+    blocking::blocking,
     query::{Instance, QueryOf},
 };
 
@@ -82,7 +83,7 @@ pub(super) async fn stop(
 pub(super) struct DeleteQuery {
     /// Stops without forgetting.
     keep: Option<bool>,
-    /// Deletes its data directory and its logs too.
+    /// Erases its data directory, its logs and its events too, and revokes the tokens that are bound to it.
     purge: Option<bool>,
 }
 
@@ -119,5 +120,11 @@ async fn end(
 ) -> Result<Json<Became>, ApiError> {
     let name = caller.named(service, id)?;
     api.supervisor.by(caller.actor()).stop(name.clone(), mode).await?;
+    if mode == StopMode::Purge {
+        // The next one of this name may be somebody else's.
+        let (store, gone) = (api.store.clone(), name.clone());
+        blocking(move || store.revoke_bound(&gone)).await?;
+        api.history.erase(name.clone());
+    }
     Ok(Json(Became { instance: name.to_string(), status: Status::Stopped.as_str() }))
 }

@@ -11,6 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tenement_core::{config::check_variable, name::InstanceName, view::InstanceView};
+use tenement_supervisor::CommandError;
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{
@@ -22,7 +23,7 @@ use utoipa::{
 use super::view::Started;
 use crate::api::{
     Api, ApiError, Caller, Subject,
-    body::{self, Body, Object},
+    body::{self, JsonBody, Object},
     query::QueryOf,
 };
 
@@ -39,7 +40,7 @@ pub(super) struct WaitQuery {
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)] // Described by this, read by `spawn_request`, which keeps numbers as they are written.
 pub(super) struct Spawn {
-    #[schema(pattern = "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$", example = "api")]
+    #[schema(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", example = "api")]
     service: String,
     #[schema(pattern = "^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", example = "user123")]
     id: String,
@@ -81,12 +82,12 @@ pub(super) async fn spawn(
     State(api): State<Api>,
     caller: Caller,
     QueryOf(query): QueryOf<WaitQuery>,
-    Body(body): Body,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let (name, env) = spawn_request(&body)?;
     if !caller.sees(&name) {
         // As it would be if there were no such service, or no such instance of the one it may know of.
-        let unknown = tenement_supervisor::CommandError::UnknownService(name.service.clone());
+        let unknown = CommandError::UnknownService(name.service.clone());
         let hidden = ApiError::instance_not_found(name.service.as_str(), name.id.as_str());
         return Err(if caller.sees_service(&name.service) { hidden } else { unknown.into() });
     }
@@ -104,7 +105,14 @@ pub(super) async fn ready(
     query: WaitQuery,
 ) -> Result<InstanceView, ApiError> {
     let supervisor = api.supervisor.by(caller.actor());
-    Ok(supervisor.spawn(name, env, query.wait.unwrap_or(true)).await?)
+    let spawned = supervisor.spawn(name.clone(), env, query.wait.unwrap_or(true)).await;
+    spawned.map_err(|error| match error {
+        // Where the operator's programs are is nothing to a tenant.
+        CommandError::StartFailed { command_not_found: true, .. } if caller.is_bound() => {
+            ApiError::unavailable(format!("Instance '{name}' did not start: its command was not found"))
+        }
+        other => other.into(),
+    })
 }
 
 type SpawnRequest = (InstanceName, Option<BTreeMap<String, String>>);

@@ -69,7 +69,11 @@ pub(super) async fn wait(
             let _ = changes.changed().await;
         }
     };
-    match tokio::time::timeout(Duration::from_secs(seconds), found).await {
+    let waited = tokio::select! {
+        waited = tokio::time::timeout(Duration::from_secs(seconds), found) => waited,
+        () = caller.ended() => return Err(ApiError::unauthorized()),
+    };
+    match waited {
         Ok(found) => found.map(Json),
         Err(_) => Err(ApiError::timeout(format!("Instance '{name}' was not {wanted} within {seconds} s"))),
     }

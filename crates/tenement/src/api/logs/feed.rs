@@ -14,6 +14,7 @@ use super::{
     },
     line::Line,
 };
+use crate::store::Share;
 
 /// Readers that read from the disk at the same time: more would be no faster, and each needs memory for it.
 static READING: Semaphore = Semaphore::const_new(2);
@@ -24,15 +25,23 @@ type Turn = Pin<Box<dyn Future<Output = Result<(Follower, Batch), ApiError>> + S
 /// Follows the log.
 pub(super) struct LogFeed {
     bell: Arc<Bell>,
+    share: Share,
     turn: Turn,
     /// What is asked from the next turn on.
     asked: Option<LogQuery>,
 }
 
 impl LogFeed {
-    pub(super) async fn open(logs: LogStore, query: LogQuery, begin: Begin) -> Result<Self, ApiError> {
-        let follower = in_turn(move || logs.follow(query, &begin)).await?;
-        Ok(Self { bell: follower.bell(), turn: Box::pin(turn(follower, None, false)), asked: None })
+    pub(super) async fn open(
+        logs: LogStore,
+        share: &Share,
+        query: LogQuery,
+        begin: Begin,
+    ) -> Result<Self, ApiError> {
+        let share = share.clone();
+        let follower = in_turn(&share, move || logs.follow(query, &begin)).await?;
+        let (bell, turn) = (follower.bell(), Box::pin(turn(follower, share.clone(), None, false)));
+        Ok(Self { bell, share, turn, asked: None })
     }
 
     /// Asks for other lines.
@@ -46,7 +55,7 @@ impl Feed for LogFeed {
     async fn next(&mut self) -> Result<Vec<Item>, ApiError> {
         loop {
             let (follower, batch) = self.turn.as_mut().await?;
-            self.turn = Box::pin(turn(follower, self.asked.take(), batch.more));
+            self.turn = Box::pin(turn(follower, self.share.clone(), self.asked.take(), batch.more));
             if !batch.entries.is_empty() {
                 return Ok(batch.entries.iter().map(item).collect());
             }
@@ -56,13 +65,14 @@ impl Feed for LogFeed {
 
 async fn turn(
     mut follower: Follower,
+    share: Share,
     asked: Option<LogQuery>,
     more: bool,
 ) -> Result<(Follower, Batch), ApiError> {
     if !more && asked.is_none() {
         follower.bell().rung().await;
     }
-    in_turn(move || {
+    in_turn(&share, move || {
         if let Some(query) = asked {
             follower.ask(query)?;
         }
@@ -72,12 +82,15 @@ async fn turn(
     .await
 }
 
+/// One after another for each token, so that the followers of one can't keep those of others waiting.
 async fn in_turn<T: Send + 'static>(
+    share: &Share,
     read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    let own = share.read().await;
     let turn = READING.acquire().await.map_err(|error| ApiError::internal(&error))?;
     blocking(move || {
-        let _turn = turn;
+        let _turns = (own, turn);
         read()
     })
     .await

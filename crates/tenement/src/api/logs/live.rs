@@ -16,7 +16,10 @@ use axum::{
 use serde_json::Value;
 use tenement_logs::Begin;
 use tenement_runtime::clock;
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Sleep, sleep},
+};
 
 use super::{
     super::{
@@ -26,7 +29,7 @@ use super::{
     feed::LogFeed,
     query::LogsQuery,
 };
-use crate::store::Scope;
+use crate::store::{Held, Scope};
 
 /// For the first message.
 const AUTH: Duration = Duration::from_secs(10);
@@ -44,6 +47,7 @@ const SETTLE: Duration = Duration::from_millis(200);
         (status = 101, description = "A WebSocket with a line in each message"),
         (status = 400, description = "The handshake is malformed", body = inline(super::super::error::Envelope)),
         (status = 403, description = "The page it comes from may not, or the scope is too small", body = inline(super::super::error::Envelope)),
+        (status = 429, description = "Too many streams are open", body = inline(super::super::error::Envelope)),
         (status = 426, description = "This is for WebSockets only", body = inline(super::super::error::Envelope)),
     ),
     security(("bearer" = ["read"]), ()),
@@ -56,7 +60,32 @@ pub(super) async fn stream(
     let source = api.source(reader.headers());
     let upgrade = reader.socket(&api)?;
     let upgrade = upgrade.ok_or_else(|| ApiError::upgrade_required("This address is for WebSockets only"))?;
-    Ok(upgrade.on_upgrade(move |socket| Live::new(api, source, caller).run(socket)))
+    let place = Place::of(caller.as_ref())?;
+    Ok(upgrade.on_upgrade(move |socket| Live::new(api, source, caller, place).run(socket)))
+}
+
+/// Connections at the same time that have not said who they are.
+static STRANGERS: Semaphore = Semaphore::const_new(200);
+
+/// What a connection takes of what there is.
+enum Place {
+    Stranger { _permit: SemaphorePermit<'static> },
+    Known { _held: Held },
+}
+
+impl Place {
+    fn of(caller: Option<&Caller>) -> Result<Self, ApiError> {
+        match caller {
+            Some(caller) => {
+                let held = caller.share().stream().ok_or_else(ApiError::too_many_streams)?;
+                Ok(Self::Known { _held: held })
+            }
+            None => {
+                let permit = STRANGERS.try_acquire().map_err(|_| ApiError::too_many_strangers())?;
+                Ok(Self::Stranger { _permit: permit })
+            }
+        }
+    }
 }
 
 /// A close code and its reason.
@@ -72,12 +101,13 @@ struct Live {
     /// `None` until lines are to come.
     feed: Option<LogFeed>,
     deadline: Pin<Box<Sleep>>,
+    place: Place,
 }
 
 impl Live {
-    fn new(api: Api, source: IpAddr, caller: Option<Caller>) -> Self {
+    fn new(api: Api, source: IpAddr, caller: Option<Caller>, place: Place) -> Self {
         let deadline = Box::pin(sleep(if caller.is_some() { SETTLE } else { AUTH }));
-        Self { api, source, caller, filter: LogsQuery::default(), feed: None, deadline }
+        Self { api, source, caller, filter: LogsQuery::default(), feed: None, deadline, place }
     }
 
     async fn run(mut self, socket: WebSocket) {
@@ -143,6 +173,7 @@ impl Live {
         {
             return Err((code::RATE_LIMITED, ApiError::rate_limited(&window).to_string()));
         }
+        self.place = Place::of(Some(&caller)).map_err(|error| (code::RATE_LIMITED, error.to_string()))?;
         self.caller = Some(caller);
         match self.feed {
             // It sees other lines from now on, perhaps.
@@ -161,7 +192,7 @@ impl Live {
         match &mut self.feed {
             Some(feed) => feed.ask(query),
             None => {
-                let feed = LogFeed::open(self.api.logs.clone(), query, Begin::Now).await;
+                let feed = LogFeed::open(self.api.logs.clone(), caller.share(), query, Begin::Now).await;
                 self.feed = Some(feed.map_err(|error| refused(&error))?);
             }
         }

@@ -6,11 +6,7 @@ mod live;
 mod query;
 mod search;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 use tenement_logs::{Begin, LogPage, LogQuery, QueryError};
 use utoipa::ToSchema;
@@ -20,6 +16,7 @@ use self::{feed::LogFeed, line::Line, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
     blocking::blocking,
+    delivery,
     page::Pagination,
     query::{Instance, QueryOf},
     stream::{self, Reader},
@@ -70,7 +67,7 @@ fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, Ap
 /// Lines from before, and then as they come.
 async fn follow(api: &Api, caller: Caller, query: LogQuery, reader: Reader) -> Result<Response, ApiError> {
     let begin = reader.last_event().and_then(feed::after).unwrap_or(Begin::Newest(query.limit));
-    let feed = LogFeed::open(api.logs.clone(), query, begin).await?;
+    let feed = LogFeed::open(api.logs.clone(), caller.share(), query, begin).await?;
     stream::answer(api, caller, feed, reader)
 }
 
@@ -98,8 +95,8 @@ async fn all(
     if request.follows()? {
         return follow(&api, caller, query, reader).await;
     }
-    let limit = query.limit;
-    Ok(Json(answer(&request, limit, &page(&api, query).await?)?).into_response())
+    let (limit, held) = (query.limit, caller.share().answer().await);
+    delivery::json(&answer(&request, limit, &page(&api, query).await?)?, held)
 }
 
 /// Logs of one instance
@@ -136,11 +133,11 @@ async fn of_instance(
             false => Err(ApiError::instance_not_found(&service, &id)),
         };
     }
-    let limit = query.limit;
+    let (limit, held) = (query.limit, caller.share().answer().await);
     let found = page(&api, query).await?;
     if found.total == 0 && !known().await {
         return Err(ApiError::instance_not_found(&service, &id));
     }
     let lines = answer(&request, limit, &found)?;
-    Ok(Json(InstanceLines { instance: name.to_string(), lines }).into_response())
+    delivery::json(&InstanceLines { instance: name.to_string(), lines }, held)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::{
     super::{
         Api, ApiError, Caller,
-        body::{self, Body},
+        body::{self, JsonBody},
+        delivery,
         page::{Pagination, Whole},
     },
     line::Line,
@@ -82,16 +83,16 @@ pub(super) struct Found {
 pub(super) async fn search(
     State(api): State<Api>,
     caller: Caller,
-    Body(body): Body,
-) -> Result<Json<Found>, ApiError> {
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
     let (request, terms) = wanted(&body::object(&body)?)?;
     let mut query = request.query(&caller)?;
     query.terms = terms;
-    let limit = query.limit;
+    let (limit, held) = (query.limit, caller.share().answer().await);
     let found = page(&api, query).await?;
     let results = found.lines.iter().rev().map(Line::from).collect();
     let pagination = request.page()?.pagination(limit, found.total, found.has_more);
-    Ok(Json(Found { results, total: found.total, pagination }))
+    delivery::json(&Found { results, total: found.total, pagination }, held)
 }
 
 fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>), ApiError> {

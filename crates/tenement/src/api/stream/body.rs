@@ -16,7 +16,7 @@ use hyper::body::Frame;
 use tokio::{sync::watch, time::sleep};
 
 use super::{Feed, Item, ended};
-use crate::api::Caller;
+use crate::{api::Caller, store::Held};
 
 /// Tells nginx, and who does as nginx does, to pass on what comes.
 pub(super) const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -32,14 +32,20 @@ pub(super) struct Text<F>(Option<Next<F>>);
 struct Source<F> {
     feed: F,
     caller: Caller,
+    _held: Held,
     draining: Arc<watch::Sender<bool>>,
     events: bool,
 }
 
 impl<F: Feed> Text<F> {
     /// `events`: as server-sent events.
-    pub(super) fn new(feed: F, caller: Caller, draining: Arc<watch::Sender<bool>>, events: bool) -> Self {
-        Self(Some(Box::pin(Source { feed, caller, draining, events }.next())))
+    pub(super) fn new(
+        feed: F,
+        (caller, held): (Caller, Held),
+        draining: Arc<watch::Sender<bool>>,
+        events: bool,
+    ) -> Self {
+        Self(Some(Box::pin(Source { feed, caller, _held: held, draining, events }.next())))
     }
 }
 

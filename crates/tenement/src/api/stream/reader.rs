@@ -14,7 +14,7 @@ use super::origin;
 use crate::api::{Api, ApiError};
 
 /// The largest message that is taken.
-const MESSAGE_MAX: usize = 64 << 10;
+const MESSAGE_MAX: usize = 16 << 10;
 /// What a WebSocket has for reading, in bytes; a message may be larger.
 pub const READ_BUFFER: usize = 4 << 10;
 /// What it has for writing.
@@ -92,8 +92,17 @@ impl Reader {
 /// Whether a list of words in a header has `word`, whatever stands behind a semicolon.
 fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let words = values.flat_map(|value| value.split(','));
-    words.filter_map(|one| one.split(';').next()).any(|one| one.trim().eq_ignore_ascii_case(word))
+    let mut words = values.flat_map(|value| value.split(','));
+    words.any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        // A quality of 0 is a refusal (RFC 9110 section 12.4.2).
+        parts.next().is_some_and(|first| first.eq_ignore_ascii_case(word))
+            && !parts.any(|part| part.to_ascii_lowercase().strip_prefix("q=").is_some_and(is_zero))
+    })
+}
+
+fn is_zero(quality: &str) -> bool {
+    quality.parse::<f32>().is_ok_and(|quality| quality == 0.0)
 }
 
 /// 16 bytes in base64 (RFC 6455 section 4.1).

@@ -181,8 +181,17 @@ async fn every_answer_to_a_token_says_what_is_left() {
             (&"1000".parse().unwrap(), &left.parse().unwrap(), 0)
         );
     }
-    let (_, headers, _) = fixture.send(Request::get("/health").body(Body::empty()).unwrap()).await;
-    assert!(!headers.contains_key("x-ratelimit-limit"));
+    for (method, path, left) in [("GET", "/api/nothing", "996"), ("PATCH", "/api/instances", "995")] {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("Authorization", format!("Bearer {}", fixture.token));
+        let (_, headers, _) = fixture.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(headers["x-ratelimit-remaining"], left, "{method} {path}");
+    }
+    for path in ["/health", "/metrics", "/"] {
+        let request = Request::get(path).header("Authorization", format!("Bearer {}", fixture.token));
+        let (_, headers, _) = fixture.send(request.body(Body::empty()).unwrap()).await;
+        assert!(!headers.contains_key("x-ratelimit-limit"), "{path}");
+    }
     fixture.end().await;
 }
 
@@ -204,9 +213,16 @@ async fn too_many_wrong_tokens_of_an_address_are_a_429_for_that_address() {
         last = fixture.send(wrong("192.0.2.1")).await;
     }
     assert_eq!(last.0, 429);
+    assert_eq!(
+        (&last.1["x-ratelimit-limit"], &last.1["x-ratelimit-remaining"]),
+        (&"100".parse().unwrap(), &"0".parse().unwrap())
+    );
     assert!(last.1["retry-after"].to_str().unwrap().parse::<u64>().unwrap() <= 60);
     assert_eq!(serde_json::from_str::<Value>(&last.2).unwrap()["error"], "rate_limited");
     assert_eq!(fixture.send(wrong("192.0.2.2")).await.0, 401);
+    let scrape = Request::get("/metrics").header("X-Forwarded-For", "192.0.2.1");
+    let scrape = scrape.header("Authorization", "Bearer tenement_wrong").body(Body::empty()).unwrap();
+    assert_eq!(fixture.send(scrape).await.0, 429, "no other way to try tokens");
     assert_eq!(fixture.call("GET", "/api/instances", "").await.0, 200);
     fixture.end().await;
 }
@@ -235,4 +251,45 @@ fn every_route_is_documented() {
         let same = path == "/api/config/validate" && method == "POST";
         assert!(same || headings.iter().any(|heading| page.contains(heading)), "{method} {path}");
     }
+}
+
+// faults: S11
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_purged_leaves_nothing_to_the_next_one_of_its_name() {
+    let mut fixture = Fixture::new();
+    let administrator = fixture.token.clone();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"mine"}"#).await;
+    let bound = fixture.token_for(Scope::Read, Binding::Instance("api:mine".parse().unwrap()));
+    let other = fixture.token_for(Scope::Read, Binding::Service("api".parse().unwrap()));
+    assert_eq!(fixture.call("DELETE", "/api/instances/api/mine?purge=true", "").await.0, 200);
+    fixture.token = bound;
+    assert_eq!(fixture.call("GET", "/api/instances", "").await.0, 401);
+    fixture.token = other;
+    let mut written = fixture.api.history.written();
+    loop {
+        let (_, events) = fixture.call("GET", "/api/events?instance=api:mine", "").await;
+        if events["pagination"]["total"] == 0 {
+            break;
+        }
+        written.changed().await.unwrap();
+    }
+    fixture.token = administrator;
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_told_when_the_token_ends() {
+    let mut fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    let administrator = fixture.token.clone();
+    let (_, made) = fixture.call("POST", "/api/tokens", r#"{ "scopes": ["read"] }"#).await;
+    fixture.token = made["token"].as_str().unwrap().to_owned();
+    let id = made["id"].as_str().unwrap().to_owned();
+    let (waited, ()) =
+        tokio::join!(fixture.call("GET", "/api/instances/api/a/wait?status=stopped", ""), async {
+            assert!(fixture.api.store.revoke_token(&id).unwrap())
+        },);
+    assert_eq!(waited.0, 401);
+    fixture.token = administrator;
+    fixture.end().await;
 }

@@ -50,7 +50,7 @@ async fn who_changed_what_is_written_down() {
     fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
     fixture.call("POST", "/api/instances/api/a/stop", "").await;
     fixture.call("GET", "/api/instances/api/a", "").await;
-    fixture.call("DELETE", "/api/instances/api/none", "").await;
+    fixture.call("DELETE", "/api/instances/%61pi/n%6fne", "").await;
     let (_, made) = fixture.call("POST", "/api/tokens", "{}").await;
     let all = fixture.once("/api/audit", 4).await;
     let told: Vec<_> = all["audit"]

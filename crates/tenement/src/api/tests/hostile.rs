@@ -59,6 +59,19 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
         assert_eq!(status, 400, "{shown}: {answer}");
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "bad_request");
     }
+    for (header, value) in [
+        ("Content-Type", "text/plain"),
+        ("Content-Type", "multipart/form-data"),
+        ("Content-Encoding", "gzip"),
+    ] {
+        let request =
+            Request::post("/api/instances").header("Authorization", format!("Bearer {}", fixture.token));
+        let request =
+            request.header(header, value).body(Body::from(r#"{"service":"api","id":"a"}"#)).unwrap();
+        let (status, _, answer) = fixture.send(request).await;
+        assert_eq!(status, 415, "{header}: {value}");
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "unsupported_media_type");
+    }
     for path in ["/api/instances", "/api/tokens", "/api/logs/search", "/api/config/validate"] {
         for key in [None, Some("k")] {
             let request = Request::post(path).header("Authorization", format!("Bearer {}", fixture.token));

@@ -38,6 +38,12 @@ async fn a_repeated_request_has_one_effect_and_one_answer() {
     for key in ["", " ", "a b", &"k".repeat(256)] {
         assert_eq!(fixture.keyed("/api/tokens", key, "{}").await.0, 400, "'{key}'");
     }
+    let written = fixture.call("GET", "/api/audit?action=create_token", "").await.1;
+    let made_again = written["audit"].as_array().unwrap().iter().filter(|entry| entry["status"] == 201);
+    assert!(made_again.count() <= 1, "what was given before changed nothing: {written}");
+    let search = r#"{"query":"x"}"#;
+    fixture.keyed("/api/logs/search", "k9", search).await;
+    assert!(!fixture.keyed("/api/logs/search", "k9", search).await.1, "what only looks is looked at anew");
     fixture.token = made["token"].as_str().unwrap().to_owned();
     let (_, replayed, another) = fixture.keyed("/api/tokens", "k2", "{}").await;
     assert!(!replayed && another["token"] != made["token"], "another caller's key");

@@ -1,0 +1,115 @@
+//! Large answers: no more of a token's at the same time than its share, and given up when nobody reads them.
+//!
+//! ```text
+//!   share ─► made ─► piece ─► piece ─► … ─► read to the end: the share is free again
+//!                      └── no piece taken for 30 s: the bytes are let go, the connection breaks
+//! ```
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use hyper::body::{Frame, SizeHint};
+use serde::Serialize;
+use tokio::{runtime::Handle, time::sleep};
+
+use super::ApiError;
+use crate::store::Held;
+
+/// What is handed on in one go.
+const PIECE: usize = 64 << 10;
+/// How often it is looked whether somebody reads, and how often nobody may have.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOKS: u32 = 3;
+
+/// What is left of an answer, and the share it takes; `None` once it was given up.
+type Left = Mutex<Option<(Bytes, Held)>>;
+
+/// An answer as JSON. `held` is freed when it was read or nobody does.
+pub(super) fn json(value: &impl Serialize, held: Held) -> Result<Response, ApiError> {
+    let bytes = Bytes::from(serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?);
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    if bytes.len() <= PIECE {
+        return Ok((headers, bytes).into_response());
+    }
+    let left = Arc::new(Mutex::new(Some((bytes, held))));
+    Handle::current().spawn(watch(Arc::downgrade(&left)));
+    Ok((headers, Body::new(Delivery(left))).into_response())
+}
+
+/// Gives up what nobody reads.
+async fn watch(left: std::sync::Weak<Left>) {
+    let (mut last, mut looks) = (usize::MAX, 0);
+    loop {
+        sleep(LOOK).await;
+        let Some(left) = left.upgrade() else { return };
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((bytes, _)) = &*left else { return };
+        looks = if bytes.len() == last { looks + 1 } else { 0 };
+        last = bytes.len();
+        if looks == LOOKS {
+            *left = None;
+        }
+    }
+}
+
+struct Delivery(Arc<Left>);
+
+impl HttpBody for Delivery {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((bytes, _)) = &mut *left else {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        };
+        if bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = bytes.split_to(bytes.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        SizeHint::with_exact(left.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+    use crate::store::Share;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_reads_is_let_go_and_what_is_read_arrives() {
+        let (share, value) = (Share::default(), vec!["x".repeat(1000); 1000]);
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            answers.push(json(&value, share.answer().await).unwrap());
+        }
+        let read = answers.pop().unwrap();
+        let body = to_bytes(read.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Vec<String>>(&body).unwrap(), value);
+        answers.push(json(&value, share.answer().await).unwrap());
+        // All are taken; the next one's turn comes when the first are given up.
+        drop(share.answer().await);
+        let gone = to_bytes(answers.remove(0).into_body(), usize::MAX).await;
+        assert!(gone.is_err());
+    }
+}
