@@ -42,7 +42,6 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use failure::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure};
 use output::{print, print_json};
-use serde_json::json;
 
 /// Runs one process per tenant, wakes it when a request comes, lets it sleep when none does.
 #[derive(Parser)]
@@ -110,11 +109,14 @@ impl Global {
 
     /// A sentence on standard error that is no failure.
     fn warn(&self, text: &str) {
-        match (self.quiet, self.json) {
-            (true, _) => {}
-            (_, true) => output::note(&json!({ "warning": text }).to_string()),
-            _ => output::note(&format!("ten: {text}")),
+        if !self.quiet {
+            self.alarm(text);
         }
+    }
+
+    /// One that also those have to hear who want to hear only what went wrong.
+    fn alarm(&self, text: &str) {
+        output::warn(text, self.json);
     }
 
     /// Of several things to do one failed: the first failure is kept for the end, others are told now.
