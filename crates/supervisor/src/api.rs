@@ -127,6 +127,8 @@ pub enum CommandError {
         reason: String,
         /// Its command does not exist.
         command_not_found: bool,
+        /// It was not ready within its `startup_timeout`.
+        timed_out: bool,
     },
     /// The daemon is ending.
     #[error("tenement is shutting down")]

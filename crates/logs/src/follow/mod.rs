@@ -13,7 +13,7 @@
 mod bell;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     io,
     sync::Arc,
 };
@@ -64,6 +64,14 @@ pub enum Begin {
         seq: u64,
         /// When it was written.
         timestamp: WallMillis,
+    },
+    /// With these lines of these instances, however many follow them. A place after the last line is one of an
+    /// instance that was erased and made anew: then with its first.
+    From {
+        /// The next line of each.
+        places: BTreeMap<InstanceName, u64>,
+        /// Of the others: with lines not before.
+        since: Option<WallMillis>,
     },
 }
 
@@ -121,6 +129,8 @@ pub struct Follower {
     filter: Filter,
     /// The next line of every instance, by [`Instance::number`].
     places: HashMap<u64, u64>,
+    /// Whose reader was away and has not caught up yet: it may be as far behind as it is.
+    returning: HashSet<u64>,
     /// Lines from before.
     backlog: VecDeque<LogLine>,
     /// Whose lines came last when there was no more room.
@@ -139,6 +149,7 @@ impl Follower {
             query,
             filter,
             places: HashMap::new(),
+            returning: HashSet::new(),
             backlog: VecDeque::new(),
             last: None,
         };
@@ -194,8 +205,13 @@ impl Follower {
             if *place >= instance.next_seq() {
                 continue;
             }
+            let behind = instance.next_seq().saturating_sub(*place);
+            if behind <= BEHIND {
+                self.returning.remove(&instance.number);
+            }
             if !batch.is_full() {
-                read_on(&instance, &self.filter, place, &mut batch)?;
+                let bound = if self.returning.contains(&instance.number) { u64::MAX } else { BEHIND };
+                read_on(&instance, &self.filter, bound, place, &mut batch)?;
             }
             if batch.is_full() {
                 self.last = Some(instance.name.clone());
@@ -220,6 +236,18 @@ impl Follower {
         match begin {
             Begin::Now => return Ok(Vec::new()),
             Begin::Newest(lines) => query.limit = *lines,
+            Begin::From { places, since } => {
+                for one in instances {
+                    let place = match places.get(&one.name) {
+                        Some(&place) if place <= one.next_seq() => place,
+                        Some(_) => 0,
+                        None => first_since(one, *since)?,
+                    };
+                    self.places.insert(one.number, place);
+                    self.returning.insert(one.number);
+                }
+                return Ok(Vec::new());
+            }
             Begin::After { instance, seq, timestamp } => {
                 const ABOUT: u64 = 1000;
                 let about = WallMillis(timestamp.0.saturating_sub(ABOUT));
@@ -253,16 +281,45 @@ impl std::fmt::Debug for Follower {
     }
 }
 
-/// Reads what an instance has from `place` on, and moves it.
+/// The first line of an instance that is not before; the next one where there is none.
+fn first_since(instance: &Instance, since: Option<WallMillis>) -> io::Result<u64> {
+    let Some(since) = since else { return Ok(0) };
+    for _ in 0..ATTEMPTS {
+        match find_since(instance, since) {
+            Err(error) if is_stale(&error) => {}
+            found => return found,
+        }
+    }
+    Ok(0)
+}
+
+fn find_since(instance: &Instance, since: WallMillis) -> io::Result<u64> {
+    let snapshot = instance.snapshot();
+    let mut first = snapshot.next_seq;
+    for segments in snapshot.segments {
+        let mut onward = Onward::new(segments, 0)?;
+        while let Some(block) = onward.peek().filter(|block| block.seq < first) {
+            if block.wall >= since {
+                first = block.seq;
+            } else {
+                onward.advance()?;
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// Reads what an instance has from `place` on, and moves it. More than `bound` lines are passed over.
 fn read_on(
     instance: &Instance,
     filter: &Filter,
+    bound: u64,
     place: &mut u64,
     batch: &mut Batch,
 ) -> Result<(), QueryError> {
     let mut next_seq = *place;
     for _ in 0..ATTEMPTS {
-        match read_once(instance, filter, place, batch, &mut next_seq) {
+        match read_once(instance, filter, bound, place, batch, &mut next_seq) {
             Err(error) if is_stale(&error) => {}
             read => return Ok(read?),
         }
@@ -276,6 +333,7 @@ fn read_on(
 fn read_once(
     instance: &Instance,
     filter: &Filter,
+    bound: u64,
     place: &mut u64,
     batch: &mut Batch,
     next_seq: &mut u64,
@@ -286,7 +344,7 @@ fn read_once(
         batch.dropped(instance, seq.saturating_sub(*place));
         *place = seq.max(*place);
     };
-    if snapshot.next_seq.saturating_sub(*place) > BEHIND {
+    if snapshot.next_seq.saturating_sub(*place) > bound {
         pass_to(place, snapshot.next_seq - RESUMED, batch);
     }
     let [out, err] = snapshot.segments;

@@ -49,7 +49,8 @@ impl StreamTail {
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let mut matching = 0;
         loop {
-            let passing = (0..self.left).filter(|&at| filter.passes(self.stream, &self.text.line(at)));
+            let passing = (0..self.left).map(|at| self.text.line(at));
+            let passing = passing.filter(|line| line.seq < self.end && filter.passes(self.stream, line));
             matching += passing.count() as u64;
             self.left = 0;
             self.fill(filter)?;
@@ -64,7 +65,7 @@ impl StreamTail {
 pub(super) struct InstanceTail {
     name: InstanceName,
     streams: [StreamTail; 2],
-    /// Lines, before any filter.
+    /// Lines before the end, before any filter.
     pub(super) lines: u64,
 }
 
@@ -76,6 +77,7 @@ impl InstanceTail {
             let cursor = Cursor::new(segments, open_seq, lenient)?;
             io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0, end })
         };
+        let lines = lines.saturating_sub(next_seq.saturating_sub(end));
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
         Ok(Self { name: instance.name.clone(), streams, lines })
     }

@@ -3,7 +3,7 @@
 mod filter;
 mod merge;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use tenement_core::{
     name::{InstanceName, ServiceName},
@@ -50,6 +50,8 @@ pub struct LogQuery {
     pub since: Option<WallMillis>,
     /// Not after.
     pub until: Option<WallMillis>,
+    /// Of these instances only what is before these places among their lines.
+    pub before: BTreeMap<InstanceName, u64>,
     /// Whatever else is asked for, of these only: what the asker may see.
     pub bounds: Bounds,
     /// At most so many.
@@ -72,6 +74,7 @@ impl Default for LogQuery {
             terms: Vec::new(),
             since: None,
             until: None,
+            before: BTreeMap::new(),
             bounds: Bounds::default(),
             limit: 50,
             offset: 0,
@@ -165,7 +168,8 @@ fn page(
     instances: &[Arc<Instance>],
     lenient: bool,
 ) -> io::Result<LogPage> {
-    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, u64::MAX));
+    let end = |instance: &Instance| query.before.get(&instance.name).copied().unwrap_or(u64::MAX);
+    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, end(instance)));
     let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
     let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
     let total = if filter.is_open() {

@@ -127,6 +127,32 @@ fn nothing_is_lost_or_doubled_between_what_was_and_what_comes() {
     assert_eq!(seen, lines, "as a query shows them");
 }
 
+#[test]
+fn who_comes_again_gets_what_it_has_not_read_however_much_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let [mut a, mut b] = ["api:a", "api:b"].map(|name| Instance::attach(&store, folder.path(), name));
+    for n in 0..90_000 {
+        a.print(format!("a {n}\n"));
+    }
+    b.print("b 0\n");
+    [&a, &b].map(|app| app.detach(&store));
+    let since = Some(store.query(&query(1)).unwrap().lines[0].timestamp);
+    let seen = |places: &[(&Instance, u64)], since, last: &str| {
+        let places = places.iter().map(|(app, place)| (app.name.clone(), *place)).collect();
+        texts(&read_until(&mut follow(&store, &Begin::From { places, since }), ends_with(last)))
+    };
+    let all: Vec<_> = (7..90_000).map(|n| format!("a {n}")).collect();
+    let only_a = seen(&[(&a, 7), (&b, 1)], None, "a 89999");
+    assert!(only_a == all, "{} {:?}", only_a.len(), only_a.first());
+    assert_eq!(seen(&[(&a, 90_000)], None, "b 0"), ["b 0"]);
+    assert_eq!(seen(&[(&a, 90_000)], since, "b 0"), ["b 0"]);
+    assert_eq!(seen(&[(&a, 90_000), (&b, 9)], None, "b 0"), ["b 0"], "erased, and made anew");
+    let later = Some(tenement_core::time::WallMillis(u64::MAX));
+    let mut late = follow(&store, &Begin::From { places: [].into(), since: later });
+    assert!(late.read().unwrap().entries.is_empty());
+}
+
 // faults: W4
 #[test]
 fn who_reads_too_slowly_is_told_how_much_was_passed_over() {

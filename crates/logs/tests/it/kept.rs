@@ -48,6 +48,28 @@ fn pages_go_back_from_the_newest_and_totals_are_exact() {
 }
 
 #[test]
+fn what_is_before_a_place_is_a_page_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    for n in 0..5000 {
+        app.print(format!("line {n}\n"));
+    }
+    app.detach(&store);
+    let page = |place, limit, grep: Option<&str>| {
+        let before = [(app.name.clone(), place)].into();
+        store.query(&LogQuery { before, grep: grep.map(str::to_owned), ..query(limit) }).unwrap()
+    };
+    let newer = page(3000, 2, None);
+    assert_eq!((messages(&newer), newer.total), (vec!["line 2998".into(), "line 2999".into()], 3000));
+    let last = page(2, 5, None);
+    assert_eq!((messages(&last).len(), last.total, last.has_more), (2, 2, false));
+    assert_eq!((page(0, 5, None).total, page(9000, 1, None).total), (0, 5000));
+    let found = page(3000, 1, Some("^line [23]...$"));
+    assert_eq!((messages(&found), found.total, found.has_more), (vec!["line 2999".to_owned()], 1000, true));
+}
+
+#[test]
 fn filters_narrow_and_combine() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

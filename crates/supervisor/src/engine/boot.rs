@@ -83,6 +83,7 @@ impl Engine {
             since: clock::now(),
             last_check: None,
             command_not_found: false,
+            timed_out: false,
         }
     }
 

@@ -270,6 +270,7 @@ impl Entry {
             name: self.record.name.clone(),
             reason,
             command_not_found: self.command_not_found,
+            timed_out: self.timed_out,
         }
     }
 }

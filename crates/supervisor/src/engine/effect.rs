@@ -201,9 +201,9 @@ impl Engine {
 
 fn with_last_lines(error: CommandError, lines: &[String]) -> CommandError {
     match error {
-        CommandError::StartFailed { name, reason, command_not_found } if !lines.is_empty() => {
+        CommandError::StartFailed { name, reason, command_not_found, timed_out } if !lines.is_empty() => {
             let reason = format!("{reason}; its last lines:\n{}", lines.join("\n"));
-            CommandError::StartFailed { name, reason, command_not_found }
+            CommandError::StartFailed { name, reason, command_not_found, timed_out }
         }
         error => error,
     }

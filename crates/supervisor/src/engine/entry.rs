@@ -66,6 +66,8 @@ pub(super) struct Entry {
     pub(super) since: Millis,
     pub(super) last_check: Option<WallMillis>,
     pub(super) command_not_found: bool,
+    /// The last start was given up because it took too long.
+    pub(super) timed_out: bool,
 }
 
 impl Entry {

@@ -32,7 +32,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tenement_core::{
     config::Config,
-    lifecycle::{Event, Moment, Timer},
+    lifecycle::{Effect, Event, Moment, Timer},
     name::{InstanceName, ServiceName},
     route::{RouteTable, ServiceCounts},
     slot::RunId,
@@ -240,7 +240,11 @@ impl Engine {
         let moment = Moment { now: clock::now(), dice: fastrand::u64(..) };
         let tally = tally::Before::of(entry, &event);
         let before = Before::of(entry, &event);
+        let is_late = matches!(event, Event::Rang { timer: Timer::Startup, .. });
         let effects = entry.life.step(event, moment, &entry.policy);
+        if effects.iter().any(|effect| matches!(effect, Effect::Refuse(_))) {
+            entry.timed_out = is_late;
+        }
         if let Some(transition) = before.transition(entry, moment.now) {
             self.observer.changed(&transition);
         }

@@ -102,8 +102,10 @@ async fn a_missing_command_is_named_and_does_not_loop() {
         service.command = vec![Template::literal("/no/such/program")];
     });
     let error = fixture.supervisor.spawn(name("a"), None, true).await.unwrap_err();
-    let CommandError::StartFailed { reason, command_not_found, .. } = error else { panic!("{error}") };
-    assert!(command_not_found && reason.contains("/no/such/program"), "{reason}");
+    let CommandError::StartFailed { reason, command_not_found, timed_out, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(command_not_found && !timed_out && reason.contains("/no/such/program"), "{reason}");
     assert_eq!(fixture.view(&name("a")).await.status, Status::Failed);
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::{
     extract::{Request, State},
+    http::{HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
@@ -22,11 +23,15 @@ impl Answered {
     }
 }
 
-/// Counts what is answered.
+/// With which `ten` sees that it is of another version; `/health` says it to everybody too.
+const VERSION: HeaderName = HeaderName::from_static("tenement-version");
+
+/// Counts what is answered, and says by whom.
 pub(super) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_of_api = path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     if is_of_api {
         api.samples.answered.0[StatusClass::of(response.status().as_u16()) as usize].fetch_add(1, Relaxed);
     }

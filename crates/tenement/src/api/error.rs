@@ -41,6 +41,8 @@ pub(crate) struct ApiError {
     message: String,
     /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
     command_not_found: bool,
+    /// A start was given up after the service's `startup_timeout`: `ten` ends with 5 then.
+    timed_out: bool,
     /// The window that is used up.
     window: Option<Window>,
     /// What it was about, where that is not in the path.
@@ -49,7 +51,15 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), command_not_found: false, window: None, subject: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            command_not_found: false,
+            timed_out: false,
+            window: None,
+            subject: None,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -189,7 +199,8 @@ impl From<CommandError> for ApiError {
             CommandError::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };
         let command_not_found = matches!(error, CommandError::StartFailed { command_not_found: true, .. });
-        Self { command_not_found, ..Self::new(status, code, error.to_string()) }
+        let timed_out = matches!(error, CommandError::StartFailed { timed_out: true, .. });
+        Self { command_not_found, timed_out, ..Self::new(status, code, error.to_string()) }
     }
 }
 
@@ -210,6 +221,9 @@ impl IntoResponse for ApiError {
         let mut body = json!({ "error": self.code, "message": self.message, "status": self.status.as_u16() });
         if self.command_not_found {
             body["command_not_found"] = true.into();
+        }
+        if self.timed_out {
+            body["timed_out"] = true.into();
         }
         let mut response = (self.status, Json(body)).into_response();
         if let Some(subject) = self.subject {

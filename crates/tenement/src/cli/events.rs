@@ -6,7 +6,7 @@ use tenement_core::name::ServiceName;
 
 use super::{
     Failure, Global,
-    client::{Client, GO_ON, Taken},
+    client::{Client, Taken},
     follow::{self, Tail},
     instance,
     output::{print, text},
@@ -89,7 +89,7 @@ struct EventTail<'a> {
 }
 
 impl Tail for EventTail<'_> {
-    fn path(&self, _again: bool) -> String {
+    fn path(&mut self, _again: bool) -> String {
         let query = self.query.clone().with("follow", "true");
         match &self.last {
             Some(Value::String(id)) => with_limit(query.with("after", id), PAGE),
@@ -104,7 +104,7 @@ impl Tail for EventTail<'_> {
             if self.global.json {
                 print(&event.to_string())?;
             }
-            return GO_ON;
+            return Ok(());
         }
         let id = &event["id"];
         let seen = match (&self.last, id) {
@@ -112,13 +112,12 @@ impl Tail for EventTail<'_> {
             (last, id) => last.as_ref() == Some(id),
         };
         if seen {
-            return GO_ON;
+            return Ok(());
         }
         if !id.is_null() {
             self.last = Some(id.clone());
         }
-        print(&shown(&event, self.global.json))?;
-        GO_ON
+        print(&shown(&event, self.global.json))
     }
 }
 

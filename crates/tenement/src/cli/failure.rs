@@ -83,8 +83,13 @@ impl Failure {
         Self { code: EXIT_FAILURE, message: error.to_string() }
     }
 
+    /// What was told already: only the code is left.
+    pub(super) fn told(code: Exit) -> Self {
+        Self { code, message: String::new() }
+    }
+
     pub(super) fn tell(&self, as_json: bool) {
-        if self.code == EXIT_UNREAD {
+        if self.code == EXIT_UNREAD || self.message.is_empty() {
             return;
         }
         output::note(&if as_json { self.json() } else { self.line() });

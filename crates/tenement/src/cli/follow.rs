@@ -6,7 +6,7 @@
 //!     └──────────────── only what was not shown yet ◄─────────────────────┘
 //! ```
 
-use std::{ops::ControlFlow, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 use tenement_runtime::clock;
@@ -23,21 +23,20 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// What is followed.
 pub(super) trait Tail {
     /// What to ask for: at first, and `again` after an interruption.
-    fn path(&self, again: bool) -> String;
+    fn path(&mut self, again: bool) -> String;
 
     /// Whether the daemon was there before it was followed.
     fn has_begun(&self) -> bool {
         false
     }
 
-    /// What came meanwhile and is more than one answer holds; before [`Tail::path`] is asked for again.
-    fn catch_up(&mut self, _client: &Client) -> Result<Result<(), Failure>, Error> {
-        Ok(Ok(()))
-    }
-
-    /// Shows one object, if it was not shown yet. Enough of this connection: something is missing before it,
-    /// which [`Tail::catch_up`] has to bring.
+    /// Shows one object, if it was not shown yet; perhaps only with the next [`Tail::flush`].
     fn take(&mut self, value: Value) -> Taken;
+
+    /// Nothing more is there for now.
+    fn flush(&mut self) -> Taken {
+        Ok(())
+    }
 }
 
 /// Until Ctrl-C, which is the one way to end it well, or until nobody reads the output any more.
@@ -47,8 +46,7 @@ pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> 
         let (begun, mut stood) = (clock::instant(), false);
         let again = waited.is_some() || tail.has_begun();
         match once(client, tail, again, &mut stood) {
-            Ok(Ok(ControlFlow::Continue(()))) => {}
-            Ok(Ok(ControlFlow::Break(()))) => continue,
+            Ok(Ok(())) => {}
             Ok(Err(failure)) => return Err(failure),
             Err(Error::Interrupted(_)) => return Ok(()),
             Err(error) if error.may_pass() && (again || stood) => {}
@@ -72,11 +70,16 @@ pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> 
 
 /// One connection. `stood`: there was one.
 fn once(client: &Client, tail: &mut impl Tail, again: bool, stood: &mut bool) -> Result<Taken, Error> {
-    if again && let Err(failure) = tail.catch_up(client)? {
-        return Ok(Err(failure));
-    }
     let path = tail.path(again);
-    client.follow(&path, stood, |value| tail.take(value))
+    let ended = client.follow(&path, stood, |value| match value {
+        Some(value) => tail.take(value),
+        None => tail.flush(),
+    });
+    // What came is shown, however it ended.
+    match (ended, tail.flush()) {
+        (Ok(Ok(())), Err(failure)) => Ok(Err(failure)),
+        (ended, _) => ended,
+    }
 }
 
 /// How many were left out because this reader was too slow for them, if the object says so.
@@ -86,5 +89,5 @@ pub(super) fn dropped(value: &Value) -> Option<u64> {
 
 /// Says so.
 pub(super) fn tell_dropped(global: &Global, count: u64, what: &str) {
-    global.warn(&format!("{count} {what} are missing here: they came faster than they were read"));
+    global.alarm(&format!("{count} {what} are missing here: they came faster than they were read"));
 }

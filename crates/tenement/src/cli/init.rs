@@ -1,15 +1,18 @@
 //! `ten init`: a first configuration, after a look at the folder.
 
+mod guess;
+
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
+use serde_json::json;
 use tenement_core::{layout, name::ServiceName};
 
-use super::{Failure, print};
+use super::{Failure, Global, print_json};
 use crate::config_file;
 
 const FILE: &str = "tenement.toml";
@@ -26,24 +29,45 @@ pub(super) struct Init {
 }
 
 impl Init {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let here = std::env::current_dir().map_err(unusable)?;
         let name = self.name.clone().unwrap_or_else(|| name_of(&here));
-        let name = name.parse().map_err(Failure::config)?;
-        let command = self.command.clone().unwrap_or_else(|| guess(&here));
-        let text = text(&name, &command);
+        let name: ServiceName = name.parse().map_err(Failure::config)?;
+        let (command, from) = match &self.command {
+            Some(command) => (command.clone(), None),
+            None => {
+                let (command, from) = guess::command(&here);
+                (command, Some(from))
+            }
+        };
+        let text = text(&name, &command, from);
         check(&text)?;
-        let mut file = match File::create_new(FILE) {
+        let path = global.config.clone().unwrap_or_else(|| PathBuf::from(FILE));
+        let shown = path.display();
+        let mut file = match File::create_new(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let next = "edit it, or name another file with --config";
                 return Err(Failure::config(format!(
-                    "{FILE} is there already and is never overwritten: edit it"
+                    "{shown} is there already and is never overwritten: {next}"
                 )));
             }
-            Err(error) => return Err(Failure::config(format!("can't write {FILE}: {error}"))),
+            Err(error) => {
+                let next = "go to a folder you may write to, or name a file with --config";
+                return Err(Failure::config(format!("can't write {shown}: {error}: {next}")));
+            }
         };
-        file.write_all(text.as_bytes())?;
-        print(&format!("Wrote {FILE}. Look at the command in it, then check it with: ten config --validate"))
+        file.write_all(text.as_bytes()).map_err(|error| {
+            Failure::general(format!("can't write {shown}: {error}: make room and remove it"))
+        })?;
+        if global.json {
+            let file = path.display().to_string();
+            return print_json(&json!({ "file": file, "service": name.as_str(), "command": command }));
+        }
+        let named = global.config.as_ref().map(|_| format!(" {shown}")).unwrap_or_default();
+        global.say(&format!(
+            "Wrote {shown}. Look at the command in it, then check it with: ten config --validate{named}"
+        ))
     }
 }
 
@@ -67,34 +91,14 @@ fn check(text: &str) -> Result<(), Failure> {
     wrong.map_or(Ok(()), |wrong| Err(Failure::config(format!("nothing was written: {}", wrong.message))))
 }
 
-/// How apps of this kind are usually started.
-fn guess(folder: &Path) -> String {
-    let has = |file: &str| folder.join(file).exists();
-    let first = |files: &[&str]| files.iter().find(|file| has(file)).map(|file| (*file).to_owned());
-    if let Some(script) = first(&["app.py", "main.py", "server.py", "manage.py"]) {
-        return format!("python3 {script}");
-    }
-    if has("package.json") {
-        return format!(
-            "node {}",
-            first(&["server.js", "app.js", "index.js"]).unwrap_or_else(|| "server.js".into())
-        );
-    }
-    if has("Cargo.toml") {
-        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-        return format!("./target/release/{}", name.unwrap_or("app"));
-    }
-    if has("go.mod") { "./app".into() } else { "./server".into() }
-}
-
-fn text(name: &ServiceName, command: &str) -> String {
+fn text(name: &ServiceName, command: &str, from: Option<&str>) -> String {
+    let guessed = from.map(|from| format!("# The command is a guess, from {from}.\n")).unwrap_or_default();
     let quoted = toml_text(command);
     format!(
         "# What tenement runs. Check this file with: ten config --validate\n\n\
          [settings]\n# Instances are reached at {{id}}.{name}.{{domain}}\n# domain = \"localhost\"\n\n\
          [service.{name}]\n# The app listens on $SOCKET_PATH (a Unix socket) or on 127.0.0.1:$PORT.\n\
-         # Its own files belong into $DATA_DIR.\ncommand = {quoted}\n\
+         # Its own files belong into $DATA_DIR.\n{guessed}command = {quoted}\n\
          # A path that answers 2xx when the app is well:\n# health = \"/health\"\n\
          # Without a request for so long it sleeps; the next request wakes it:\n# idle_timeout = \"5m\"\n\n\
          [service.{name}.env]\n# LOG_LEVEL = \"info\"\n\n\

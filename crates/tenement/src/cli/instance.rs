@@ -3,7 +3,7 @@
 use clap::Args;
 use tenement_core::name::InstanceName;
 
-use super::Failure;
+use super::{EXIT_INTERRUPTED, Failure};
 
 /// One instance.
 #[derive(Args)]
@@ -38,7 +38,14 @@ impl InstancesArg {
         if self.id.is_some() && self.instances.len() > 1 {
             return Err(Failure::config("--id goes with one instance: write the others as SERVICE:ID"));
         }
-        self.instances.iter().map(|text| parse(text, self.id.as_deref())).collect()
+        let mut names = Vec::new();
+        for text in &self.instances {
+            let name = parse(text, self.id.as_deref())?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// Whether the one word is there instead of names.
@@ -49,6 +56,25 @@ impl InstancesArg {
         }
         Ok(there)
     }
+}
+
+/// Ctrl-C came between several: says what goes on and what was not begun. `left` begins with the one under way.
+pub(super) fn interrupted(failure: Failure, left: &[InstanceName]) -> Failure {
+    if failure.code != EXIT_INTERRUPTED {
+        return failure;
+    }
+    // Before it was asked for, the one under way is not begun either.
+    let begun = usize::from(!failure.message.contains("nothing was asked")).min(left.len());
+    let list = |names: &[InstanceName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (goes_on, rest) = (list(&left[..begun]), list(&left[begun..]));
+    let mut message = "interrupted".to_owned();
+    if !goes_on.is_empty() {
+        message.push_str(&format!("; the daemon goes on with {goes_on}"));
+    }
+    if !rest.is_empty() {
+        message.push_str(&format!("; not begun: {rest}"));
+    }
+    Failure { message: message + ": see 'ten ps'", ..failure }
 }
 
 /// Names that can't exist are refused before anybody is asked.

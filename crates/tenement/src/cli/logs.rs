@@ -1,24 +1,23 @@
 //! `ten logs`.
 
+mod pages;
 mod tail;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use clap::Args;
+use pages::PAGE;
 use serde_json::Value;
 use tail::LogTail;
 use tenement_logs::inert;
 
 use super::{
     Failure, Global,
-    client::{Client, Error},
+    client::Client,
     follow, instance,
-    output::{print, text},
+    output::{print_bytes, text},
     query::Query,
 };
-
-/// More lines than this the API does not give in one answer.
-const PAGE: usize = 1000;
 
 #[derive(Args)]
 #[cfg_attr(test, derive(Default))]
@@ -74,12 +73,9 @@ impl Logs {
             }
             return follow::follow(global, &client, &mut tail);
         }
-        let lines = newest(&client, self.lines, |limit, offset| {
-            let page = self.query(&base, self.since.as_deref()).with("limit", limit).with("offset", offset);
-            page.into_path()
-        })?;
-        let lines: Vec<String> = lines.iter().map(|line| shown.render(line)).collect();
-        if lines.is_empty() { Ok(()) } else { print(&lines.join("\n")) }
+        let query = || self.query(&base, self.since.as_deref());
+        let pages = pages::newest(&client, self.lines, query, |line| Some(shown.render(line)))?;
+        pages.iter().rev().try_for_each(|page| print_bytes(page.as_bytes()))
     }
 
     /// Where the API has them.
@@ -99,28 +95,6 @@ impl Logs {
             .maybe("level", self.level.as_deref())
             .maybe("service", self.service.as_deref())
     }
-}
-
-/// The newest lines, oldest first, page by page. `path` is that of so many after so many others.
-fn newest(client: &Client, count: usize, path: impl Fn(&str, &str) -> String) -> Result<Vec<Value>, Error> {
-    let mut pages = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut offset = 0;
-    while offset < count || offset == 0 {
-        let limit = PAGE.min(count - offset);
-        let mut answer = client.get(&path(&limit.to_string(), &offset.to_string()))?;
-        let Value::Array(page) = answer["logs"].take() else { break };
-        // Fewer than were asked for when they are long.
-        let came = page.len();
-        offset += came;
-        // Lines that came in between push older ones into the next page once more.
-        let fresh = |line: &Value| seen.insert((line["instance"].to_string(), line["seq"].to_string()));
-        pages.push(page.into_iter().filter(fresh).collect::<Vec<_>>());
-        if came == 0 || answer["pagination"]["has_more"] != true {
-            break;
-        }
-    }
-    Ok(pages.into_iter().rev().flatten().collect())
 }
 
 /// How lines are shown.

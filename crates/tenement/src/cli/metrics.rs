@@ -54,7 +54,7 @@ impl Metrics {
         let name = self.instance.as_deref().map(parse).transpose()?;
         let format = self.format(global);
         let client = Client::new(global)?;
-        let picture = || picture(&client, name.as_ref(), format);
+        let picture = || picture(&client, name.as_ref(), format, self.watch);
         if self.watch {
             return watch(global, &client, picture);
         }
@@ -71,7 +71,13 @@ impl Metrics {
     }
 }
 
-fn picture(client: &Client, name: Option<&InstanceName>, format: Format) -> Result<String, Failure> {
+/// `again`: another one follows.
+fn picture(
+    client: &Client,
+    name: Option<&InstanceName>,
+    format: Format,
+    again: bool,
+) -> Result<String, Failure> {
     let path = match name {
         Some(name) => format!("/api/metrics/{}/{}", name.service.as_str(), name.id.as_str()),
         None => "/api/metrics".to_owned(),
@@ -85,6 +91,10 @@ fn picture(client: &Client, name: Option<&InstanceName>, format: Format) -> Resu
         return Ok(name.map_or(all.trim_end().to_owned(), |name| of_instance(&all, name)));
     }
     let answer = client.get(&path)?;
+    if format == Format::Json && again {
+        // One document on each line, so that a program can tell them apart.
+        return Ok(answer.to_string());
+    }
     if format == Format::Json {
         return Ok(serde_json::to_string_pretty(&answer).unwrap_or_default());
     }

@@ -39,10 +39,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use failure::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure};
 use output::{print, print_json};
-use serde_json::json;
 
 /// Runs one process per tenant, wakes it when a request comes, lets it sleep when none does.
 #[derive(Parser)]
@@ -110,23 +109,23 @@ impl Global {
 
     /// A sentence on standard error that is no failure.
     fn warn(&self, text: &str) {
-        match (self.quiet, self.json) {
-            (true, _) => {}
-            (_, true) => output::note(&json!({ "warning": text }).to_string()),
-            _ => output::note(&format!("ten: {text}")),
+        if !self.quiet {
+            self.alarm(text);
         }
     }
 
-    /// Of several things to do one failed: the first failure is kept for the end, others are told now.
-    /// Whether it makes sense to go on.
+    /// One that also those have to hear who want to hear only what went wrong.
+    fn alarm(&self, text: &str) {
+        output::warn(text, self.json);
+    }
+
+    /// Of several things to do one failed: that is told in its turn, and the first one's code is kept for the
+    /// end. Whether it makes sense to go on.
     fn go_on(&self, failure: Failure, first: &mut Result<(), Failure>) -> bool {
         let is_over = [EXIT_INTERRUPTED, EXIT_UNREACHABLE].contains(&failure.code);
-        if is_over && let Err(earlier) = std::mem::replace(first, Ok(())) {
-            earlier.tell(self.json);
-        }
-        match first {
-            Ok(()) => *first = Err(failure),
-            Err(_) => failure.tell(self.json),
+        failure.tell(self.json);
+        if first.is_ok() || is_over {
+            *first = Err(Failure::told(failure.code));
         }
         !is_over
     }
@@ -224,7 +223,9 @@ enum Verb {
 
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|mut matches| {
+    let plain = said("--no-color") || said("--json");
+    let command = Cli::command().color(if plain { ColorChoice::Never } else { ColorChoice::Auto });
+    let parsed = command.try_get_matches().and_then(|mut matches| {
         let source = matches.value_source("token");
         Cli::from_arg_matches_mut(&mut matches).map(|cli| (cli, source))
     });
@@ -249,7 +250,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),
         Verb::Config(config) => config.run(&global),
-        Verb::Init(init) => init.run(),
+        Verb::Init(init) => init.run(&global),
         Verb::TokenGen(token_gen) => token_gen.run(&global),
         Verb::Tokens(tokens) => tokens.run(&global),
         Verb::TokenRevoke(token_revoke) => token_revoke.run(&global),
@@ -261,14 +262,17 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(failure.code.number())
 }
 
+/// Whether an option is among the arguments, also when they are wrong as a whole.
+fn said(option: &str) -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == option)
+}
+
 /// What clap has to say: help and version on standard output, wrong usage on standard error.
 fn usage(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
-    let as_json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let as_json = said("--json");
     if error.use_stderr() && as_json {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        Failure::config(first.strip_prefix("error: ").unwrap_or(first)).tell(true);
+        Failure::config(words_of(&error.to_string())).tell(true);
         return ExitCode::from(code);
     }
     match error.print() {
@@ -279,6 +283,14 @@ fn usage(error: &clap::Error) -> ExitCode {
         }
         _ => ExitCode::from(code),
     }
+}
+
+/// What clap says of wrong usage, without the usage itself, on one line: what is missing, what is possible, tips.
+fn words_of(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    let lines = text[..end.unwrap_or(text.len())].lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// A number of seconds.

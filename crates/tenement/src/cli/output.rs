@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenement_logs::inert;
 
 use super::Failure;
@@ -27,6 +27,11 @@ pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
 /// Writes a line to standard error. Nobody is left to tell when this fails too.
 pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes a sentence that is no failure to standard error.
+pub(super) fn warn(text: &str, as_json: bool) {
+    note(&if as_json { json!({ "warning": text }).to_string() } else { format!("ten: {}", inert(text)) });
 }
 
 /// A text in an answer, as it may be shown on a terminal; empty where there is none.

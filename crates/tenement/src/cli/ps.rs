@@ -78,6 +78,8 @@ impl Ps {
             header.into_iter().chain(instances.map(row)).collect()
         };
         match format {
+            // One document on each line, so that a program can tell them apart.
+            Format::Json if self.watch => list.to_string(),
             Format::Json => serde_json::to_string_pretty(list).unwrap_or_default(),
             Format::Csv => table::csv(&rows(record)),
             Format::Table => table::render(&rows(row), table::width()),

@@ -15,6 +15,17 @@ impl Query {
         self
     }
 
+    /// What needs no encoding and would only get longer by it.
+    pub(super) fn with_plain(mut self, key: &str, value: &str) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | ':' | ',');
+        if !value.chars().all(plain) {
+            return self.with(key, value);
+        }
+        let mark = if self.0.contains('?') { '&' } else { '?' };
+        self.0.push_str(&format!("{mark}{key}={value}"));
+        self
+    }
+
     /// Nothing, where there is no value.
     pub(super) fn maybe(self, key: &str, value: Option<&str>) -> Self {
         match value {

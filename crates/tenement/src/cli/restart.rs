@@ -9,7 +9,7 @@ use tenement_core::name::InstanceName;
 use super::{
     Failure, Global,
     client::Client,
-    instance::InstancesArg,
+    instance::{InstancesArg, interrupted},
     print_json,
     progress::Progress,
     wait::{self, Deadline},
@@ -37,7 +37,7 @@ impl Restart {
         let names = self.instances.names()?;
         let client = Client::new(global)?;
         let (mut answers, mut first) = (Vec::new(), Ok(()));
-        for name in &names {
+        for (at, name) in names.iter().enumerate() {
             let progress = Progress::of(global, format!("Restarting {name}"));
             let restarted = self.restart(&client, name);
             drop(progress);
@@ -47,7 +47,7 @@ impl Restart {
                     global.say(&format!("Restarted {name}"))?;
                 }
                 Err(failure) => {
-                    if !global.go_on(failure, &mut first) {
+                    if !global.go_on(interrupted(failure, &names[at..]), &mut first) {
                         break;
                     }
                 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 use tenement::daemon;
-use tenement_core::config::Config;
+use tenement_core::config::{Config, Diagnostic};
 use tracing_subscriber::EnvFilter;
 
 use super::{EXIT_FAILURE, Failure, Global, output::note};
@@ -44,14 +44,23 @@ impl Serve {
     fn config(&self, global: &Global) -> Result<Config, Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
         let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
-        let mut refused = 0;
-        for finding in &parsed.diagnostics {
-            note(&format!("{name}:{finding}\n{}", finding.pointer()));
-            refused += usize::from(self.strict || finding.is_error());
+        let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
+        let (wrong, others): (Vec<_>, Vec<_>) = parsed.diagnostics.iter().partition(is_error);
+        if global.json {
+            others.iter().for_each(|finding| global.warn(&format!("{name}:{finding}")));
+        } else {
+            let shown = |finding: &Diagnostic| note(&format!("{name}:{finding}\n{}", finding.pointer()));
+            parsed.diagnostics.iter().for_each(shown);
         }
         let mut config = match parsed.config {
-            Some(config) if refused == 0 => config,
-            _ => return Err(Failure::config(format!("{name} has {}: nothing was started", errors(refused)))),
+            Some(config) if wrong.is_empty() => config,
+            _ => {
+                let mut message = format!("{name} has {}: nothing was started", errors(wrong.len()));
+                if global.json {
+                    wrong.iter().for_each(|finding| message.push_str(&format!("\n{name}:{finding}")));
+                }
+                return Err(Failure::config(message));
+            }
         };
         self.apply(&mut config, global)?;
         Ok(config)

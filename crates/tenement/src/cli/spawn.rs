@@ -56,7 +56,7 @@ impl Spawn {
                 ("Restarted", self.again(&client, &name, &body, deadline)?)
             }
             Err(error) if error.is("conflict") => return Err(with_hint(error, "restart it with --restart")),
-            other => ("Spawned", other?),
+            other => ("Spawned", other.map_err(|error| self.in_words(&name, error))?),
         };
         drop(progress);
         if global.json {
@@ -85,6 +85,13 @@ impl Spawn {
         }
         client.post(&format!("{path}/restart"), &Value::Null, deadline.left())?;
         if self.no_wait { Ok(client.get(&path)?) } else { wait::until_running(client, name, deadline) }
+    }
+
+    fn in_words(&self, name: &InstanceName, error: Error) -> Error {
+        match (error, self.timeout) {
+            (Error::TimedOut(_), Some(within)) => Error::TimedOut(wait::not_ready(name, within)),
+            (error, _) => error,
+        }
     }
 
     fn env(&self) -> Result<Map<String, Value>, Failure> {

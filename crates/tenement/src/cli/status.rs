@@ -12,11 +12,10 @@ pub(super) struct Status {}
 
 impl Status {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let status = Client::new(global)?.get("/api/status")?;
-        let (theirs, ours) = (text(&status, "version"), env!("CARGO_PKG_VERSION"));
-        if theirs != ours {
-            global.warn(&format!("the daemon is {theirs} and this ten {ours}: use the same version of both"));
-        }
+        let client = Client::new(global)?;
+        let status = client.get("/api/status")?;
+        // Also of a version that differs little: whoever looks here wants to know.
+        client.warn_of_version(&text(&status, "version"));
         if global.json { print_json(&status) } else { print(&render(&status)) }
     }
 }

@@ -6,7 +6,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use tenement_core::name::InstanceName;
 
-use super::{Failure, Global, client::Client, instance::InstancesArg, print_json, progress::Progress, wait};
+use super::{
+    Failure, Global,
+    client::Client,
+    instance::{InstancesArg, interrupted},
+    print_json,
+    progress::Progress,
+    wait,
+};
 
 /// Stands for every instance.
 const ALL: &str = "all";
@@ -59,7 +66,7 @@ impl Stop {
             _ => "",
         };
         let (mut answers, mut first) = (Vec::new(), Ok(()));
-        for name in names {
+        for (at, name) in names.iter().enumerate() {
             let progress = Progress::of(global, format!("Stopping {name}"));
             let stopped = client.delete(&format!("{}{query}", wait::path(name)));
             drop(progress);
@@ -70,7 +77,7 @@ impl Stop {
                 }
                 Err(error) if may_be_gone && error.is("instance_not_found") => {}
                 Err(error) => {
-                    if !global.go_on(error.into(), &mut first) {
+                    if !global.go_on(interrupted(error.into(), &names[at..]), &mut first) {
                         break;
                     }
                 }

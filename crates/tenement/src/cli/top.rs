@@ -49,6 +49,9 @@ type Look = Result<Value, Error>;
 
 impl Top {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        if global.json {
+            return Err(Failure::config("top is for people: use 'ten --json ps', or 'ten --json ps -w'"));
+        }
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if dumb || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
             return Err(Failure::config(

@@ -7,8 +7,9 @@ use tenement_core::{name::InstanceName, time::seconds};
 use tenement_runtime::clock;
 
 use super::{
-    Failure,
+    EXIT_FAILURE, Failure,
     client::{Client, Error},
+    failure::EXIT_TIMEOUT,
     output,
 };
 
@@ -34,13 +35,15 @@ impl Deadline {
 
     fn check(self, name: &InstanceName) -> Result<(), Error> {
         match (self.left(), self.within) {
-            (Some(Duration::ZERO), Some(within)) => Err(Error::TimedOut(format!(
-                "{name} is not ready after {}; the daemon goes on with it: see 'ten ps'",
-                seconds(within)
-            ))),
+            (Some(Duration::ZERO), Some(within)) => Err(Error::TimedOut(not_ready(name, within))),
             _ => Ok(()),
         }
     }
+}
+
+/// It took longer than the caller wanted to wait.
+pub(super) fn not_ready(name: &InstanceName, within: Duration) -> String {
+    format!("Instance '{name}' was not ready within {}; the daemon goes on: see 'ten ps'", seconds(within))
 }
 
 /// Where the API keeps an instance.
@@ -61,9 +64,10 @@ pub(super) fn until_running(
             status @ ("failed" | "stopped") => {
                 let reason = Some(output::text(&view, "reason")).filter(|reason| !reason.is_empty());
                 let reason = reason.unwrap_or_else(|| format!("it is {status}"));
-                return Err(Failure::general(format!(
-                    "{name} did not start: {reason}: see 'ten logs {name}'"
-                )));
+                // The words of a start that took longer than the service's startup_timeout.
+                let code = if reason.starts_with("not ready within") { EXIT_TIMEOUT } else { EXIT_FAILURE };
+                let message = format!("{name} did not start: {reason}: see 'ten logs {name}'");
+                return Err(Failure { code, message });
             }
             _ => deadline.check(name)?,
         }

@@ -65,8 +65,23 @@ fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, Ap
 }
 
 /// Lines from before, and then as they come.
-async fn follow(api: &Api, caller: Caller, query: LogQuery, reader: Reader) -> Result<Response, ApiError> {
-    let begin = reader.last_event().and_then(feed::after).unwrap_or(Begin::Newest(query.limit));
+async fn follow(
+    api: &Api,
+    caller: Caller,
+    request: &LogsQuery,
+    mut query: LogQuery,
+    reader: Reader,
+) -> Result<Response, ApiError> {
+    // An event that was seen is newer than the address that was asked for at first.
+    let seen = reader.last_event().and_then(feed::after);
+    let begin = match request.begin(query.since)? {
+        Some(begin) if seen.is_none() => {
+            // What says where it begins is no filter: clocks are set back.
+            query.since = None;
+            begin
+        }
+        _ => seen.unwrap_or(Begin::Newest(query.limit)),
+    };
     let feed = LogFeed::open(api.logs.clone(), caller.share(), query, begin).await?;
     stream::answer(api, caller, feed, reader)
 }
@@ -93,7 +108,7 @@ async fn all(
 ) -> Result<Response, ApiError> {
     let query = request.query(&caller)?;
     if request.follows()? {
-        return follow(&api, caller, query, reader).await;
+        return follow(&api, caller, &request, query, reader).await;
     }
     let (limit, held) = (query.limit, caller.share().answer().await);
     delivery::json(&answer(&request, limit, &page(&api, query).await?)?, held)
@@ -129,7 +144,7 @@ async fn of_instance(
     let known = async || api.supervisor.get(&name).await.is_ok() || api.logs.known().contains(&name);
     if follows {
         return match known().await {
-            true => follow(&api, caller, query, reader).await,
+            true => follow(&api, caller, &request, query, reader).await,
             false => Err(ApiError::instance_not_found(&service, &id)),
         };
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tenement_core::name::InstanceName;
-use tenement_logs::{Bounds, Level, LevelSet, LogQuery};
+use tenement_core::{name::InstanceName, time::WallMillis};
+use tenement_logs::{Begin, Bounds, Level, LevelSet, LogQuery};
 use tenement_runtime::clock;
 use utoipa::IntoParams;
 
@@ -51,7 +51,15 @@ pub(super) struct LogsQuery {
     /// Not after.
     #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     pub(super) until: Option<String>,
-    /// `true`: goes on with lines as they come, and never ends. Not together with `offset` or `until`.
+    /// Only lines before these places: `SERVICE:ID:SEQ`, several with commas. So the next older page is asked for
+    /// with the first `seq` of each instance on this one, which costs less than an `offset`.
+    #[param(pattern = "^([a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19}(,[a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19})*)?$")]
+    pub(super) before: Option<String>,
+    /// With `follow`: goes on with these lines of these instances, `SERVICE:ID:SEQ` and several with commas, however
+    /// many follow them; of other instances with those from `since` on. `limit` means nothing then.
+    #[param(pattern = "^([a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19}(,[a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19})*)?$")]
+    pub(super) from: Option<String>,
+    /// `true`: goes on with lines as they come, and never ends. Not together with `offset`, `until` or `before`.
     pub(super) follow: Option<bool>,
 }
 
@@ -84,7 +92,14 @@ impl LogsQuery {
 
     /// Whether lines are to come as long as somebody reads.
     pub(super) fn follows(&self) -> Result<bool, ApiError> {
-        stream::follows(self.follow, self.offset.is_some() || self.until.is_some())
+        let bounded = self.offset.is_some() || self.until.is_some() || self.before.is_some();
+        stream::follows(self.follow, bounded)
+    }
+
+    /// Where a reader that comes again goes on, as it says itself.
+    pub(super) fn begin(&self, since: Option<WallMillis>) -> Result<Option<Begin>, ApiError> {
+        let Some(from) = &self.from else { return Ok(None) };
+        Ok(Some(Begin::From { places: places("from", from)?, since }))
     }
 
     fn levels(&self) -> Result<LevelSet, ApiError> {
@@ -122,12 +137,27 @@ impl LogsQuery {
             terms: Vec::new(),
             since,
             until,
+            before: places("before", self.before.as_deref().unwrap_or_default())?,
             bounds: bounds(caller),
             limit: page.limit.unwrap_or(LINES),
             offset: page.offset,
             max_bytes: ANSWER_MAX,
         })
     }
+}
+
+/// Of `SERVICE:ID:SEQ,…`.
+fn places(name: &str, text: &str) -> Result<BTreeMap<InstanceName, u64>, ApiError> {
+    let place = |one: &str| {
+        let (instance, seq) = one.rsplit_once(':')?;
+        Some((instance.parse().ok()?, seq.parse().ok()?))
+    };
+    let places = text.split(',').filter(|one| !one.is_empty()).map(|one| {
+        place(one).ok_or_else(|| {
+            ApiError::bad_request(format!("'{name}': '{one}' is not a place: write it as SERVICE:ID:SEQ"))
+        })
+    });
+    places.collect()
 }
 
 fn bounds(caller: &Caller) -> Bounds {

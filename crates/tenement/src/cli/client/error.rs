@@ -40,6 +40,8 @@ pub(in crate::cli) enum Error {
         message: String,
         /// The service's command does not exist.
         command_not_found: bool,
+        /// A start took longer than the service may take.
+        timed_out: bool,
     },
 }
 
@@ -89,6 +91,7 @@ impl Error {
             code: code.to_owned(),
             message: format!("{message}{hint}"),
             command_not_found: answer["command_not_found"] == true,
+            timed_out: answer["timed_out"] == true,
         })
     }
 
@@ -112,9 +115,10 @@ impl From<Error> for Failure {
             Error::NotAllowed(_) => EXIT_NOT_ALLOWED,
             Error::TimedOut(_) => EXIT_TIMEOUT,
             Error::Interrupted(_) => EXIT_INTERRUPTED,
-            Error::Refused { status, code, command_not_found, .. } => {
+            Error::Refused { status, code, command_not_found, timed_out, .. } => {
                 let exit = match (code.as_str(), status) {
                     _ if command_not_found => EXIT_NO_COMMAND,
+                    _ if timed_out => EXIT_TIMEOUT,
                     ("instance_not_found", _) => EXIT_NO_INSTANCE,
                     ("conflict", _) => EXIT_RUNNING,
                     (_, 400 | 422) => EXIT_CONFIG,

@@ -7,10 +7,17 @@
 //! ```
 
 mod error;
+mod shape;
 mod stream;
 mod target;
 
-use std::{cell::OnceCell, convert::Infallible, fmt::Display, task::Poll, time::Duration};
+use std::{
+    cell::{Cell, OnceCell},
+    convert::Infallible,
+    fmt::Display,
+    task::Poll,
+    time::Duration,
+};
 
 pub(super) use error::Error;
 use error::Subject;
@@ -23,7 +30,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-pub(super) use stream::{GO_ON, Taken};
+pub(super) use stream::Taken;
 pub(super) use target::data_dir;
 use target::{Stream, Target};
 use tenement_core::time::seconds;
@@ -36,6 +43,9 @@ use super::{Failure, Global, output};
 
 /// What a question that changes nothing may take.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Says of which version the daemon is, on every answer.
+const VERSION: &str = "tenement-version";
+const OURS: &str = env!("CARGO_PKG_VERSION");
 const JSON: &str = "application/json";
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
@@ -46,6 +56,8 @@ pub(super) struct Client {
     target: Target,
     signals: OnceCell<Mutex<Vec<Signal>>>,
     verbose: bool,
+    /// How warnings are told; `None` when nobody wants them, or has heard of the version.
+    warns: Cell<Option<bool>>,
 }
 
 /// A question, and how long its answer may take.
@@ -73,21 +85,26 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Some(runtime.map_err(Failure::general)?);
         let (target, signals) = (Target::find(global)?, OnceCell::new());
-        Ok(Self { runtime, target, signals, verbose: global.verbose > 0 })
+        let warns = Cell::new((!global.quiet).then_some(global.json));
+        Ok(Self { runtime, target, signals, verbose: global.verbose > 0, warns })
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, Error> {
         self.ask(&Question::get(path))
     }
 
-    /// An answer that is no JSON when it is good.
+    /// The text of `/metrics`.
     pub(super) fn get_text(&self, path: &str) -> Result<String, Error> {
         let question = Question { accept: "text/plain", ..Question::get(path) };
         let (status, bytes) = self.raw(&question)?;
         if !status.is_success() {
             self.answer(&question, status, &bytes)?;
         }
-        String::from_utf8(bytes.into()).map_err(|error| self.foreign(&error))
+        let text = String::from_utf8(bytes.into()).map_err(|error| self.foreign(&error))?;
+        match text.starts_with("# ") {
+            true => Ok(text),
+            false => Err(self.strange("the answer is no metrics")),
+        }
     }
 
     pub(super) fn post(&self, path: &str, body: &Value, within: Option<Duration>) -> Result<Value, Error> {
@@ -99,6 +116,16 @@ impl Client {
     pub(super) fn delete(&self, path: &str) -> Result<Value, Error> {
         self.catch_signals();
         self.ask(&Question::new(Method::DELETE, path))
+    }
+
+    /// Says that the daemon's version is another than ours; once.
+    pub(super) fn warn_of_version(&self, theirs: &str) {
+        if theirs != OURS
+            && let Some(as_json) = self.warns.take()
+        {
+            let mend = "install the same version of both, and restart the daemon after that";
+            output::warn(&format!("the daemon is {theirs} and this ten {OURS}: {mend}"), as_json);
+        }
     }
 
     /// Does nothing for a while; Ctrl-C ends it as it ends a question.
@@ -185,6 +212,10 @@ impl Client {
                     let (Question { method, path, .. }, status) = (question, response.status());
                     output::note(&format!("ten: {method} {path}: {status} by {}", self.target));
                 }
+                let version = response.headers().get(VERSION).and_then(|version| version.to_str().ok());
+                if let Some(theirs) = version.filter(|theirs| series(theirs) != series(OURS)) {
+                    self.warn_of_version(theirs);
+                }
                 read(response).await
             };
             tokio::select! {
@@ -257,13 +288,14 @@ impl Client {
     }
 
     fn answer(&self, question: &Question<'_>, status: StatusCode, bytes: &[u8]) -> Result<Value, Error> {
-        if status == StatusCode::NO_CONTENT {
-            return Ok(Value::Null);
-        }
         let not_ours = || self.foreign(&format!("the answer is {status} and not JSON as the API has it"));
-        let answer: Value = serde_json::from_slice(bytes).map_err(|_| not_ours())?;
+        let answer: Value = match status {
+            StatusCode::NO_CONTENT => Value::Null,
+            _ => serde_json::from_slice(bytes).map_err(|_| not_ours())?,
+        };
         if status.is_success() {
-            return Ok(answer);
+            let lack = shape::lack(&question.method, question.path, &answer);
+            return lack.map_or(Ok(answer), |lack| Err(self.strange(&lack)));
         }
         let subject = Subject::of(&question.method, question.path);
         Err(Error::refused(status, &answer, subject).unwrap_or_else(not_ours))
@@ -281,6 +313,14 @@ impl Client {
         }
     }
 
+    /// It is HTTP and JSON, and yet nothing of tenement's.
+    fn strange(&self, why: &str) -> Error {
+        let target = &self.target;
+        Error::Foreign(format!(
+            "what answers at {target} does not answer as tenement does ({why}): check --server"
+        ))
+    }
+
     fn foreign(&self, why: &dyn Display) -> Error {
         Error::Foreign(format!("what answers at {} is no tenement ({why}): check --server", self.target))
     }
@@ -293,6 +333,11 @@ impl Drop for Client {
             runtime.shutdown_background();
         }
     }
+}
+
+/// `X.Y` of a version.
+fn series(version: &str) -> &str {
+    version.match_indices('.').nth(1).map_or(version, |(end, _)| &version[..end])
 }
 
 /// The time in words, when it is over.

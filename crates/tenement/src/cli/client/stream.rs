@@ -1,29 +1,29 @@
 //! An answer without an end: one JSON object per line, as they come.
 
-use std::{io, ops::ControlFlow};
+use std::io;
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Response,
     body::{Bytes, Incoming},
+    header,
 };
 use serde_json::Value;
 use tokio::{io::Interest, net::unix::pipe::Sender};
 
-use super::{Client, Error, Failure, Question};
+use super::{ANSWER_MAX, Client, Error, Failure, Question, shape};
 
-/// What became of an object: on with the next one, or enough of this answer.
-pub(in crate::cli) type Taken = Result<ControlFlow<()>, Failure>;
+/// What became of an object.
+pub(in crate::cli) type Taken = Result<(), Failure>;
 
-/// On with the next one.
-pub(in crate::cli) const GO_ON: Taken = Ok(ControlFlow::Continue(()));
+const LINES: &str = "application/x-ndjson";
 
 /// The largest object that is taken.
 const LINE_MAX: usize = 16 << 20;
 
 impl Client {
-    /// Hands on every object, until the other side ends the answer, or `each` has enough or fails. `stood`
-    /// becomes true when the answer begins.
+    /// Hands on every object, until the other side ends the answer or `each` fails; and nothing when no more is
+    /// there for now. `stood` becomes true when the answer begins.
     ///
     /// # Errors
     /// The outer one is about the connection; the inner one is the failure of `each`.
@@ -31,15 +31,22 @@ impl Client {
         &self,
         path: &str,
         stood: &mut bool,
-        mut each: impl FnMut(Value) -> Taken,
+        mut each: impl FnMut(Option<Value>) -> Taken,
     ) -> Result<Taken, Error> {
         self.catch_signals();
-        let question = Question { accept: "application/x-ndjson", ..Question::new(Method::GET, path) };
+        let question = Question { accept: LINES, ..Question::new(Method::GET, path) };
         self.converse(&question, async |response| {
             let status = response.status();
-            if !status.is_success() {
-                let bytes = response.into_body().collect().await.map_err(|error| self.foreign(&error))?;
-                return self.answer(&question, status, &bytes.to_bytes()).map(|_| GO_ON);
+            let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            if !status.is_success() || !kind.is_some_and(|kind| kind.starts_with(LINES)) {
+                let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+                let bytes = body.map_err(|error| self.foreign(&error))?.to_bytes();
+                // A daemon that knows of no following takes the question for that of a page.
+                let page = self.answer(&question, status, &bytes)?;
+                return Err(match page.get("pagination") {
+                    Some(_) => self.outdated(),
+                    None => self.foreign(&"it does not follow"),
+                });
             }
             *stood = true;
             tokio::select! {
@@ -53,7 +60,7 @@ impl Client {
     async fn lines(
         &self,
         response: Response<Incoming>,
-        each: &mut impl FnMut(Value) -> Taken,
+        each: &mut impl FnMut(Option<Value>) -> Taken,
     ) -> Result<Taken, Error> {
         let (mut body, mut lines) = (response.into_body(), Lines::default());
         while let Some(frame) = body.frame().await {
@@ -61,28 +68,28 @@ impl Client {
             lines.push(frame.into_data().unwrap_or_default());
             while let Some(line) = lines.next() {
                 let value: Value = serde_json::from_slice(&line).map_err(|error| self.foreign(&error))?;
-                self.check(&value)?;
-                match each(value) {
-                    Ok(ControlFlow::Continue(())) => {}
-                    enough => return Ok(enough),
+                if let Some(lack) = shape::lack_of_line(&value) {
+                    return Err(self.strange(&lack));
+                }
+                if let Err(failure) = each(Some(value)) {
+                    return Ok(Err(failure));
                 }
             }
+            if let Err(failure) = each(None) {
+                return Ok(Err(failure));
+            }
+            lines.tidy();
             if lines.rest.len() > LINE_MAX {
                 return Err(self.foreign(&"a line without an end"));
             }
         }
-        // What has no line end was cut off by the end of the daemon, or is a page.
-        serde_json::from_slice(&lines.rest).map_or(Ok(()), |value| self.check(&value))?;
-        Ok(GO_ON)
+        // What has no line end was cut off by the end of the daemon.
+        Ok(Ok(()))
     }
 
-    /// A daemon that knows of no following takes the question for that of a page.
-    fn check(&self, value: &Value) -> Result<(), Error> {
-        if value.get("pagination").is_none() {
-            return Ok(());
-        }
+    fn outdated(&self) -> Error {
         let version = "is of a version that can't follow: leave out --follow, and see 'ten status'";
-        Err(Error::Outdated(format!("the daemon at {} {version}", self.target)))
+        Error::Outdated(format!("the daemon at {} {version}", self.target))
     }
 }
 
@@ -103,7 +110,9 @@ async fn unread() {
 #[derive(Default)]
 struct Lines {
     rest: Vec<u8>,
-    /// So far there is no line end in the rest.
+    /// Where the next line begins.
+    begin: usize,
+    /// So far there is no line end from there on.
     searched: usize,
 }
 
@@ -118,14 +127,20 @@ impl Lines {
                 self.searched = self.rest.len();
                 return None;
             };
-            let rest = self.rest.split_off(self.searched + end + 1);
-            let line = std::mem::replace(&mut self.rest, rest);
-            self.searched = 0;
-            let line = line.trim_ascii();
+            let line = self.rest[self.begin..self.searched + end].trim_ascii().to_vec();
+            self.searched += end + 1;
+            self.begin = self.searched;
             if !line.is_empty() {
-                return Some(line.to_vec());
+                return Some(line);
             }
         }
+    }
+
+    /// Forgets what was handed out.
+    fn tidy(&mut self) {
+        self.rest.drain(..self.begin);
+        self.searched -= self.begin;
+        self.begin = 0;
     }
 }
 
@@ -140,6 +155,7 @@ mod tests {
         for piece in ["{\"a\"", ":1}\n\n{}", "", "\r\n", "x\ny\n{\"cut"] {
             lines.push(Bytes::from_static(piece.as_bytes()));
             all.extend(std::iter::from_fn(|| lines.next()).map(|line| String::from_utf8(line).unwrap()));
+            lines.tidy();
         }
         assert_eq!(all, ["{\"a\":1}", "{}", "x", "y"]);
     }

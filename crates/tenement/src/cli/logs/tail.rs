@@ -1,44 +1,41 @@
 //! Following lines, so that an interruption neither loses nor doubles any.
+//!
+//! The place in every instance is kept; after an interruption the daemon goes on there (`from=`). What it can't
+//! give any more it counts.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{cmp::Reverse, collections::BTreeMap, time::Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tenement_core::time::WallMillis;
+use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_runtime::clock;
 
-use super::{Logs, PAGE, Shown, newest};
+use super::{Logs, PAGE, Shown, pages};
 use crate::cli::{
     Failure, Global,
-    client::{Client, Error, GO_ON, Taken},
+    client::{Client, Taken},
     follow::{self, Tail},
-    output::print,
+    output::print_bytes,
 };
 
 /// Lines of different instances may come out of order by so much.
 const OVERLAP_MS: u64 = 1000;
-/// So often lines that are missing are fetched before those that are there are shown.
-const GAPS: usize = 3;
-/// The most that is caught up with after an interruption.
-const CATCH_UP: usize = 100_000;
+/// So many bytes are written at once.
+const WRITE: usize = 64 << 10;
 
 pub(super) struct LogTail<'a> {
     logs: &'a Logs,
     global: &'a Global,
     base: String,
     shown: Shown,
-    /// Nothing that is older was to be shown.
-    floor: WallMillis,
-    /// The time of the newest line.
-    newest: WallMillis,
+    begun: Instant,
+    /// The times of the oldest and the newest line, once there is one.
+    span: Option<(WallMillis, WallMillis)>,
     last: BTreeMap<String, Last>,
-    /// After an interruption, lines come once more.
+    /// After an interruption, lines may come once more.
     again: bool,
-    /// The first line of a connection is to come. It should be one that came before: else so many came meanwhile
-    /// that those in between are not sent.
-    is_first: bool,
-    /// So often it was none.
-    gaps: usize,
+    /// What is shown, but was not written yet.
+    out: Vec<u8>,
 }
 
 /// The last line of an instance that was shown.
@@ -50,41 +47,43 @@ struct Last {
 
 impl<'a> LogTail<'a> {
     pub(super) fn new(logs: &'a Logs, global: &'a Global, base: String, shown: Shown) -> Self {
-        let (now, last) = (clock::wall(), BTreeMap::new());
-        Self {
-            logs,
-            global,
-            base,
-            shown,
-            floor: now,
-            newest: now,
-            last,
-            again: false,
-            is_first: false,
-            gaps: 0,
-        }
+        let (begun, last) = (clock::instant(), BTreeMap::new());
+        Self { logs, global, base, shown, begun, span: None, last, again: false, out: Vec::new() }
     }
 
     /// More of the newest lines than one answer holds.
     pub(super) fn show_newest(&mut self, client: &Client) -> Result<(), Failure> {
-        let lines = newest(client, self.logs.lines, |limit, offset| {
-            let query = self.logs.query(&self.base, self.logs.since.as_deref());
-            query.with("limit", limit).with("offset", offset).into_path()
+        let (logs, base, shown) = (self.logs, self.base.clone(), self.shown);
+        let query = || logs.query(&base, logs.since.as_deref());
+        let pages = pages::newest(client, logs.lines, query, |line| {
+            is_whole(line).then(|| {
+                self.note(line, true);
+                shown.render(line)
+            })
         })?;
-        lines.iter().filter(|line| is_whole(line)).try_for_each(|line| self.show(line))?;
+        pages.iter().rev().try_for_each(|page| print_bytes(page.as_bytes()))?;
         self.again = true;
         Ok(())
     }
 
-    /// From where on lines may not have been shown.
+    /// From where on lines of instances may not have been shown of which none was.
     fn since(&self) -> String {
-        let at = WallMillis(self.newest.0.saturating_sub(OVERLAP_MS)).max(self.floor);
+        let Some((oldest, newest)) = self.span else {
+            // By the daemon's clock, not by ours.
+            return format!("{}s", self.begun.elapsed().as_secs() + 1);
+        };
+        let at = WallMillis(newest.0.saturating_sub(OVERLAP_MS)).max(oldest);
         let at = i64::try_from(at.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
         at.unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
-    fn show(&mut self, line: &Value) -> Result<(), Failure> {
-        if self.is_fresh(line) { print(&self.shown.render(line)) } else { Ok(()) }
+    /// The next line of every instance. When they do not all fit, those that were silent longest are left out: what
+    /// comes of them again is known.
+    fn places(&self) -> String {
+        let mut last: Vec<_> =
+            self.last.iter().filter(|(name, _)| name.parse::<InstanceName>().is_ok()).collect();
+        last.sort_by_key(|(_, last)| Reverse(last.at));
+        pages::places(last.into_iter().map(|(name, last)| (name.as_str(), last.seq + 1))).0
     }
 
     /// Whether it was shown. A number that was seen belongs to another line when the instance was erased and
@@ -95,66 +94,69 @@ impl<'a> LogTail<'a> {
         last.zip(seq).is_some_and(|(last, seq)| seq <= last.seq && at <= last.at)
     }
 
+    /// It is shown. In pages the newest comes first; else a smaller number is of an instance that was made anew.
+    fn note(&mut self, line: &Value, is_page: bool) {
+        let (Some(instance), Some(seq)) = (line["instance"].as_str(), line["seq"].as_u64()) else { return };
+        let at = time(line).unwrap_or_default();
+        let (oldest, newest) = self.span.unwrap_or((at, at));
+        self.span = Some((oldest.min(at), newest.max(at)));
+        if !is_whole(line) {
+            return;
+        }
+        match self.last.get_mut(instance) {
+            Some(last) if is_page && seq <= last.seq => {}
+            Some(last) => *last = Last { seq, at },
+            None => drop(self.last.insert(instance.to_owned(), Last { seq, at })),
+        }
+    }
+
     /// Whether it is to be shown; from now on it was.
     fn is_fresh(&mut self, line: &Value) -> bool {
-        let (Some(instance), Some(seq)) = (line["instance"].as_str(), line["seq"].as_u64()) else {
-            return true;
-        };
-        let at = time(line).unwrap_or_default();
-        let first = self.last.is_empty();
         if self.again && self.is_known(line) {
             return false;
         }
-        if is_whole(line) {
-            self.last.insert(instance.to_owned(), Last { seq, at });
-        }
-        self.floor = if first { at } else { self.floor.min(at) };
-        self.newest = if first { at } else { self.newest.max(at) };
+        self.note(line, false);
         true
     }
 }
 
 impl Tail for LogTail<'_> {
-    fn path(&self, again: bool) -> String {
-        let (since, limit) = match again || self.again {
-            true => (Some(self.since()), PAGE),
-            false => (self.logs.since.clone(), self.logs.lines.min(PAGE)),
-        };
-        let query = self.logs.query(&self.base, since.as_deref()).with("follow", "true");
-        query.with("limit", &limit.to_string()).into_path()
+    fn path(&mut self, again: bool) -> String {
+        self.again |= again;
+        if self.again {
+            let query = self.logs.query(&self.base, Some(&self.since())).with("follow", "true");
+            return query.with_plain("from", &self.places()).into_path();
+        }
+        let query = self.logs.query(&self.base, self.logs.since.as_deref()).with("follow", "true");
+        query.with("limit", &self.logs.lines.min(PAGE).to_string()).into_path()
     }
 
     fn has_begun(&self) -> bool {
         self.again
     }
 
-    fn catch_up(&mut self, client: &Client) -> Result<Result<(), Failure>, Error> {
-        self.again = true;
-        let since = self.since();
-        let lines = newest(client, CATCH_UP, |limit, offset| {
-            let query = self.logs.query(&self.base, Some(&since));
-            query.with("limit", limit).with("offset", offset).into_path()
-        })?;
-        self.is_first = true;
-        Ok(lines.iter().filter(|line| is_whole(line)).try_for_each(|line| self.show(line)))
-    }
-
     fn take(&mut self, line: Value) -> Taken {
         if let Some(count) = follow::dropped(&line) {
-            follow::tell_dropped(self.global, count, "lines");
+            let whose = line["instance"].as_str().map(|name| format!(" of {name}")).unwrap_or_default();
+            self.flush()?;
+            follow::tell_dropped(self.global, count, &format!("lines{whose}"));
             if self.global.json {
-                print(&line.to_string())?;
+                self.out.extend_from_slice(format!("{line}\n").as_bytes());
             }
-            return GO_ON;
+        } else if self.is_fresh(&line) {
+            self.out.extend_from_slice(self.shown.render(&line).as_bytes());
+            self.out.push(b'\n');
         }
-        let is_gap = std::mem::take(&mut self.is_first) && !self.is_known(&line);
-        self.gaps = if is_gap { self.gaps + 1 } else { 0 };
-        // What came before may be gone for good.
-        if is_gap && self.gaps <= GAPS {
-            return Ok(ControlFlow::Break(()));
+        if self.out.len() < WRITE { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Taken {
+        if self.out.is_empty() {
+            return Ok(());
         }
-        self.show(&line)?;
-        GO_ON
+        let written = print_bytes(&self.out);
+        self.out.clear();
+        written
     }
 }
 
@@ -198,7 +200,8 @@ mod tests {
         let shown = Shown { json: false, raw: false, colours: false };
         let mut tail = LogTail::new(&logs, &global, "/api/logs".into(), shown);
         assert!(tail.is_fresh(&line("api:a", 7, 10)));
-        assert!(tail.path(true).contains("since=2026-01-12T10%3A30%3A10.500Z&follow=true&limit=1000"));
+        let path = tail.path(true);
+        assert!(path.ends_with("?since=2026-01-12T10%3A30%3A10.500Z&follow=true&from=api:a:8"), "{path}");
         let mut open = line("api:a", 8, 11);
         open["part"] = "open".into();
         assert!(tail.is_fresh(&open));

@@ -20,7 +20,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View, colours: bool) {
     frame.render_widget(Line::from(summary), head);
     // One for the titles.
     view.fit(usize::from(body.height.saturating_sub(1)));
-    frame.render_widget(table(view, colours), body);
+    frame.render_widget(table(view, colours, usize::from(body.width)), body);
     let note = view.note();
     let (text, style) = match (note.is_empty(), colours) {
         (true, _) => (KEYS, Style::new().add_modifier(Modifier::DIM)),
@@ -30,7 +30,33 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View, colours: bool) {
     frame.render_widget(Paragraph::new(text).style(style), foot);
 }
 
-fn table(view: &View, colours: bool) -> Table<'static> {
+/// What a column takes.
+fn width_of(view: &View, column: Column) -> usize {
+    match column {
+        // One that is sorted by has a mark behind its title.
+        Column::Instance => {
+            let names = view.rows.iter().map(|row| row.instance.chars().count());
+            names.max().unwrap_or(0).max(column.title().len() + 2)
+        }
+        Column::Status | Column::Health | Column::Restarts => 10,
+        Column::Uptime | Column::Memory | Column::Cpu => 9,
+    }
+}
+
+/// The columns that fit, from the left on: what there is has a name at least.
+fn columns(view: &View, width: usize) -> Vec<Column> {
+    let mut left = width;
+    let fits = |column: &Column| {
+        let takes = width_of(view, *column) + 1;
+        let fits = takes <= left + 1;
+        left = left.saturating_sub(takes);
+        fits || *column == Column::Instance
+    };
+    Column::ALL.into_iter().take_while(fits).collect()
+}
+
+fn table(view: &View, colours: bool, width: usize) -> Table<'static> {
+    let columns = columns(view, width);
     let title = |column: Column| {
         let sorted = column == view.sort;
         let mark = match (sorted, view.falling) {
@@ -43,19 +69,20 @@ fn table(view: &View, colours: bool) -> Table<'static> {
     };
     let shown = view.rows.iter().skip(view.top).take(view.fits);
     let rows = shown.map(|row| {
-        let cells = Column::ALL.map(|column| {
+        let cells = columns.iter().map(|&column| {
             let text = row.cell(column);
             let style = colour(column, &text).filter(|_| colours);
             cell(column, text).style(style.map_or(Style::new(), |colour| Style::new().fg(colour)))
         });
-        Row::new(cells)
+        Row::new(cells.collect::<Vec<_>>())
     });
-    let widths = Column::ALL.map(|column| match column {
+    let widths = columns.iter().map(|&column| match column {
         Column::Instance => Constraint::Fill(1),
-        Column::Status | Column::Health | Column::Restarts => Constraint::Length(10),
-        Column::Uptime | Column::Memory | Column::Cpu => Constraint::Length(9),
+        other => Constraint::Length(u16::try_from(width_of(view, other)).unwrap_or(u16::MAX)),
     });
-    Table::new(rows.collect::<Vec<_>>(), widths).header(Row::new(Column::ALL.map(title))).column_spacing(1)
+    let titles = Row::new(columns.iter().map(|&column| title(column)).collect::<Vec<_>>());
+    let widths = widths.collect::<Vec<_>>();
+    Table::new(rows.collect::<Vec<_>>(), widths).header(titles).column_spacing(1)
 }
 
 fn cell(column: Column, text: String) -> Cell<'static> {
@@ -106,6 +133,17 @@ mod tests {
         assert!(lines[1].starts_with("INSTANCE") && lines[1].ends_with("CPU v"), "{lines:?}");
         assert!(lines[2].starts_with("api:b") && lines[2].ends_with("2.5%"), "{lines:?}");
         assert!(lines[3].starts_with("api:a") && lines[4].starts_with("q quit"), "{lines:?}");
+    }
+
+    // faults: L6
+    #[test]
+    fn names_stay_on_narrow_terminals_and_columns_on_the_right_go() {
+        for (width, last) in [(80, "CPU v"), (60, "RESTARTS"), (40, "HEALTH"), (20, "INSTANCE")] {
+            let lines = drawn(width, 5);
+            let title = lines[1].trim_end();
+            assert!(title.ends_with(last), "{width}: {lines:?}");
+            assert!(lines[2].starts_with("api:b") && lines[3].starts_with("api:a"), "{width}: {lines:?}");
+        }
     }
 
     // faults: L6
