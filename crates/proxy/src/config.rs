@@ -32,6 +32,11 @@ pub struct Limits {
     pub idle: Duration,
     /// No byte of a request body came, or no byte of an answer was taken.
     pub stall: Duration,
+    /// As `stall`, for an answer of the control plane: what waits to be sent is the daemon's own memory.
+    pub control_stall: Duration,
+    /// After a client has ended its side, or the application of its WebSocket has: without a byte of the answer, or
+    /// until it ends. It may be gone; nothing else would ever tell.
+    pub gone: Duration,
     /// Until an instance accepts a connection.
     pub connect: Duration,
     /// Until the head of an answer of the control plane; an instance's is in its configuration.
@@ -47,6 +52,8 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(60),
+            control_stall: Duration::from_secs(30),
+            gone: Duration::from_secs(15),
             connect: Duration::from_secs(5),
             control: Duration::from_secs(120),
         }

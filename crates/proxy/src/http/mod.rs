@@ -12,6 +12,7 @@ mod lines;
 mod peer;
 mod request;
 mod response;
+mod target;
 
 pub(crate) use chunked::{Chunks, Emit, chunk};
 pub(crate) use framing::Body;
@@ -19,6 +20,7 @@ pub(crate) use glimpse::glimpse;
 pub(crate) use peer::Peer;
 pub(crate) use request::{Method, RequestHead};
 pub(crate) use response::{ResponseHead, ResponseShape};
+pub(crate) use target::is_fit_for_control;
 
 /// A message that is not accepted. For a request, the status it is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

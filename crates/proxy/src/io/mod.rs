@@ -5,5 +5,5 @@ mod stream;
 mod watchdog;
 
 pub(crate) use buffer::Buffer;
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Ended, Stream};
 pub(crate) use watchdog::{TimedOut, Watchdog};

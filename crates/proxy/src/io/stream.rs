@@ -15,6 +15,16 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tenement_runtime::socket;
 use tokio::net::{TcpStream, UnixStream};
 
+/// What the other side of a stream has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Nothing,
+    /// It sends nothing more; it may still read.
+    Sending,
+    /// It neither sends nor reads.
+    Both,
+}
+
 /// A connected stream socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -66,16 +76,30 @@ impl Stream {
         socket::unsent(self.as_fd()).ok()
     }
 
-    /// Whether the other side can't send `expected` more bytes: it was reset, or it has ended and less is there.
-    pub(crate) fn falls_short(&self, expected: u64) -> bool {
+    /// What the other side has ended by now, be it read up to there or not. Of TCP, the end of reading shows only by
+    /// a reset.
+    pub(crate) fn ended(&self) -> Ended {
         let mut asked = [PollFd::new(self, PollFlags::RDHUP)];
         if rustix::event::poll(&mut asked, Some(&Timespec::default())).is_err() {
-            return false;
+            return Ended::Nothing;
         }
         let found = asked[0].revents();
-        found.intersects(PollFlags::ERR | PollFlags::HUP)
-            || (found.contains(PollFlags::RDHUP)
-                && rustix::io::ioctl_fionread(self).is_ok_and(|there| there < expected))
+        if found.intersects(PollFlags::ERR | PollFlags::HUP) {
+            Ended::Both
+        } else if found.contains(PollFlags::RDHUP) {
+            Ended::Sending
+        } else {
+            Ended::Nothing
+        }
+    }
+
+    /// Whether the other side can't send `expected` more bytes: it was reset, or it has ended and less is there.
+    pub(crate) fn falls_short(&self, expected: u64) -> bool {
+        match self.ended() {
+            Ended::Nothing => false,
+            Ended::Sending => rustix::io::ioctl_fionread(self).is_ok_and(|there| there < expected),
+            Ended::Both => true,
+        }
     }
 
     /// Waits until there is something to read, or an end, or an error.

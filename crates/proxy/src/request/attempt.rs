@@ -29,7 +29,7 @@ use super::{
     wake::{self, Waiting},
 };
 use crate::{
-    http::{Method, RequestHead},
+    http::{Method, RequestHead, is_fit_for_control},
     io::Buffer,
 };
 
@@ -155,6 +155,9 @@ async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -
 /// Who is to answer; after the drain had begun, only the daemon itself.
 fn target(client: &Client, head: &RequestHead) -> Result<Target, Answer> {
     match route::find(&client.thread.backend.routes().load(), &head.host)? {
+        Target::Control if !is_fit_for_control(&client.request) => {
+            Err(Answer::new(400, "the request target has characters that must be escaped"))
+        }
         Target::Control => Ok(Target::Control),
         _ if client.late => Err(Answer::unavailable("tenement is shutting down", RESTARTED)),
         target => Ok(target),
@@ -189,13 +192,14 @@ impl Request<'_> {
             Ok(connection) => connection,
             Err(failed) => return self.unconnected(run, &failed),
         };
-        let patience = match lease {
-            Some(lease) => lease.slot().service().request_timeout,
-            None => thread.config.limits.control,
+        let limits = &thread.config.limits;
+        let (patience, stall) = match lease {
+            Some(lease) => (lease.slot().service().request_timeout, limits.stall),
+            None => (limits.control, limits.control_stall),
         };
         let mut buffer = Buffer::default();
         let awaited = lease.map(|lease| Awaited { waiting: &mut self.waiting, wakes: lease.slot().wakes() });
-        let exchange = Exchange { head: self.head, connection: &connection, patience, awaited };
+        let exchange = Exchange { head: self.head, connection: &connection, patience, stall, awaited };
         let forwarded = forward(client, exchange, &mut self.upload, &mut buffer).await;
         match forwarded {
             Ok(mut delivered) if delivered.status == 101 => {

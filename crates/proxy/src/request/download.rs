@@ -14,12 +14,13 @@ use std::{
 };
 
 use tenement_core::slot::{WakeStage, Wakes};
+use tenement_runtime::clock;
 
 use super::{forward::Broken, upload::LONG, wake::Waiting};
 use crate::{
     config::Limits,
     http::{Body, Chunks, Emit, Malformed, RequestHead, ResponseHead, ResponseShape, Version, chunk},
-    io::{Buffer, Stream, TimedOut, Watchdog},
+    io::{Buffer, Ended, Stream, TimedOut, Watchdog},
 };
 
 /// Answers before the answer that one request may get.
@@ -273,18 +274,28 @@ impl Download<'_> {
     /// Waits for more of the body; 0 at its end. An application may be silent for as long as it wants, unless
     /// the client has ended its side and may be gone.
     async fn more(&mut self, large: bool) -> Result<usize, Broken> {
-        self.watchdog.set(self.limits.stall);
+        let mut ended = None;
+        self.watchdog.set(self.limits.gone);
         loop {
             match self.watchdog.guard(self.buffer.fill(self.upstream, large)).await {
                 Ok(Ok(read)) => return Ok(read),
                 Ok(Err(_)) => return Err(Broken::Truncated),
-                Err(TimedOut) => {
-                    let silent = self.signals.half_closed.get().map_or(Duration::ZERO, |at| at.elapsed());
-                    let left = self.limits.stall.checked_sub(silent).filter(|left| !left.is_zero());
-                    self.watchdog.set(left.ok_or(Broken::ClientGone)?);
-                }
+                Err(TimedOut) => self.watchdog.set(self.left(&mut ended).ok_or(Broken::ClientGone)?),
             }
         }
+    }
+
+    /// How much longer a silent answer is waited for before this is asked again; `None` if the client has left.
+    /// `ended` is when that was first found, as the end of who has sent much ahead is behind what nobody reads.
+    fn left(&self, ended: &mut Option<Instant>) -> Option<Duration> {
+        match self.client.ended() {
+            Ended::Nothing => return Some(self.limits.gone),
+            Ended::Sending => {}
+            Ended::Both => return None,
+        }
+        let since =
+            *ended.get_or_insert_with(|| self.signals.half_closed.get().unwrap_or_else(clock::instant));
+        self.limits.gone.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     upload::{Interrupted, Upload},
 };
 use crate::{
+    config::Limits,
     http::RequestHead,
     io::{Buffer, Stream, TimedOut},
 };
@@ -46,6 +47,8 @@ pub(super) struct Exchange<'a> {
     pub(super) connection: &'a Connection,
     /// Until the head of the answer.
     pub(super) patience: Duration,
+    /// How long the client may take nothing of it.
+    pub(super) stall: Duration,
     pub(super) awaited: Option<Awaited<'a>>,
 }
 
@@ -56,8 +59,9 @@ pub(super) async fn forward(
     upload: &mut Upload,
     buffer: &mut Buffer,
 ) -> Result<Delivered, Broken> {
-    let Exchange { head, connection, patience, awaited } = exchange;
+    let Exchange { head, connection, patience, stall, awaited } = exchange;
     let limits = client.thread.config.limits;
+    let of_answer = Limits { stall, ..limits };
     let upstream = &connection.stream;
     send(client, upstream, limits.stall).await?;
     let signals = Signals::default();
@@ -68,7 +72,7 @@ pub(super) async fn forward(
         buffer,
         reply: &mut client.reply,
         watchdog: &mut client.watchdog,
-        limits: &limits,
+        limits: &of_answer,
         request: head,
         signals: &signals,
         draining: &client.thread.draining,

@@ -1,10 +1,13 @@
 //! Phase "upgrade": after a 101 the connection is a tunnel, until both sides have ended.
 //!
 //! ```text
-//!   open ──► the application ends ──► close frame 1012 ──► the client ends ──► lingering
-//!     │      └── has sent one, or is inside a frame: nothing ┘                      ▲
-//!     └────► the daemon ends ───────► close frame 1001 ─────────────────────────────┘
+//!   open ──► the application ends ──► close frame 1012 ──► the client ends, or its time is over ──► lingering
+//!     │      └── has sent one, or is inside a frame: nothing ┘                                          ▲
+//!     └────► the daemon ends ───────► close frame 1001 ─────────────────────────────────────────────────┘
 //! ```
+//!
+//! An application that is gone for good, and doesn't only send nothing more, takes nothing from the client either: its
+//! time is over at once.
 //!
 //! Only WebSockets are switched to. Their frames are followed, to know where another one can be sent; no byte waits for
 //! that or is changed by it.
@@ -20,8 +23,10 @@ use std::{
 use tenement_core::slot::Traffic;
 use tenement_runtime::clock;
 
+use tokio::{sync::Notify, time::sleep};
+
 use super::Thread;
-use crate::io::{Buffer, Stream, TimedOut, Watchdog};
+use crate::io::{Buffer, Ended, Stream, TimedOut, Watchdog};
 use frames::{Code, Frames};
 
 /// The two ends of a tunnel, and what was read of them before it was one.
@@ -36,7 +41,9 @@ pub(super) struct Ends<'a> {
 /// `traffic`.
 pub(super) async fn tunnel(thread: &Thread, ends: Ends<'_>, traffic: Option<&Traffic>) -> (u64, u64) {
     let Ends { client, ahead, upstream, first } = ends;
-    let ending = Ending { since: Cell::new(None), stall: thread.config.limits.stall };
+    let limits = &thread.config.limits;
+    let ending = Ending { since: Cell::new(None), stall: limits.stall };
+    let told = Notify::new();
     let (up, down) = (Way::new(client, upstream), Way::new(upstream, client));
     let to_application = async {
         up.pass(ahead, &ending).await;
@@ -54,10 +61,18 @@ pub(super) async fn tunnel(thread: &Thread, ends: Ends<'_>, traffic: Option<&Tra
             down.say_goodbye(code, &ending).await;
         }
         client.shutdown();
+        told.notify_one();
+    };
+    let out_of_time = async {
+        told.notified().await;
+        if upstream.ended() != Ended::Both {
+            sleep(limits.gone).await;
+        }
     };
     tokio::select! {
         biased;
         _ = async { tokio::join!(to_application, to_client) } => {}
+        () = out_of_time => {}
         () = thread.cut_off() => down.say_goodbye_at_once(Code::Away),
     }
     (up.moved.get(), down.moved.get())
@@ -110,7 +125,7 @@ impl<'a> Way<'a> {
         loop {
             while !buffer.is_empty() {
                 // Who does not read holds back who writes, for as long as both sides are open.
-                match patiently(&mut watchdog, ending, self.to.write_some(buffer)).await {
+                match self.patiently(&mut watchdog, ending, self.to.write_some(buffer)).await {
                     Ok(Ok(count @ 1..)) => {
                         self.note(&buffer[..count]);
                         buffer.consume(count);
@@ -118,7 +133,7 @@ impl<'a> Way<'a> {
                     Ok(Ok(_) | Err(_)) | Err(TimedOut) => return,
                 }
             }
-            match patiently(&mut watchdog, ending, buffer.fill(self.from, false)).await {
+            match self.patiently(&mut watchdog, ending, buffer.fill(self.from, false)).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(_) | Err(_)) => return self.ended.set(true),
                 Err(TimedOut) => return,
@@ -142,7 +157,7 @@ impl<'a> Way<'a> {
         let mut watchdog = Watchdog::new(ending.stall);
         let (frame, mut sent) = (code.frame(), 0);
         while sent < frame.len() {
-            match patiently(&mut watchdog, ending, self.to.write_some(&frame[sent..])).await {
+            match self.patiently(&mut watchdog, ending, self.to.write_some(&frame[sent..])).await {
                 Ok(Ok(count @ 1..)) => {
                     self.note(&frame[sent..sent + count]);
                     sent += count;
@@ -159,21 +174,29 @@ impl<'a> Way<'a> {
             let _ = self.to.try_write(&code.frame());
         }
     }
-}
-
-/// Waits without limit while both sides are open, and for `stall` from the end of one of them on.
-async fn patiently<T>(
-    watchdog: &mut Watchdog,
-    ending: &Ending,
-    future: impl Future<Output = T>,
-) -> Result<T, TimedOut> {
-    let mut future = pin!(future);
-    loop {
-        let since = ending.since.get().map_or(Duration::ZERO, |at| at.elapsed());
-        let left = ending.stall.checked_sub(since).filter(|left| !left.is_zero());
-        watchdog.set(left.ok_or(TimedOut)?);
-        if let Ok(done) = watchdog.guard(future.as_mut()).await {
-            return Ok(done);
+    /// Waits without limit while both sides are open, and for `stall` from the end of one of them on. That end may
+    /// be behind what nobody takes; then for as long as something is taken.
+    async fn patiently<T>(
+        &self,
+        watchdog: &mut Watchdog,
+        ending: &Ending,
+        future: impl Future<Output = T>,
+    ) -> Result<T, TimedOut> {
+        let (mut future, mut queued) = (pin!(future), None);
+        loop {
+            let since = ending.since.get().map_or(Duration::ZERO, |at| at.elapsed());
+            let left = ending.stall.checked_sub(since).filter(|left| !left.is_zero());
+            watchdog.set(left.ok_or(TimedOut)?);
+            if let Ok(done) = watchdog.guard(future.as_mut()).await {
+                return Ok(done);
+            }
+            if self.from.ended() != Ended::Nothing {
+                let now = self.to.unsent();
+                if now.is_none() || now == queued {
+                    return Err(TimedOut);
+                }
+                queued = now;
+            }
         }
     }
 }

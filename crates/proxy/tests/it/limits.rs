@@ -83,6 +83,27 @@ fn what_is_asked_of_the_api_is_refused_as_the_api_does() {
 }
 
 #[test]
+fn a_target_that_must_be_escaped_is_refused_in_the_form_of_who_was_asked() {
+    let proxy = proxy(Limits::default());
+    let get = |path: &str, host: &str| format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
+    let own = "Host: localhost\r\n";
+    for byte in r#"<>"`{}|\^"#.chars() {
+        let answer = proxy.ask(get(&format!("/api/instances/{byte}"), own));
+        assert_eq!(envelope(&answer), ("400", true), "{answer}");
+        let answer = proxy.ask(get(&format!("/{byte}"), own));
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("text/plain"), "{answer}");
+        // A tenant's own affair.
+        let path = format!("/api/{byte}?{byte}");
+        assert!(proxy.ask(get(&path, HOST)).ends_with(&path));
+    }
+    let answer = proxy.ask(get("/api/logs?search=<x>", own));
+    assert_eq!(envelope(&answer), ("400", true), "{answer}");
+    // As browsers send it.
+    let answer = proxy.ask(get("/api/logs?search={a|b}", own));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
 fn a_head_has_its_time_however_it_trickles() {
     // faults: P9
     let proxy = proxy(short());

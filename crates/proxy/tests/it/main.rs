@@ -5,6 +5,7 @@ mod attacks;
 mod delivery;
 mod farewells;
 mod frames;
+mod gone;
 mod limits;
 mod streams;
 mod support;
