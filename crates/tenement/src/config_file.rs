@@ -95,7 +95,10 @@ pub fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/tenement".into();
     }
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/state");
-    let wanted = env::var_os("XDG_STATE_HOME").map_or_else(home, PathBuf::from).join("tenement");
+    // One that is set to nothing is not set: a folder below wherever somebody stands is none to come back to.
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".local/state"));
+    let state = set("XDG_STATE_HOME").or_else(home).unwrap_or_else(|| "/var/lib".into());
+    let wanted = state.join("tenement");
     std::path::absolute(&wanted).unwrap_or(wanted)
 }

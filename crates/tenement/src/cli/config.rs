@@ -6,7 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use tenement_core::config::{Config as Checked, Diagnostic, Parsed, effective};
 
-use super::{Failure, Global, print, serve::errors};
+use super::{
+    Failure, Global, print,
+    serve::{absolute, errors},
+};
 use crate::config_file;
 
 #[derive(Args)]
@@ -14,7 +17,7 @@ use crate::config_file;
     ten config --service notes     one service\n  ten config --validate          every error and warning, with its line")]
 pub(super) struct Config {
     /// Only this service
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "validate")]
     service: Option<String>,
     /// Check only: print every error and warning, change nothing
     #[arg(long)]
@@ -35,10 +38,13 @@ impl Config {
             return self.validate(&name, &parsed, global.json);
         }
         let errors = parsed.diagnostics.iter().filter(|finding| self.is_error(finding)).count();
-        let Some(config) = parsed.config.filter(|_| errors == 0) else {
+        let Some(mut config) = parsed.config.filter(|_| errors == 0) else {
             let message = format!("{name} has errors: see them with 'ten config --validate {name}'");
             return Err(Failure::config(message));
         };
+        if let Some(dir) = &global.data_dir {
+            config.settings.data_dir = absolute(dir)?;
+        }
         print(&serde_json::to_string_pretty(&self.choose(&config)?).unwrap_or_default())
     }
 
@@ -51,7 +57,9 @@ impl Config {
         let Some(service) = &self.service else { return Ok(all) };
         match all["services"].get_mut(service) {
             Some(found) => Ok(found.take()),
-            None => Err(Failure::config(format!("there is no service '{service}' in the configuration"))),
+            None => Err(Failure::config(format!(
+                "there is no service '{service}' in the configuration: see 'ten config'"
+            ))),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     instance,
     output::{print, text},
     query::Query,
-    table,
+    service, table, wait,
 };
 
 /// More than this the API does not give in one answer.
@@ -36,7 +36,7 @@ pub(super) struct Events {
     #[arg(long, short)]
     follow: bool,
     /// The newest so many events, at most 1000
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = count)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = count, allow_negative_numbers = true)]
     lines: usize,
     /// Only events from then on: so long ago (30s, 5m, 1h, 7d), or RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -56,14 +56,36 @@ impl Events {
         let query = self.query()?;
         let client = Client::new(global)?;
         if self.follow {
+            self.check(&client, &query)?;
             let mut tail = EventTail { events: self, global, query, last: None };
             return follow::follow(global, &client, &mut tail);
         }
         let query = query.maybe("since", self.since.as_deref());
         let answer = client.get(&with_limit(query, self.lines))?;
+        if answer["events"].as_array().is_some_and(Vec::is_empty) {
+            self.check(&client, &self.query()?)?;
+        }
         let events = answer["events"].as_array().into_iter().flatten();
         let lines: Vec<String> = events.map(|event| shown(event, global.json)).collect();
         if lines.is_empty() { Ok(()) } else { print(&lines.join("\n")) }
+    }
+
+    /// What is asked for never was: that is no empty answer.
+    fn check(&self, client: &Client, query: &Query) -> Result<(), Failure> {
+        if self.instance.is_none() && self.service.is_none() {
+            return Ok(());
+        }
+        let any = client.get(&with_limit(query.clone(), 1))?;
+        if any["events"].as_array().is_some_and(|events| !events.is_empty()) {
+            return Ok(());
+        }
+        if let Some(service) = &self.service {
+            return service::check(client, service);
+        }
+        if let Some(text) = &self.instance {
+            client.get(&wait::path(&instance::parse(text, self.id.as_deref())?))?;
+        }
+        Ok(())
     }
 
     fn query(&self) -> Result<Query, Failure> {

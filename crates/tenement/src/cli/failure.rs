@@ -39,6 +39,8 @@ pub(super) const EXIT_FAILURE: Exit = Exit::new(1, "failed");
 pub(super) const EXIT_CONFIG: Exit = Exit::new(2, "usage");
 /// No such instance.
 pub(super) const EXIT_NO_INSTANCE: Exit = Exit::new(3, "instance_not_found");
+/// No such service.
+pub(super) const EXIT_NO_SERVICE: Exit = Exit::new(3, "service_not_found");
 /// It runs already.
 pub(super) const EXIT_RUNNING: Exit = Exit::new(4, "conflict");
 /// It did not happen in the time it was given.
@@ -117,7 +119,8 @@ impl From<io::Error> for Failure {
         // Who reads our output has seen enough: `ten config | head -1` is no failure.
         let unread = error.kind() == io::ErrorKind::BrokenPipe;
         let code = if unread { EXIT_UNREAD } else { EXIT_FAILURE };
-        Self { code, message: format!("can't write the output: {error}") }
+        let room = if error.kind() == io::ErrorKind::StorageFull { "make room, or " } else { "" };
+        Self { code, message: format!("can't write the output: {error}: {room}write it elsewhere") }
     }
 }
 

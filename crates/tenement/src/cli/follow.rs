@@ -14,6 +14,7 @@ use tenement_runtime::clock;
 use super::{
     Failure, Global,
     client::{Client, Error, Taken},
+    output,
 };
 
 /// Between two attempts to reach a daemon that went away: at first, and at most.
@@ -41,6 +42,9 @@ pub(super) trait Tail {
 
 /// Until Ctrl-C, which is the one way to end it well, or until nobody reads the output any more.
 pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> Result<(), Failure> {
+    if output::is_closed() {
+        return Ok(());
+    }
     let mut waited = None;
     loop {
         let (begun, mut stood) = (clock::instant(), false);

@@ -58,6 +58,14 @@ impl InstancesArg {
     }
 }
 
+/// One of several failed: its failure says which.
+pub(super) fn named(failure: Failure, name: &InstanceName) -> Failure {
+    if failure.code == EXIT_INTERRUPTED || failure.message.contains(&name.to_string()) {
+        return failure;
+    }
+    Failure { message: format!("{name}: {}", failure.message), ..failure }
+}
+
 /// Ctrl-C came between several: says what goes on and what was not begun. `left` begins with the one under way.
 pub(super) fn interrupted(failure: Failure, left: &[InstanceName]) -> Failure {
     if failure.code != EXIT_INTERRUPTED {

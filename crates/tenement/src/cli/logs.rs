@@ -17,6 +17,7 @@ use super::{
     follow, instance,
     output::{print_bytes, text},
     query::Query,
+    service,
 };
 
 #[derive(Args)]
@@ -36,7 +37,7 @@ pub(super) struct Logs {
     #[arg(long, short, conflicts_with = "until")]
     follow: bool,
     /// The newest so many lines
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50, allow_negative_numbers = true)]
     lines: usize,
     /// Only lines from then on: so long ago (30s, 5m, 1h, 7d), or RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -67,6 +68,7 @@ impl Logs {
         let client = Client::new(global)?;
         let shown = Shown { json: global.json, raw: self.raw, colours: global.colours(&std::io::stdout()) };
         if self.follow {
+            self.check_service(&client, &base)?;
             let mut tail = LogTail::new(self, global, base, shown);
             if self.lines > PAGE {
                 tail.show_newest(&client)?;
@@ -75,7 +77,21 @@ impl Logs {
         }
         let query = || self.query(&base, self.since.as_deref());
         let pages = pages::newest(&client, self.lines, query, |line| Some(shown.render(line)))?;
+        if pages.iter().all(String::is_empty) {
+            self.check_service(&client, &base)?;
+        }
         pages.iter().rev().try_for_each(|page| print_bytes(page.as_bytes()))
+    }
+
+    /// A service that is not there and of which nothing is kept.
+    fn check_service(&self, client: &Client, base: &str) -> Result<(), Failure> {
+        let Some(service) = &self.service else { return Ok(()) };
+        let kept = Query::new(base).with("service", service).with("limit", "1");
+        let kept = client.get(&kept.into_path())?;
+        match kept["logs"].as_array().is_some_and(Vec::is_empty) {
+            true => service::check(client, service),
+            false => Ok(()),
+        }
     }
 
     /// Where the API has them.

@@ -21,6 +21,7 @@ mod query;
 mod restart;
 mod screen;
 mod serve;
+mod service;
 mod spawn;
 mod status;
 mod stop;
@@ -39,7 +40,11 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use clap::{
+    Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+    parser::ValueSource,
+};
 use failure::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure};
 use output::{print, print_json};
 
@@ -69,7 +74,7 @@ struct Cli {
 #[command(next_help_heading = "With every command")]
 struct Global {
     /// The configuration [default: tenement.toml here or above, else /etc/tenement/tenement.toml]
-    #[arg(long, global = true, env = "TENEMENT_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "TENEMENT_CONFIG", value_name = "FILE", value_parser = path())]
     config: Option<PathBuf>,
     /// Where the daemon keeps its state [default: the configuration's]
     #[arg(long, global = true, value_name = "FOLDER")]
@@ -87,7 +92,7 @@ struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// No colours; also with NO_COLOR, TERM=dumb, and where the output is no terminal
     #[arg(long, global = true)]
@@ -103,6 +108,7 @@ impl Global {
 
     /// A variable that is set to nothing is not set.
     fn forget_empty(&mut self) {
+        self.config.take_if(|config| config.as_os_str().is_empty());
         self.server.take_if(|server| server.trim().is_empty());
         self.token.take_if(|token| token.trim().is_empty());
     }
@@ -291,6 +297,11 @@ fn words_of(text: &str) -> String {
     let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
     let lines = text[..end.unwrap_or(text.len())].lines().map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(" ")
+}
+
+/// A path, perhaps an empty one: that is a variable that is not set.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// A number of seconds.

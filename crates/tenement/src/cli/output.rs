@@ -7,6 +7,18 @@ use tenement_logs::inert;
 
 use super::Failure;
 
+/// Whether there is no standard output. A closed one is opened anew by Rust's runtime, as `/dev/null` for both
+/// reading and writing; a shell's `>/dev/null` is for writing only.
+pub(super) fn is_closed() -> bool {
+    let read_write = |flags: rustix::fs::OFlags| flags.contains(rustix::fs::OFlags::RDWR);
+    let out = io::stdout();
+    let same = || {
+        let (out, null) = (rustix::fs::fstat(&out).ok()?, rustix::fs::stat("/dev/null").ok()?);
+        Some(out.st_rdev == null.st_rdev && out.st_mode == null.st_mode)
+    };
+    rustix::fs::fcntl_getfl(&out).is_ok_and(read_write) && same() == Some(true)
+}
+
 /// Writes to standard output; a failed write is a failure of the command.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     print_bytes(format!("{text}\n").as_bytes())

@@ -8,7 +8,7 @@ use super::{
     Failure, Global,
     client::Client,
     output::{print, text},
-    table,
+    service, table,
     watch::watch,
 };
 
@@ -54,7 +54,13 @@ impl Ps {
         if self.watch {
             return watch(global, &client, picture);
         }
-        let text = picture()?;
+        let list = client.get(&path)?;
+        if let Some(service) = &self.service
+            && list["instances"].as_array().is_some_and(Vec::is_empty)
+        {
+            service::check(&client, service)?;
+        }
+        let text = self.shown(global, &list);
         if text.is_empty() { Ok(()) } else { print(&text) }
     }
 

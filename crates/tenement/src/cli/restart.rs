@@ -9,7 +9,7 @@ use tenement_core::name::InstanceName;
 use super::{
     Failure, Global,
     client::Client,
-    instance::{InstancesArg, interrupted},
+    instance::{InstancesArg, interrupted, named},
     print_json,
     progress::Progress,
     wait::{self, Deadline},
@@ -27,7 +27,7 @@ pub(super) struct Restart {
     #[arg(long)]
     wait: bool,
     /// Seconds to wait for each
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, default_value = "30")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, default_value = "30", allow_negative_numbers = true)]
     timeout: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Restart {
                     global.say(&format!("Restarted {name}"))?;
                 }
                 Err(failure) => {
-                    if !global.go_on(interrupted(failure, &names[at..]), &mut first) {
+                    if !global.go_on(interrupted(named(failure, name), &names[at..]), &mut first) {
                         break;
                     }
                 }

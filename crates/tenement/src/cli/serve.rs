@@ -1,6 +1,9 @@
 //! `ten serve`: the daemon.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use tenement::daemon;
@@ -69,8 +72,7 @@ impl Serve {
     fn apply(&self, config: &mut Config, global: &Global) -> Result<(), Failure> {
         let settings = &mut config.settings;
         if let Some(dir) = &global.data_dir {
-            let absolute = std::path::absolute(dir);
-            settings.data_dir = absolute.map_err(|error| Failure::config(format!("--data-dir: {error}")))?;
+            settings.data_dir = absolute(dir)?;
         }
         if let Some(host) = &self.host {
             let port = settings.listen.first().map_or(8000, SocketAddr::port);
@@ -85,6 +87,11 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// The folder that `--data-dir` names.
+pub(super) fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(dir).map_err(|error| Failure::config(format!("--data-dir: {error}: name a folder")))
 }
 
 /// So many, in words.

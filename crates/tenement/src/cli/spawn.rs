@@ -37,7 +37,7 @@ pub(super) struct Spawn {
     #[arg(long)]
     no_wait: bool,
     /// Seconds to wait [default: the service's startup_timeout]
-    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, conflicts_with = "no_wait")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds, conflicts_with = "no_wait", allow_negative_numbers = true)]
     timeout: Option<Duration>,
 }
 
@@ -55,7 +55,16 @@ impl Spawn {
             Err(error) if error.is("conflict") && self.restart => {
                 ("Restarted", self.again(&client, &name, &body, deadline)?)
             }
-            Err(error) if error.is("conflict") => return Err(with_hint(error, "restart it with --restart")),
+            Err(error) if error.is("conflict") => {
+                // Whoever starts it already need not start it once more.
+                let is_starting = error.to_string().ends_with("already starting");
+                let hint = if is_starting {
+                    "wait for it: see 'ten ps'; or begin anew with --restart"
+                } else {
+                    "restart it with --restart"
+                };
+                return Err(with_hint(error, hint));
+            }
             other => ("Spawned", other.map_err(|error| self.in_words(&name, error))?),
         };
         drop(progress);
@@ -97,7 +106,10 @@ impl Spawn {
     fn env(&self) -> Result<Map<String, Value>, Failure> {
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), Value::from(value))),
-            _ => Err(Failure::config(format!("--env: '{}' is not KEY=VALUE", text.escape_debug()))),
+            _ => Err(Failure::config(format!(
+                "--env: '{}' is not KEY=VALUE: write it as --env PLAN=pro",
+                text.escape_debug()
+            ))),
         };
         self.env.iter().map(pair).collect()
     }

@@ -9,7 +9,7 @@ use tenement_core::name::InstanceName;
 use super::{
     Failure, Global,
     client::Client,
-    instance::{InstancesArg, interrupted},
+    instance::{InstancesArg, interrupted, named},
     print_json,
     progress::Progress,
     wait,
@@ -77,7 +77,7 @@ impl Stop {
                 }
                 Err(error) if may_be_gone && error.is("instance_not_found") => {}
                 Err(error) => {
-                    if !global.go_on(interrupted(error.into(), &names[at..]), &mut first) {
+                    if !global.go_on(interrupted(named(error.into(), name), &names[at..]), &mut first) {
                         break;
                     }
                 }

@@ -1,11 +1,19 @@
 //! `ten token-gen`.
 
+use std::path::PathBuf;
+
 use clap::{Args, builder::PossibleValuesParser};
+use rustix::fs::Access;
 use serde_json::{Value, json};
 use tenement::token_file;
 use tenement_core::{layout, name::ServiceName};
 
-use super::{Failure, Global, client, client::Client, instance, output, print, print_json};
+use super::{
+    Failure, Global, client,
+    client::{Client, Error},
+    instance, output, print, print_json,
+    query::encode,
+};
 
 #[derive(Args)]
 #[command(
@@ -20,7 +28,7 @@ pub(super) struct TokenGen {
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Days until it expires [default: never]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     expires: Option<u64>,
     /// What it may do; may be repeated, or have commas [default: admin]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
@@ -39,17 +47,29 @@ pub(super) struct TokenGen {
 impl TokenGen {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let body = self.body()?;
-        let place = if self.save { Some(client::data_dir(global)?.join(layout::API_TOKEN)) } else { None };
-        let answer = Client::new(global)?.post("/api/tokens", &body, None)?;
+        let place = self.place(global)?;
+        if place.is_none() && output::is_closed() {
+            return Err(Failure::general(
+                "standard output is closed, so nobody would see the token: use --save",
+            ));
+        }
+        let client = Client::new(global)?;
+        let answer = client.post("/api/tokens", &body, None).map_err(in_our_words)?;
         let token = answer["token"].as_str().unwrap_or_default();
-        // It exists only here: whatever fails, both are tried.
-        let printed = if global.json { print_json(&answer) } else { print(token) };
-        let saved = place.as_deref().map_or(Ok(()), |path| {
+        // It exists only here: what can't be kept is not to open anything.
+        if let Some(path) = &place {
             token_file::save(path, token).map_err(|error| {
-                Failure::general(format!("can't save the token as '{}': {error}", path.display()))
-            })
-        });
-        saved.and(printed)?;
+                let why = format!("can't save the token as '{}': {error}", path.display());
+                revoke(&client, &answer, &why)
+            })?;
+        }
+        let printed = if global.json { print_json(&answer) } else { print(token) };
+        printed.map_err(|failure| match &place {
+            None => revoke(&client, &answer, &failure.message),
+            Some(path) => {
+                Failure::general(format!("{}; the token is saved as '{}'", failure.message, path.display()))
+            }
+        })?;
         if let Some(path) = place {
             self.advise(global, &format!("Saved as {}.", path.display()));
         } else {
@@ -57,6 +77,23 @@ impl TokenGen {
             self.advise(global, advice);
         }
         Ok(())
+    }
+
+    /// Where it is saved, if it is; a folder that takes no file is told before there is a token.
+    fn place(&self, global: &Global) -> Result<Option<PathBuf>, Failure> {
+        if !self.save {
+            return Ok(None);
+        }
+        let folder = client::data_dir(global)?;
+        let path = folder.join(layout::API_TOKEN);
+        let writable = rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK);
+        let why = match writable {
+            Err(errno) => std::io::Error::from(errno).to_string(),
+            Ok(()) if path.is_dir() => "it is a folder".to_owned(),
+            Ok(()) => return Ok(Some(path)),
+        };
+        let message = format!("can't save a token as '{}' ({why}), so none was made", path.display());
+        Err(Failure::general(message + ": name the daemon's folder with --data-dir"))
     }
 
     fn advise(&self, global: &Global, advice: &str) {
@@ -79,4 +116,20 @@ impl TokenGen {
         }
         Ok(body)
     }
+}
+
+/// The API calls the option by the name of its member.
+fn in_our_words(error: Error) -> Failure {
+    let failure = Failure::from(error);
+    Failure { message: failure.message.replace("'expires_in_days'", "--expires"), ..failure }
+}
+
+/// Nobody has the token: it is not left behind.
+fn revoke(client: &Client, answer: &Value, why: &str) -> Failure {
+    let id = answer["id"].as_str().unwrap_or_default();
+    let what = match client.delete(&format!("/api/tokens/{}", encode(id))) {
+        Ok(_) => "the token was revoked again; make another one when that is mended".to_owned(),
+        Err(error) => format!("and it could not be revoked ({error}): do so with 'ten token-revoke {id}'"),
+    };
+    Failure::general(format!("{why}: {what}"))
 }

@@ -9,8 +9,10 @@ use super::{Failure, Global, client::Client, print_json, query::encode};
 const TOKEN: &str = "tenement_";
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ten token-revoke 3f9c\n  ten tokens          shows the ids\n\n\
-    What a token is used for ends at once, open streams included. It can't be undone.")]
+#[command(
+    after_help = "Examples:\n  ten token-revoke 3f9c81d04b7e26a5\n  ten tokens          shows the ids\n\n\
+    What a token is used for ends at once, open streams included. It can't be undone."
+)]
 pub(super) struct TokenRevoke {
     /// The token's id, as 'ten tokens' shows it
     id: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure, Global,
     client::{Client, Error},
+    output,
     screen::Screen,
 };
 
@@ -17,6 +18,9 @@ pub(super) fn watch(
     client: &Client,
     picture: impl Fn() -> Result<String, Failure>,
 ) -> Result<(), Failure> {
+    if output::is_closed() {
+        return Ok(());
+    }
     // Before the screen changes, so that it always changes back, and that it stays for a plain refusal.
     let mut text = picture()?;
     client.catch_every_signal();

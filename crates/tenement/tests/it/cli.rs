@@ -6,11 +6,13 @@ mod following;
 mod going_on;
 mod help;
 mod metrics;
+mod strange;
 mod stub;
 mod terminal;
 mod tokens;
 mod top;
 mod waiting;
+mod wording;
 
 use std::{
     fs::{self, File},

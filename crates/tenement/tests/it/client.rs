@@ -60,7 +60,7 @@ fn failures_have_their_exit_codes() {
     let daemon = TestDaemon::start(config);
     let code = |arguments: &[&str]| daemon.ten(arguments).status.code();
     assert_eq!(code(&["spawn", "missing:a"]), Some(127));
-    assert_eq!(code(&["spawn", "silent:a"]), Some(1));
+    assert_eq!(code(&["spawn", "silent:a"]), Some(5));
     assert_eq!(code(&["spawn", "silent:b", "--timeout", "0.05"]), Some(5));
     assert_eq!(code(&["restart", "silent:never"]), Some(3));
     assert_eq!(code(&["health", "silent:never"]), Some(3));

@@ -104,7 +104,11 @@ impl LogsQuery {
 
     fn levels(&self) -> Result<LevelSet, ApiError> {
         let level = |word: &str| {
-            Level::from_word(word).ok_or_else(|| ApiError::bad_request(format!("'{word}' is not a level")))
+            Level::from_word(word).ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "'{word}' is not a level: there are debug, info, warn and error"
+                ))
+            })
         };
         let exact = match &self.level {
             Some(words) => words.split(',').map(|word| level(word.trim())).collect::<Result<_, _>>()?,

@@ -71,8 +71,13 @@ impl Error {
     pub(super) fn refused(status: StatusCode, answer: &Value, subject: Subject) -> Option<Self> {
         let (code, message) = (answer["error"].as_str()?, answer["message"].as_str()?);
         let hint = match code {
-            "unauthorized" => {
-                ": set TENEMENT_TOKEN, or make a token with 'ten token-gen' on the daemon's machine".into()
+            "forbidden" => match scope(message) {
+                Some(scope) => format!(": use a token with '{scope}': ten token-gen --scope {scope}"),
+                None if message.contains("is bound to") => ": use a token that is bound to nothing".into(),
+                None => String::new(),
+            },
+            "service_unavailable" if message.ends_with("is shutting down") => {
+                ": start it again with 'ten serve', or wait until it is back".into()
             }
             "instance_not_found" => ": see what there is with 'ten ps'".into(),
             "not_found" if subject == Subject::Service => ": see what is with 'ten config'".into(),
@@ -86,6 +91,7 @@ impl Error {
             }
             _ => String::new(),
         };
+        let message = grep(message).unwrap_or_else(|| message.to_owned());
         Some(Self::Refused {
             status: status.as_u16(),
             code: code.to_owned(),
@@ -104,6 +110,18 @@ impl Error {
     pub(in crate::cli) fn is(&self, word: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == word)
     }
+}
+
+/// The scope that was missing.
+fn scope(message: &str) -> Option<&str> {
+    message.split_once("the scope '")?.1.split_once('\'').map(|(scope, _)| scope)
+}
+
+/// What is wrong with a pattern, without the picture of it that takes several lines.
+fn grep(message: &str) -> Option<String> {
+    let why = message.strip_prefix("grep: ")?.lines().last()?.trim();
+    let why = why.strip_prefix("error: ").unwrap_or(why);
+    Some(format!("--grep: that is no regular expression: {why}; for plain text use --search"))
 }
 
 impl From<Error> for Failure {

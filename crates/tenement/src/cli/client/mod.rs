@@ -203,9 +203,9 @@ impl Client {
                 () = self.interrupt() => return Err(Error::Interrupted("interrupted; nothing was asked".into())),
             };
             // What is asked now goes on at the daemon, whether or not we wait for it.
-            let goes_on = match question.method {
-                Method::GET => "",
-                _ => "; the daemon goes on with it: see 'ten ps'",
+            let (goes_on, late) = match question.method {
+                Method::GET => ("", ": it hangs or has too much to do: look at what it printed, and try again"),
+                _ => ("; the daemon goes on with it: see 'ten ps'", "; the daemon goes on with it: see 'ten ps'"),
             };
             let read = async |response: Response<Incoming>| {
                 if self.verbose {
@@ -222,7 +222,7 @@ impl Client {
                 biased;
                 answered = self.exchange(stream, request, read) => answered,
                 time = after(question.within) => {
-                    Err(Error::TimedOut(format!("no answer from {} within {time}{goes_on}", self.target)))
+                    Err(Error::TimedOut(format!("no answer from {} within {time}{late}", self.target)))
                 }
                 () = self.interrupt() => Err(Error::Interrupted(format!("interrupted{goes_on}"))),
             }
@@ -298,7 +298,11 @@ impl Client {
             return lack.map_or(Ok(answer), |lack| Err(self.strange(&lack)));
         }
         let subject = Subject::of(&question.method, question.path);
-        Err(Error::refused(status, &answer, subject).unwrap_or_else(not_ours))
+        let mut error = Error::refused(status, &answer, subject).unwrap_or_else(not_ours);
+        if let Error::Refused { status: 401, message, .. } = &mut error {
+            message.push_str(&self.target.advice());
+        }
+        Err(error)
     }
 
     /// The other side speaks no HTTP, or ended before it answered.

@@ -1,13 +1,19 @@
 //! Whom to ask.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
+    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rustix::net::sockopt;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    net::sockopt,
+};
 use tenement_core::layout;
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -19,6 +25,9 @@ use crate::config_file;
 
 /// Whoever is not there by then is not there: an answer to the user within a second.
 const CONNECT: Duration = Duration::from_millis(900);
+
+/// What is longer is no token.
+const TOKEN_MAX: u64 = 64 << 10;
 
 /// Of silence, before the other side is asked whether it is still there.
 const PROBE: Duration = Duration::from_secs(20);
@@ -39,6 +48,8 @@ pub(super) enum Target {
         authority: String,
         /// What proves who we are.
         token: Option<String>,
+        /// Where it is from, or why there is none.
+        from: String,
     },
 }
 
@@ -55,11 +66,44 @@ impl Target {
             return Ok(Self::Local { socket, start: start(global) });
         };
         let authority = authority(url)?;
-        let token = match &global.token {
-            Some(token) => Some(token.trim().to_owned()),
-            None => saved_token(&data_dir(global)?.join(layout::API_TOKEN))?,
+        if let Some(token) = &global.token {
+            let from = "TENEMENT_TOKEN or --token".to_owned();
+            return Ok(Self::Remote { authority, token: Some(token.trim().to_owned()), from });
+        }
+        let path = data_dir(global)?.join(layout::API_TOKEN);
+        let (token, from) = match saved_token(&path) {
+            Ok(token) => (token, format!("'{}'", path.display())),
+            // The daemon may need none.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                (None, format!("'{}' ({error})", path.display()))
+            }
+            Err(error) => {
+                let next = "remove it, or set TENEMENT_TOKEN";
+                let message = format!("can't read the token in '{}': {error}: {next}", path.display());
+                return Err(Failure::config(message));
+            }
         };
-        Ok(Self::Remote { authority, token })
+        if token.is_some() && !is_here(&authority) {
+            global.warn(&format!(
+                "the token saved in {from} goes to {authority} by http, where others may read it on its way: \
+                 ask through an SSH tunnel"
+            ));
+        }
+        Ok(Self::Remote { authority, token, from })
+    }
+
+    /// What to do when the daemon knows no such token.
+    pub(super) fn advice(&self) -> String {
+        let make = "make one with 'ten token-gen' on the daemon's machine";
+        match self {
+            Self::Remote { token: Some(_), from, .. } => {
+                format!(": the token in {from} is wrong, expired or revoked: {make}")
+            }
+            Self::Remote { token: None, from, .. } => {
+                format!(": set TENEMENT_TOKEN, as there is no token to be read in {from}, or {make}")
+            }
+            Self::Local { .. } => String::new(),
+        }
     }
 
     pub(super) fn authority(&self) -> &str {
@@ -153,6 +197,12 @@ fn authority(url: &str) -> Result<String, Failure> {
         }
     };
     let authority = rest.trim_end_matches('/');
+    let host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    if let Some((_, port)) = host.rsplit_once(':')
+        && port.parse::<u16>().is_err()
+    {
+        return Err(Failure::config(format!("--server: '{port}' is no port: use one from 1 to 65535")));
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     if authority.is_empty() || !authority.chars().all(plain) {
         return Err(Failure::config(format!("--server: '{url}' is not a URL like http://example.com:8000")));
@@ -166,15 +216,26 @@ fn with_port(authority: &str) -> String {
     if port.is_some() { authority.to_owned() } else { format!("{authority}:80") }
 }
 
-/// The daemon's own token, where this user may read it.
-fn saved_token(path: &Path) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(token) => Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
-            Ok(None)
-        }
-        Err(error) => Err(Failure::config(format!("can't read the token in '{}': {error}", path.display()))),
+/// Whether it is this machine, where nobody sees what is sent.
+fn is_here(authority: &str) -> bool {
+    let host = with_port(authority);
+    let host = host.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The daemon's own token. Opened without waiting for a writer, should it be a FIFO.
+fn saved_token(path: &Path) -> io::Result<Option<String>> {
+    let file =
+        match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            file => File::from(file?),
+        };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
     }
+    let mut token = String::new();
+    file.take(TOKEN_MAX).read_to_string(&mut token)?;
+    Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
 }
 
 impl std::fmt::Display for Target {

@@ -64,8 +64,8 @@ fn a_server_that_never_answers_does_not_keep_anybody() {
     let folder = tempfile::tempdir().unwrap();
     let late = run(folder.path(), &["--server", &server, "spawn", "api:a", "--timeout", "0.05"]);
     assert_eq!(late.status.code(), Some(5));
-    let told = format!("no answer from {server} within 0.0");
-    assert!(text(&late.stderr).contains(&told), "{}", text(&late.stderr));
+    let told = "ten: Instance 'api:a' was not ready within 0.05 s; the daemon goes on: see 'ten ps'\n";
+    assert_eq!(text(&late.stderr), told);
 }
 
 // faults: L2
@@ -158,6 +158,10 @@ fn answers_that_cannot_be_written_are_failures_and_those_nobody_reads_are_none()
         let failed = command().stdout(full).output().unwrap();
         assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
         assert!(text(&failed.stderr).contains("can't write"), "{arguments:?}");
+        if arguments == ["token-gen"] {
+            // Its only copy would be lost.
+            continue;
+        }
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let unread = command().stdout(writer).output().unwrap();

@@ -211,7 +211,14 @@ fn what_happened_to_an_instance_is_told_by_the_daemon() {
     assert!(told.trim_end().rsplit('\n').next().unwrap().contains("-> forgotten"), "{told}");
     let objects = daemon.ok(&["--json", "events", "--service", "notes", "-n", "1"]);
     assert_eq!(serde_json::from_str::<Value>(&objects).unwrap()["instance"], "notes:alice");
-    assert_eq!(daemon.ok(&["events", "notes:bob"]), "");
+    for never in [&["events", "notes:bob"][..], &["events", "-f", "notes:bob"]] {
+        assert_eq!(daemon.ten(never).status.code(), Some(3), "{never:?}");
+    }
+    for verb in [&["events"][..], &["events", "-f"], &["logs"], &["logs", "-f"], &["ps"]] {
+        let refused = daemon.ten(&[verb, &["--service", "nope"]].concat());
+        assert_eq!(refused.status.code(), Some(3), "{verb:?}");
+        assert_eq!(text(&refused.stderr), "ten: there is no service 'nope': see 'ten config'\n");
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ use crate::support::{ten, text};
 pub(super) enum Answer {
     /// A JSON body.
     Json(u16, String),
+    /// A JSON body, and lines of the head.
+    With(&'static str, String),
     /// A body of another kind.
     Plain(String),
     /// Objects, one per line; then the connection is cut.
@@ -69,6 +71,9 @@ impl Stub {
                     Answer::Json(204, _) => put(&mut stream, "204 No Content", "", ""),
                     Answer::Json(status, body) => {
                         put(&mut stream, &format!("{status} Whatever"), "application/json", &body);
+                    }
+                    Answer::With(head, body) => {
+                        put(&mut stream, &format!("200 OK\r\n{head}"), "application/json", &body);
                     }
                     Answer::Plain(body) => put(&mut stream, "200 OK", "text/plain", &body),
                     Answer::Cut(lines) => put(&mut stream, "200 OK", "application/x-ndjson", &lines),
