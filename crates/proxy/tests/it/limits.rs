@@ -160,3 +160,16 @@ fn a_client_that_takes_nothing_is_let_go() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_client_that_takes_nothing_of_the_daemons_own_answers_is_let_go_sooner() {
+    // faults: P9
+    let brief = Duration::from_millis(100);
+    // The other limit never comes.
+    let limits = Limits { control_stall: brief, stall: 10 * crate::support::PATIENCE, ..Limits::default() };
+    let proxy = proxy(limits);
+    let mut client = proxy.client();
+    let request = format!("GET /api HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(60_000));
+    // What is asked comes back. Fails once the proxy has given the client up.
+    while std::io::Write::write_all(&mut client.stream, request.as_bytes()).is_ok() {}
+}
