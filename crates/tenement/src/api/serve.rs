@@ -2,8 +2,15 @@
 //! administration socket.
 
 use axum::{Extension, Router};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, runtime::Handle};
+
+/// Fields of a head. The proxy refuses more than 100, and adds some of its own.
+const FIELDS: usize = 128;
 
 /// How far a connection is trusted before a token is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +21,17 @@ pub enum Trust {
     LocalAdministrator,
 }
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends. What was asked for is carried out also when the other side leaves meanwhile; an
+/// answer without end then has one.
 pub async fn serve(stream: UnixStream, router: Router, trust: Trust) {
-    let service = TowerToHyperService::new(router.layer(Extension(trust)));
+    let router = TowerToHyperService::new(router.layer(Extension(trust)));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let work = Handle::current().spawn(router.call(request));
+        async { work.await.map(|answered| answered.unwrap_or_else(|never| match never {})) }
+    });
     let served = hyper::server::conn::http1::Builder::new()
-        .half_close(true)
+        .half_close(false)
+        .max_headers(FIELDS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = served.await {

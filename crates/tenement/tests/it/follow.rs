@@ -399,3 +399,29 @@ fn words_are_found_the_newest_first() {
     }
     stop(&daemon, &["a"]);
 }
+
+// faults: A6 A11
+#[test]
+fn nothing_is_kept_of_a_reader_that_left_without_a_line() {
+    let daemon = start(&[]);
+    let socket = daemon.folder.path().join("data/admin.sock");
+    let open = || fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    let before = open();
+    for path in ["/api/logs?follow=true&search=never", "/api/events?follow=true&limit=0"] {
+        let readers: Vec<_> = (0..20)
+            .map(|_| {
+                let mut reader = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+                reader
+                    .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+                    .unwrap();
+                let mut head = [0; 12];
+                reader.read_exact(&mut head).unwrap();
+                assert_eq!(&head, b"HTTP/1.1 200");
+                reader
+            })
+            .collect();
+        assert!(open() >= before + readers.len());
+        drop(readers);
+        until("let go", || open() <= before + 2);
+    }
+}
