@@ -136,7 +136,9 @@ fn who_comes_again_gets_what_it_has_not_read_however_much_that_is() {
         a.print(format!("a {n}\n"));
     }
     b.print("b 0\n");
-    [&a, &b].map(|app| app.detach(&store));
+    for app in [&a, &b] {
+        app.detach(&store);
+    }
     let since = Some(store.query(&query(1)).unwrap().lines[0].timestamp);
     let seen = |places: &[(&Instance, u64)], since, last: &str| {
         let places = places.iter().map(|(app, place)| (app.name.clone(), *place)).collect();

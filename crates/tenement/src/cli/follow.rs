@@ -1,9 +1,9 @@
 //! Something that goes on and is shown as it comes. A daemon that restarts only interrupts it:
 //!
 //! ```text
-//!   follow ──► shown, shown, … ──► broken off ──► said once ──► back-off ─┐
-//!     ▲                                                                   │
-//!     └──────────────── only what was not shown yet ◄─────────────────────┘
+//!   follow ──► shown, shown, … ──► broken off ──► back-off, said once if nobody is there then ─┐
+//!     ▲                                                                                        │
+//!     └──────────────────────────── only what was not shown yet ◄──────────────────────────────┘
 //! ```
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> 
     if output::is_closed() {
         return Ok(());
     }
-    let mut waited = None;
+    let (mut waited, mut told) = (None, false);
     loop {
         let (begun, mut stood) = (clock::instant(), false);
         let again = waited.is_some() || tail.has_begun();
@@ -58,9 +58,10 @@ pub(super) fn follow(global: &Global, client: &Client, tail: &mut impl Tail) -> 
         }
         // A daemon that ends may still take a connection or two, and cut them at once: all that is one end.
         if stood && begun.elapsed() > BACKOFF_MAX {
-            waited = None;
+            (waited, told) = (None, false);
         }
-        if waited.is_none() {
+        // A token that was revoked ends it as a daemon does; which of both it was, the next attempt shows.
+        if !stood && !std::mem::replace(&mut told, true) {
             global.warn("the connection to the daemon is over: waiting for the daemon to come back");
         }
         let pause = waited.map_or(BACKOFF, |last: Duration| (last * 2).min(BACKOFF_MAX));

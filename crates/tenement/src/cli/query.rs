@@ -34,6 +34,10 @@ impl Query {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn into_path(self) -> String {
         self.0
     }

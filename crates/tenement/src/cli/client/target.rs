@@ -282,9 +282,26 @@ mod tests {
         ] {
             assert_eq!(authority(url).unwrap(), expected);
         }
-        for url in ["", "http://", "https://x", "http://a/b", "http://a b", "http://u@h", "http://a\r\nX: y"]
-        {
+        for url in [
+            "http://127.0.0.1:99999",
+            "",
+            "http://",
+            "https://x",
+            "http://a/b",
+            "http://a b",
+            "http://u@h",
+            "http://a\r\nX: y",
+        ] {
             assert_eq!(authority(url).unwrap_err().code.number(), 2, "{url}");
+        }
+        for (host, here) in [
+            ("localhost:8000", true),
+            ("127.0.0.1", true),
+            ("[::1]:8000", true),
+            ("example.com:8000", false),
+            ("10.0.0.1", false),
+        ] {
+            assert_eq!(is_here(host), here, "{host}");
         }
         let ports = ["h", "h:1", "[::1]", "[::1]:9"].map(with_port);
         assert_eq!(ports, ["h:80", "h:1", "[::1]:80", "[::1]:9"]);

@@ -11,15 +11,16 @@ use super::super::{
 
 /// More lines than this the API does not give in one answer.
 pub(super) const PAGE: usize = 1000;
-/// The longest list of places in an address: what is longer, not everything between takes.
-const PLACES_MAX: usize = 7000;
+/// The longest address that is asked for: the daemon takes 8 KiB.
+const ADDRESS_MAX: usize = 8000;
 
-/// `SERVICE:ID:SEQ,…`, as many as fit; whether all did.
-pub(super) fn places<'a>(places: impl Iterator<Item = (&'a str, u64)>) -> (String, bool) {
+/// `SERVICE:ID:SEQ,…`, as many as fit into an address with the rest of it; whether all did.
+pub(super) fn places<'a>(query: &Query, places: impl Iterator<Item = (&'a str, u64)>) -> (String, bool) {
     let mut text = String::new();
+    let most = ADDRESS_MAX.saturating_sub(query.len());
     for (instance, seq) in places {
         let one = format!("{instance}:{seq}");
-        if text.len() + one.len() >= PLACES_MAX {
+        if text.len() + one.len() >= most {
             return (text, false);
         }
         if !text.is_empty() {
@@ -43,7 +44,7 @@ pub(super) fn newest(
     let mut got = 0;
     while got < count || got == 0 {
         let query = query().with("limit", &PAGE.min(count - got).to_string());
-        let (before, all) = places(first.iter().map(|(instance, seq)| (instance.as_str(), *seq)));
+        let (before, all) = places(&query, first.iter().map(|(instance, seq)| (instance.as_str(), *seq)));
         let query = match (got, all) {
             (0, _) => query,
             (_, true) => query.with_plain("before", &before),
@@ -84,9 +85,10 @@ mod tests {
 
     #[test]
     fn places_fit_into_an_address() {
-        assert_eq!(places([("a:1", 7), ("b:2", 0)].into_iter()), ("a:1:7,b:2:0".into(), true));
+        let query = Query::new("/api/logs");
+        assert_eq!(places(&query, [("a:1", 7), ("b:2", 0)].into_iter()), ("a:1:7,b:2:0".into(), true));
         let many: Vec<String> = (0..10_000).map(|id| format!("api:{id}")).collect();
-        let (text, all) = places(many.iter().map(|name| (name.as_str(), 1)));
-        assert!(!all && text.len() < PLACES_MAX && text.starts_with("api:0:1,api:1:1"));
+        let (text, all) = places(&query, many.iter().map(|name| (name.as_str(), 1)));
+        assert!(!all && text.len() < ADDRESS_MAX && text.starts_with("api:0:1,api:1:1"));
     }
 }

@@ -16,6 +16,7 @@ use crate::cli::{
     client::{Client, Taken},
     follow::{self, Tail},
     output::print_bytes,
+    query::Query,
 };
 
 /// Lines of different instances may come out of order by so much.
@@ -79,11 +80,11 @@ impl<'a> LogTail<'a> {
 
     /// The next line of every instance. When they do not all fit, those that were silent longest are left out: what
     /// comes of them again is known.
-    fn places(&self) -> String {
+    fn places(&self, query: &Query) -> String {
         let mut last: Vec<_> =
             self.last.iter().filter(|(name, _)| name.parse::<InstanceName>().is_ok()).collect();
         last.sort_by_key(|(_, last)| Reverse(last.at));
-        pages::places(last.into_iter().map(|(name, last)| (name.as_str(), last.seq + 1))).0
+        pages::places(query, last.into_iter().map(|(name, last)| (name.as_str(), last.seq + 1))).0
     }
 
     /// Whether it was shown. A number that was seen belongs to another line when the instance was erased and
@@ -125,7 +126,8 @@ impl Tail for LogTail<'_> {
         self.again |= again;
         if self.again {
             let query = self.logs.query(&self.base, Some(&self.since())).with("follow", "true");
-            return query.with_plain("from", &self.places()).into_path();
+            let places = self.places(&query);
+            return query.with_plain("from", &places).into_path();
         }
         let query = self.logs.query(&self.base, self.logs.since.as_deref()).with("follow", "true");
         query.with("limit", &self.logs.lines.min(PAGE).to_string()).into_path()

@@ -74,13 +74,15 @@ fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
 #[test]
 fn a_noisy_instance_loses_nothing_while_the_daemon_is_away() {
     // More than a reader may be behind, and more than any page holds.
-    let config = "[service.loud]\ncommand = \"sh -c 'seq 100000; sleep 1000'\"\nstartup_timeout = '1h'\n\
-        [instances]\nloud = ['a', 'b']";
+    let config = "[service.loud]\ncommand = \"sh -c 'seq {id}; sleep 1000'\"\nstartup_timeout = '1h'\n\
+        [instances]\nloud = ['70000', '10']";
     let daemon = TestDaemon::start(config);
     let printed = |daemon: &TestDaemon, times: usize| {
-        let last = |id: &str| daemon.ok(&["--json", "logs", &format!("loud:{id}"), "-n", "1"]);
-        let seq = format!("\"seq\":{}", times * 100_000 - 1);
-        until("printed", || last("a").contains(&seq) && last("b").contains(&seq));
+        let has_all = |lines: usize| {
+            let last = daemon.ok(&["--json", "logs", &format!("loud:{lines}"), "-n", "1"]);
+            last.contains(&format!("\"seq\":{},", times * lines - 1))
+        };
+        until("printed", || has_all(70_000) && has_all(10));
     };
     printed(&daemon, 1);
     let mut command = ten(daemon.folder.path(), &["--data-dir", "data", "--json", "logs", "-f", "-n", "3"]);
@@ -91,10 +93,10 @@ fn a_noisy_instance_loses_nothing_while_the_daemon_is_away() {
     let daemon = TestDaemon::start_in(daemon.stop(), &[]);
     printed(&daemon, 2);
     kill_process(Pid::from_child(&child), Signal::CONT).unwrap();
-    shown.extend(out.by_ref().take(200_000));
+    shown.extend(out.by_ref().take(70_010));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), text(&ended.stderr).lines().count()), (Some(0), 1));
+    assert_eq!((ended.status.code(), text(&ended.stderr)), (Some(0), String::new()), "nothing is missing");
     let mut next = std::collections::BTreeMap::new();
     for line in &shown {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -102,7 +104,7 @@ fn a_noisy_instance_loses_nothing_while_the_daemon_is_away() {
         let expected = next.insert(line["instance"].to_string(), seq + 1).unwrap_or(seq);
         assert_eq!(seq, expected, "{line}");
     }
-    assert!(next.len() == 2 && next.values().all(|&seq| seq == 200_000), "{next:?}");
+    assert_eq!(next.into_values().collect::<Vec<_>>(), [20, 140_000]);
 }
 
 #[test]
@@ -159,6 +161,7 @@ fn who_refuses_is_not_asked_again() {
     assert_eq!(stub.ten(&["logs", "-f"]).status.code(), Some(1), "never was there");
     // Draining, then there again, but the token was revoked meanwhile.
     let revoked = stub.ten(&["logs", "-f"]);
+    assert_eq!(text(&revoked.stderr).lines().count(), 2, "{}", text(&revoked.stderr));
     assert_eq!((revoked.status.code(), stub.lines().len()), (Some(6), 5), "{}", text(&revoked.stderr));
     let old = stub.ten(&["logs", "-f"]);
     assert_eq!(old.status.code(), Some(1));
@@ -188,7 +191,7 @@ fn events_are_shown_and_followed_from_the_last_one_on() {
     let (shown, said) = until_interrupted(stub.begin(&["events", "-f", "--json"]), 3, |_| {});
     let ids: Vec<_> =
         shown.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
-    assert_eq!((ids, said.lines().count()), (vec![json!(2), json!(3), json!(4)], 1));
+    assert_eq!((ids, said.as_str()), (vec![json!(2), json!(3), json!(4)], ""), "it was there at once");
     assert_eq!(
         stub.lines(),
         [
@@ -235,7 +238,8 @@ fn lines_of_a_real_daemon_go_on_after_its_restart() {
     shown.extend(lines.by_ref().take(1200));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), text(&ended.stderr).lines().count()), (Some(0), 1));
+    // Nothing, when it was there again at once.
+    assert!(ended.status.success() && text(&ended.stderr).lines().count() <= 1);
     let all = daemon.ok(&["--json", "logs", "-n", "5000"]);
     assert_eq!(shown, all.lines().collect::<Vec<_>>());
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
 };
 
@@ -155,6 +156,27 @@ fn a_token_that_opens_nothing_is_named_by_where_it_is_from() {
     assert_eq!(fifo.status.code(), Some(2));
     assert!(told.contains("api_token") && told.contains("not a regular file"), "{told}");
     fs::remove_file(path).unwrap();
+}
+
+// faults: L2
+#[test]
+fn who_follows_with_a_token_that_is_revoked_is_told_so() {
+    let daemon = TestDaemon::start(NOTHING);
+    let made = object(&daemon.ok(&["--json", "token-gen", "--scope", "read"]));
+    let url = format!("http://127.0.0.1:{}", daemon.port);
+    let mut command =
+        ten(daemon.folder.path(), &["--data-dir", "data", "-v", "--server", &url, "events", "-f"]);
+    command.env("TENEMENT_TOKEN", made["token"].as_str().unwrap());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut begun = String::new();
+    stderr.read_line(&mut begun).unwrap();
+    assert!(begun.contains("200"), "{begun}");
+    daemon.ok(&["token-revoke", made["id"].as_str().unwrap()]);
+    let mut told = String::new();
+    stderr.read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6), "{told}");
+    assert!(told.contains("expired or revoked") && !told.contains("waiting for the daemon"), "{told}");
 }
 
 #[test]
