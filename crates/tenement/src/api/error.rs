@@ -44,9 +44,9 @@ pub(crate) struct ApiError {
     /// A start was given up after the service's `startup_timeout`: `ten` ends with 5 then.
     timed_out: bool,
     /// The window that is used up.
-    window: Option<Window>,
+    window: Option<Box<Window>>,
     /// What it was about, where that is not in the path.
-    subject: Option<Subject>,
+    subject: Option<Box<Subject>>,
 }
 
 impl ApiError {
@@ -83,13 +83,13 @@ impl ApiError {
     pub(super) fn rate_limited(window: &Window) -> Self {
         let (limit, after) = (window.limit(), window.retry_after());
         let message = format!("More than {limit} requests with this token; try again in {after} s");
-        Self { window: Some(*window), ..Self::too_many(message) }
+        Self { window: Some(Box::new(*window)), ..Self::too_many(message) }
     }
 
     pub(super) fn too_many_failures(window: &Window) -> Self {
         let after = window.retry_after();
         let message = format!("Too many wrong tokens from this address; try again in {after} s");
-        Self { window: Some(*window), ..Self::too_many(message) }
+        Self { window: Some(Box::new(*window)), ..Self::too_many(message) }
     }
 
     fn too_many(message: impl Into<String>) -> Self {
@@ -159,7 +159,7 @@ impl ApiError {
     }
 
     pub(super) fn about(self, subject: Subject) -> Self {
-        Self { subject: Some(subject), ..self }
+        Self { subject: Some(Box::new(subject)), ..self }
     }
 
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
@@ -227,7 +227,7 @@ impl IntoResponse for ApiError {
         }
         let mut response = (self.status, Json(body)).into_response();
         if let Some(subject) = self.subject {
-            response.extensions_mut().insert(subject);
+            response.extensions_mut().insert(*subject);
         }
         if let Some(window) = self.window {
             response.headers_mut().insert(header::RETRY_AFTER, window.retry_after().into());
