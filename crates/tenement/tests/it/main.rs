@@ -11,4 +11,5 @@ mod metrics;
 mod reference;
 mod serve;
 mod support;
+mod survives;
 mod websockets;
