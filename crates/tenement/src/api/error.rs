@@ -39,36 +39,27 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Why a start failed, where that is for programs.
-    start: Option<StartFailure>,
+    /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
+    command_not_found: bool,
+    /// A start was given up after the service's `startup_timeout`: `ten` ends with 5 then.
+    timed_out: bool,
     /// The window that is used up.
-    window: Option<Window>,
+    window: Option<Box<Window>>,
     /// What it was about, where that is not in the path.
     subject: Option<Box<Subject>>,
 }
 
-/// Why a start failed.
-#[derive(Clone, Copy, Debug)]
-enum StartFailure {
-    /// The service's command does not exist: `ten` ends with 127 then, as a shell does.
-    NoCommand,
-    /// It was given up after the service's `startup_timeout`: `ten` ends with 5 then.
-    TimedOut,
-}
-
-impl StartFailure {
-    /// What is true in the envelope then.
-    fn member(self) -> &'static str {
-        match self {
-            Self::NoCommand => "command_not_found",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), start: None, window: None, subject: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            command_not_found: false,
+            timed_out: false,
+            window: None,
+            subject: None,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -92,13 +83,13 @@ impl ApiError {
     pub(super) fn rate_limited(window: &Window) -> Self {
         let (limit, after) = (window.limit(), window.retry_after());
         let message = format!("More than {limit} requests with this token; try again in {after} s");
-        Self { window: Some(*window), ..Self::too_many(message) }
+        Self { window: Some(Box::new(*window)), ..Self::too_many(message) }
     }
 
     pub(super) fn too_many_failures(window: &Window) -> Self {
         let after = window.retry_after();
         let message = format!("Too many wrong tokens from this address; try again in {after} s");
-        Self { window: Some(*window), ..Self::too_many(message) }
+        Self { window: Some(Box::new(*window)), ..Self::too_many(message) }
     }
 
     fn too_many(message: impl Into<String>) -> Self {
@@ -207,12 +198,9 @@ impl From<CommandError> for ApiError {
             }
             CommandError::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };
-        let start = match error {
-            CommandError::StartFailed { command_not_found: true, .. } => Some(StartFailure::NoCommand),
-            CommandError::StartFailed { timed_out: true, .. } => Some(StartFailure::TimedOut),
-            _ => None,
-        };
-        Self { start, ..Self::new(status, code, error.to_string()) }
+        let command_not_found = matches!(error, CommandError::StartFailed { command_not_found: true, .. });
+        let timed_out = matches!(error, CommandError::StartFailed { timed_out: true, .. });
+        Self { command_not_found, timed_out, ..Self::new(status, code, error.to_string()) }
     }
 }
 
@@ -231,8 +219,11 @@ impl From<HistoryError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut body = json!({ "error": self.code, "message": self.message, "status": self.status.as_u16() });
-        if let Some(start) = self.start {
-            body[start.member()] = true.into();
+        if self.command_not_found {
+            body["command_not_found"] = true.into();
+        }
+        if self.timed_out {
+            body["timed_out"] = true.into();
         }
         let mut response = (self.status, Json(body)).into_response();
         if let Some(subject) = self.subject {

@@ -62,18 +62,19 @@ fn no_color_is_also_for_help_and_for_wrong_usage() {
 
 #[test]
 fn an_interrupt_says_what_goes_on_and_what_was_not_begun() {
-    let daemon = TestDaemon::start("[service.silent]\ncommand = 'sleep 1000'\nstartup_timeout = '1h'");
-    for id in ["a", "b", "c"] {
-        daemon.ok(&["spawn", &format!("silent:{id}"), "--no-wait"]);
-    }
     for json in [false, true] {
+        let daemon = TestDaemon::start("[service.silent]\ncommand = 'sleep 1000'\nstartup_timeout = '1h'\n");
+        for id in ["a", "b", "c"] {
+            daemon.ok(&["spawn", &format!("silent:{id}"), "--no-wait"]);
+        }
+        until("all there", || daemon.processes().len() == 3);
         let mut command = ten(daemon.folder.path(), &["--data-dir", "data"]);
         command.args(if json { &["--json"][..] } else { &[] });
         command.args(["restart", "--wait", "silent:a", "silent:b", "silent:a", "silent:c"]);
-        let pid = daemon.processes();
+        let before = daemon.processes();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Its first one is under way when another process is there.
-        until("restarting", || daemon.processes().iter().any(|one| !pid.contains(one)));
+        until("restarting", || daemon.processes().iter().any(|one| !before.contains(one)));
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         let ended = child.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(130));
@@ -84,8 +85,8 @@ fn an_interrupt_says_what_goes_on_and_what_was_not_begun() {
             false => assert_eq!(told, format!("ten: {words}\n")),
             true => assert_eq!(object(&told)["message"], words),
         }
+        daemon.ok(&["stop", "all", "--yes"]);
     }
-    daemon.ok(&["stop", "all", "--yes"]);
 }
 
 // faults: I1
