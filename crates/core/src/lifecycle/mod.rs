@@ -117,12 +117,13 @@ enum Then {
 }
 
 impl Lifecycle {
-    /// Asleep, with nothing behind it. Its runs are numbered upwards from after `before`.
+    /// Asleep, with nothing behind it. Its runs are numbered upwards from after `before`, and so are its generations:
+    /// timers of an earlier one of its name may still be on their way.
     #[must_use]
     pub fn new(before: RunId) -> Self {
         Self {
             phase: Phase::Rest(Rest::Asleep),
-            generation: 0,
+            generation: before.0,
             run: before,
             waiting: false,
             shutting_down: false,

@@ -37,6 +37,10 @@ struct World {
     /// Launches since a person last had a hand in it, by time.
     unasked_launches: Vec<Millis>,
     forgotten: bool,
+    /// How often there was a new one of its name.
+    births: u64,
+    /// Timers of earlier ones.
+    stale: Vec<(Timer, u64)>,
     shutdown: bool,
     /// Requests that asked for a start.
     asked: usize,
@@ -79,11 +83,25 @@ impl World {
             waiters: Vec::new(),
             unasked_launches: Vec::new(),
             forgotten: false,
+            births: 0,
+            stale: Vec::new(),
             shutdown: false,
             asked: 0,
             trace: Vec::new(),
             rng,
         }
+    }
+
+    /// Somebody makes a new one of its name; what was set for the earlier one still comes.
+    fn reborn(&mut self) {
+        let timers = self.coming.iter().filter_map(|(_, event)| match event {
+            Event::Rang { timer, generation, .. } => Some((*timer, *generation)),
+            _ => None,
+        });
+        self.stale.extend(timers);
+        self.births += 1;
+        self.life = Lifecycle::new(RunId(self.births << 32));
+        self.forgotten = false;
     }
 
     fn soon(&mut self, most_ms: u64, event: Event) {
@@ -103,6 +121,11 @@ impl World {
         if matches!(event, Event::Gone(run) | Event::Ready(run) | Event::Exited(run, _) if run != before.run)
         {
             assert!(effects.is_empty() && before.phase == self.life.phase, "late news changed something");
+        }
+        if let Event::Rang { timer, generation, .. } = event
+            && self.stale.contains(&(timer, generation))
+        {
+            assert!(effects.is_empty() && before.phase == self.life.phase, "a timer of an earlier one rang");
         }
         for effect in effects {
             self.carry_out(effect);
@@ -247,6 +270,7 @@ impl World {
     fn interfere(&mut self) {
         let run = self.life.run();
         match self.rng.u8(..24) {
+            0 if self.forgotten && !self.shutdown => self.reborn(),
             0 => self.step(Event::Start(Cause::Hand)),
             1 => self.step(Event::Restart),
             2 => self.step(Event::Stop(Stop::Keep)),
