@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration can't be used.
     Error,
@@ -58,18 +58,30 @@ impl Diagnostic {
     }
 }
 
+/// Findings that are kept; nobody reads more of them.
+const MOST: usize = 1000;
+/// Characters of a line that are shown.
+const SNIPPET: usize = 500;
+
 /// Collects findings about one text.
 #[derive(Debug)]
 pub(super) struct Findings<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     list: Vec<Diagnostic>,
+    /// Those that are not kept, and the worst of them.
+    more: usize,
+    worst: Option<Severity>,
     /// Lines that are no TOML.
     broken: BTreeSet<usize>,
 }
 
 impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, list: Vec::new(), broken: BTreeSet::new() }
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        Self { text, lines, list: Vec::new(), more: 0, worst: None, broken: BTreeSet::new() }
     }
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
@@ -105,19 +117,24 @@ impl<'t> Findings<'t> {
 
     fn push(&mut self, severity: Severity, span: Range<usize>, message: String) {
         let start = (0..=span.start.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at));
-        let (before, after) = self.text.split_at(start.unwrap_or(0));
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let rest = after.find('\n').map_or(after, |end| &after[..end]);
-        let line = before.matches('\n').count() + 1;
+        let start = start.unwrap_or(0);
+        let line = self.lines.partition_point(|&begin| begin <= start);
         if self.broken.contains(&line) {
             return;
         }
+        if self.list.len() == MOST {
+            self.more += 1;
+            self.worst = Some(self.worst.map_or(severity, |worst| worst.min(severity)));
+            return;
+        }
+        let begin = self.lines[line - 1];
+        let whole = self.text[begin..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
         self.list.push(Diagnostic {
             severity,
             line,
-            column: before[line_start..].chars().count() + 1,
+            column: self.text[begin..start].chars().count() + 1,
             message,
-            snippet: format!("{}{}", &before[line_start..], rest.trim_end_matches('\r')),
+            snippet: whole.chars().take(SNIPPET).collect(),
             syntax: false,
         });
     }
@@ -125,6 +142,12 @@ impl<'t> Findings<'t> {
     /// All findings in the order of the text.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by_key(|finding| (finding.line, finding.column));
+        if let Some(severity) = self.worst {
+            let (line, message) = (self.lines.len(), format!("and {} more like these", self.more));
+            let last =
+                Diagnostic { severity, line, column: 1, message, snippet: String::new(), syntax: false };
+            self.list.push(last);
+        }
         self.list
     }
 }

@@ -264,6 +264,23 @@ fn a_check_names_a_path_and_nothing_else() {
     }
 }
 
+// faults: A6 C2
+#[test]
+fn of_very_many_findings_some_are_shown_and_all_are_counted() {
+    let unknown: String = (0..20_000).map(|n| format!("k{n} = 1\n")).collect();
+    let found = findings(&settings(&unknown));
+    assert_eq!(found.len(), 1001);
+    assert!(
+        found[0].contains("unknown key 'k0'") && found[1000].contains("warning: and 19000 more"),
+        "{}",
+        found[1000]
+    );
+    let wrong = parse(format!("[settings]\n{}", "k = 1\n".repeat(20_000)).as_bytes(), &source());
+    assert!(wrong.config.is_none() && wrong.diagnostics.len() <= 1001);
+    let long = findings(&format!("[settings]\nlisten = [{}]\n", "\"x\", ".repeat(20_000)));
+    assert!(!long.is_empty());
+}
+
 // faults: C9
 #[test]
 fn byte_order_mark_and_crlf_are_accepted_and_invalid_utf8_is_placed() {

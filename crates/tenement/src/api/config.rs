@@ -15,10 +15,11 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenement_core::config::{Diagnostic, effective};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, ApiError, body::Body, from_json, rejoined};
+use super::{Api, ApiError, blocking::blocking, body::Body, from_json, rejoined};
 use crate::config_file::{self, FileError};
 
 const STRIPPED: &str = "the body has no line breaks: 'curl -d' strips them, and here it can't be told where they were; \
@@ -89,10 +90,17 @@ async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Response, 
     checked(&api, body).await
 }
 
+/// One after another: nobody needs many at once.
+static CHECKING: Semaphore = Semaphore::const_new(1);
+
 async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
     let path = api.about.config.path.clone();
-    let checked = tokio::task::spawn_blocking(move || check(&body, path)).await;
-    Ok(checked.map_err(|error| ApiError::internal(&error))?.into_response())
+    let turn = CHECKING.acquire().await.map_err(|error| ApiError::internal(&error))?;
+    let checked = blocking(move || {
+        let _turn = turn;
+        Ok::<_, ApiError>(check(&body, path))
+    });
+    Ok(checked.await?.into_response())
 }
 
 /// A configuration that can be used.
