@@ -68,6 +68,24 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Boot,
+        Self::Request,
+        Self::Start,
+        Self::Restart,
+        Self::Stop,
+        Self::Shutdown,
+        Self::Permit,
+        Self::Ready,
+        Self::StartFailed,
+        Self::Exit,
+        Self::Unhealthy,
+        Self::Idle,
+        Self::Backoff,
+        Self::Gone,
+    ];
+
     /// As in the API: `start_failed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

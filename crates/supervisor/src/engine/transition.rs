@@ -45,6 +45,11 @@ impl Before {
         // What changes the status without a cause of its own is a follow-up of what went before.
         let cause = self.cause.unwrap_or(Cause::Gone);
         let by_hand = matches!(cause, Cause::Start | Cause::Restart | Cause::Stop);
+        let at_rest = |status| matches!(status, Status::Stopped | Status::Sleeping | Status::Failed);
+        if status == Status::Running || (at_rest(self.status) && !at_rest(status)) {
+            // How an earlier life ended was told then.
+            entry.exit = None;
+        }
         let lasted = now.since(entry.since);
         entry.since = now;
         Some(Transition {

@@ -57,7 +57,7 @@ impl Attempt {
             source: (!local).then(|| api.source(request.headers()).to_string()),
             action: name.to_owned(),
             method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
+            path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
             instance,
             token,
             status: 0,

@@ -118,18 +118,18 @@ pub(super) async fn gate(
     };
     let response = match route {
         None => next.run(request).await,
-        Some((demand, name)) => match permit(demand, &caller) {
-            Err(error) => error.into_response(),
-            Ok(()) => {
-                let words = audit::words(request.extensions().clone()).await;
-                let attempt = audit::Attempt::of(&api, (name, demand), &caller, &request, &words);
-                let response = carry_out(&api, demand, caller, request, next).await;
-                if let Some(attempt) = attempt {
-                    attempt.answered(&api, &response);
-                }
-                response
+        Some((demand, name)) => {
+            let words = audit::words(request.extensions().clone()).await;
+            let attempt = audit::Attempt::of(&api, (name, demand), &caller, &request, &words);
+            let response = match permit(demand, &caller) {
+                Err(error) => error.into_response(),
+                Ok(()) => carry_out(&api, demand, caller, request, next).await,
+            };
+            if let Some(attempt) = attempt {
+                attempt.answered(&api, &response);
             }
-        },
+            response
+        }
     };
     with_window(response, window.as_ref())
 }

@@ -140,7 +140,7 @@ async fn measure(api: &Api, views: &[InstanceView]) -> Vec<Metrics> {
         let uptime = Duration::from_millis(view.uptime_ms);
         Metrics {
             instance: view.name.to_string(),
-            uptime_seconds: uptime.as_secs_f64(),
+            uptime_seconds: view.uptime_ms as f64 / 1000.0,
             memory_mb: mebibytes(used.get(&view.name).map_or(0, |used| used.memory_bytes)),
             cpu_percent: percent.get(&view.name).copied().unwrap_or_default(),
             requests_total: requests,

@@ -38,6 +38,41 @@ pub(crate) enum Health {
     Unhealthy,
 }
 
+/// What brings a change of an instance's status about.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EventCause)]
+pub(crate) enum Cause {
+    /// The daemon started.
+    Boot,
+    /// A request came.
+    Request,
+    /// A start by hand.
+    Start,
+    /// A restart by hand.
+    Restart,
+    /// A stop by hand.
+    Stop,
+    /// The daemon ends.
+    Shutdown,
+    /// There was a place among the starts under way.
+    Permit,
+    /// It accepts, and its first check was good.
+    Ready,
+    /// It did not get ready.
+    StartFailed,
+    /// Its first process ended.
+    Exit,
+    /// Health checks failed.
+    Unhealthy,
+    /// Nobody used it.
+    Idle,
+    /// A back-off was over.
+    Backoff,
+    /// Nothing of its processes is left.
+    Gone,
+}
+
 /// What a token may do. Each includes the ones before it.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -68,5 +103,7 @@ mod tests {
         assert_eq!(listed::<Status>(), serde_json::json!(status));
         assert_eq!(listed::<Health>(), serde_json::json!(health));
         assert_eq!(listed::<Scope>(), serde_json::json!(scope));
+        let cause = tenement_core::history::Cause::ALL.map(tenement_core::history::Cause::as_str);
+        assert_eq!(listed::<Cause>(), serde_json::json!(cause));
     }
 }

@@ -20,7 +20,7 @@ pub struct Change {
     pub action: String,
     /// `POST`.
     pub method: String,
-    /// Without the query.
+    /// With the query, which says what was asked for.
     pub path: String,
     /// The instance it was about.
     pub instance: Option<String>,

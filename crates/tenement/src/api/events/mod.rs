@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use tenement_core::history::Cause;
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -41,6 +42,7 @@ pub(super) struct EventsQuery {
     #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
     instance: Option<String>,
     /// Of this cause only.
+    #[param(inline, value_type = Option<words::Cause>)]
     cause: Option<String>,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
     #[param(pattern = "^[0-9]{1,9}[smhd]$")]
@@ -79,8 +81,8 @@ pub(super) struct Happened {
     to: Option<String>,
     #[schema(value_type = words::Health)]
     health: String,
-    /// What brought it about: `boot`, `request`, `start`, `restart`, `stop`, `shutdown`, `permit`, `ready`,
-    /// `start_failed`, `exit`, `unhealthy`, `idle`, `backoff` or `gone`.
+    /// What brought it about.
+    #[schema(value_type = words::Cause)]
     cause: String,
     /// Who asked for it: `local` or a token's id.
     actor: Option<String>,
@@ -128,6 +130,17 @@ impl Happened {
 }
 
 impl EventsQuery {
+    fn cause(&self) -> Result<Option<String>, ApiError> {
+        let known = |word: &String| Cause::ALL.iter().any(|cause| cause.as_str() == word);
+        match &self.cause {
+            Some(word) if !known(word) => {
+                let all = Cause::ALL.map(Cause::as_str).join(", ");
+                Err(ApiError::bad_request(format!("'cause' must be one of {all}")))
+            }
+            cause => Ok(cause.clone()),
+        }
+    }
+
     /// What is asked for, narrowed to what the caller sees; `None` when nothing is left of it.
     pub(super) fn query(&self, caller: &Caller) -> Result<(Page, Option<EventQuery>), ApiError> {
         let page = Page::parse(self.limit.as_deref(), self.offset.as_deref())?;
@@ -142,7 +155,7 @@ impl EventsQuery {
         let mut query = EventQuery {
             service: self.service.as_deref().map(str::parse).transpose()?,
             instance: query::instance(self.service.as_deref(), self.instance.as_deref())?,
-            cause: self.cause.clone(),
+            cause: self.cause()?,
             since,
             until,
             after,

@@ -7,7 +7,7 @@ use tenement_supervisor::StopMode;
 use utoipa::IntoParams;
 
 use super::{
-    spawn::{WaitQuery, ready},
+    spawn::{WaitQuery, ready, starts},
     view::{Became, Started},
 };
 use crate::api::{
@@ -31,6 +31,7 @@ pub(super) async fn restart(
     Instance { service, id }: Instance,
 ) -> Result<Json<Became>, ApiError> {
     let name = caller.named(&service, &id)?;
+    starts(&api)?;
     let view = api.supervisor.by(caller.actor()).restart(name).await?;
     Ok(Json(Became { instance: view.name.to_string(), status: Status::Restarting.as_str() }))
 }

@@ -97,6 +97,11 @@ pub(super) async fn spawn(
     Ok(answer.into_response())
 }
 
+/// Whether anything is started any more.
+pub(super) fn starts(api: &Api) -> Result<(), ApiError> {
+    if api.is_draining() { Err(CommandError::ShuttingDown.into()) } else { Ok(()) }
+}
+
 pub(super) async fn ready(
     api: &Api,
     caller: &Caller,
@@ -104,6 +109,7 @@ pub(super) async fn ready(
     env: Option<BTreeMap<String, String>>,
     query: WaitQuery,
 ) -> Result<InstanceView, ApiError> {
+    starts(api)?;
     let supervisor = api.supervisor.by(caller.actor());
     let spawned = supervisor.spawn(name.clone(), env, query.wait.unwrap_or(true)).await;
     spawned.map_err(|error| match error {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use tenement_core::view::Status;
+use tenement_supervisor::CommandError;
 use utoipa::IntoParams;
 
 use super::view::Details;
@@ -12,6 +13,7 @@ use crate::api::{
     Api, ApiError, Caller,
     page::Whole,
     query::{Instance, QueryOf},
+    stream::{self, End},
     words,
 };
 
@@ -71,7 +73,12 @@ pub(super) async fn wait(
     };
     let waited = tokio::select! {
         waited = tokio::time::timeout(Duration::from_secs(seconds), found) => waited,
-        () = caller.ended() => return Err(ApiError::unauthorized()),
+        end = stream::ended(Some(&caller), &api.draining) => {
+            return Err(match end {
+                End::Caller => ApiError::unauthorized(),
+                End::Daemon => CommandError::ShuttingDown.into(),
+            });
+        }
     };
     match waited {
         Ok(found) => found.map(Json),

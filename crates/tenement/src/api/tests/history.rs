@@ -37,7 +37,7 @@ async fn what_happens_is_told_with_its_cause_and_who_asked_for_it() {
     assert_eq!(next["events"][0]["id"], first + 1);
     let (_, of) = fixture.call("GET", "/api/events?cause=ready&instance=api:a&since=1h", "").await;
     assert_eq!(of["pagination"]["total"], 1);
-    for query in ["after=x", "since=soon", "instance=a", "service=../x", "limit=-1"] {
+    for query in ["cause=boredom", "after=x", "since=soon", "instance=a", "service=../x", "limit=-1"] {
         assert_eq!(fixture.call("GET", &format!("/api/events?{query}"), "").await.0, 400, "{query}");
     }
     fixture.end().await;

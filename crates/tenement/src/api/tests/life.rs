@@ -41,3 +41,25 @@ async fn who_waits_is_answered_as_soon_as_it_is_so() {
     }
     fixture.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_daemon_ends_nothing_is_started_and_nobody_is_kept_waiting() {
+    let fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    let at = |verb: &str| format!("/api/instances/api/a/{verb}");
+    let path = at("wait?status=failed");
+    let (waited, ()) = tokio::join!(fixture.call("GET", &path, ""), async {
+        fixture.api.draining.send_replace(true);
+    });
+    assert_eq!((waited.0, &waited.1["error"]), (503, &json!("service_unavailable")));
+    for (path, body) in [
+        ("/api/instances".to_owned(), r#"{"service":"api","id":"b"}"#),
+        (at("restart"), ""),
+        (at("start"), ""),
+    ] {
+        let (status, answer) = fixture.call("POST", &path, body).await;
+        assert_eq!((status, &answer["message"]), (503, &json!("tenement is shutting down")), "{path}");
+    }
+    assert_eq!(fixture.call("POST", &at("stop"), "").await.0, 200);
+    fixture.end().await;
+}
