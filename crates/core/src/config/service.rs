@@ -231,6 +231,9 @@ fn env(table: &mut Table<'_, '_, '_>) -> BTreeMap<String, Template> {
     env
 }
 
+/// What one variable may have, with its name, `=` and NUL: `MAX_ARG_STRLEN`, execve(2).
+const VARIABLE_MAX: usize = 128 << 10;
+
 /// Whether a variable may be set for an instance, by whatever way it comes.
 ///
 /// # Errors
@@ -242,7 +245,13 @@ pub fn check_variable(key: &str, value: &str) -> Result<(), &'static str> {
     if key.starts_with("LD_") {
         return Err("variables of the dynamic loader are not passed on");
     }
-    if value.contains('\0') { Err("can't hold a NUL") } else { Ok(()) }
+    if value.contains('\0') {
+        return Err("can't hold a NUL");
+    }
+    if key.len() + value.len() + 2 > VARIABLE_MAX {
+        return Err("has more than 128 KiB, which the kernel passes to no process (E2BIG)");
+    }
+    Ok(())
 }
 
 fn variable(key: &str, value: &DeValue<'_>) -> Result<Template, String> {

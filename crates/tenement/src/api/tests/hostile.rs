@@ -40,7 +40,9 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
     let deep = format!(r#"{{"service":"api","id":"a","env":{}"#, "[".repeat(100_000));
     let utf16: Vec<u8> = r#"{"service":"api","id":"a"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".to_vec();
+    let large = format!(r#"{{"service":"api","id":"a","env":{{"A":"{}"}}}}"#, "x".repeat(200_000));
     let bodies = [
+        large.into_bytes(),
         deep.into_bytes(),
         utf16,
         gzip,
