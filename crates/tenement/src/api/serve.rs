@@ -11,6 +11,8 @@ use tokio::{net::UnixStream, runtime::Handle};
 
 /// Fields of a head. The proxy refuses more than 100, and adds some of its own.
 const FIELDS: usize = 128;
+/// What a connection has for a head, and for what is written and not taken yet. A head has 64 KiB at most.
+const BUFFER: usize = 128 << 10;
 
 /// How far a connection is trusted before a token is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub async fn serve(stream: UnixStream, router: Router, trust: Trust) {
     let served = hyper::server::conn::http1::Builder::new()
         .half_close(false)
         .max_headers(FIELDS)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = served.await {
