@@ -129,14 +129,24 @@ impl TestDaemon {
 
     /// A request on a connection of its own: the whole answer.
     pub(crate) fn ask(&self, method: &str, host: &str, path: &str, body: &str) -> String {
+        self.try_ask(method, host, path, body).unwrap()
+    }
+
+    /// Whether it says that it is ending. A connection that waits for its first request when the end begins is closed.
+    pub(crate) fn is_draining(&self) -> bool {
+        let answer = self.try_ask("GET", "localhost", "/health", "");
+        answer.is_ok_and(|answer| answer.contains("draining"))
+    }
+
+    fn try_ask(&self, method: &str, host: &str, path: &str, body: &str) -> std::io::Result<String> {
         let mut stream = self.connect();
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{length}\r\n");
-        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     pub(crate) fn get(&self, host: &str, path: &str) -> String {

@@ -101,7 +101,7 @@ fn when_the_daemon_ends_open_websockets_are_told() {
     let all = open_many(&daemon);
     daemon.signal(Signal::TERM);
     // They are requests in flight, and have time; a second signal is the end of it.
-    until("draining", || daemon.get("localhost", "/health").contains("draining"));
+    until("draining", || daemon.is_draining());
     daemon.signal(Signal::TERM);
     assert!(all.into_iter().all(|stream| rest(stream) == AWAY));
     assert_eq!(daemon.wait(), Some(0));
