@@ -17,7 +17,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Caller, Subject, Trust,
-    access::Demand,
     blocking::blocking,
     idempotency::REPLAYED,
     instances::timestamp,
@@ -37,20 +36,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 pub(super) struct Attempt(Change);
 
 impl Attempt {
-    /// `None` for what only looks.
-    pub(super) fn of(
-        api: &Api,
-        (name, demand): (&str, Demand),
-        caller: &Caller,
-        request: &Request,
-        words: &Words,
-    ) -> Option<Self> {
-        if !demand.changes {
-            return None;
-        }
+    pub(super) fn of(api: &Api, name: &str, caller: &Caller, request: &Request, words: &Words) -> Self {
         let local = request.extensions().get::<Trust>() == Some(&Trust::LocalAdministrator);
         let (instance, token) = named_by(words);
-        Some(Self(Change {
+        Self(Change {
             at: clock::wall(),
             actor: caller.actor().0,
             token_name: caller.grant().map(|grant| grant.name.clone()),
@@ -61,7 +50,7 @@ impl Attempt {
             instance,
             token,
             status: 0,
-        }))
+        })
     }
 
     /// Writes it down, unless it changed nothing because the answer was given before.

@@ -28,6 +28,7 @@ use super::{
     limit::Window,
     source,
 };
+use crate::store::Scope;
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two headers are none.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -95,6 +96,9 @@ fn count(api: &Api, caller: &Caller, request: &Request) -> Result<Option<Window>
     grant.map(|grant| api.limits.count(&grant.id, clock::wall())).transpose()
 }
 
+/// Of who asks for what is not there: a token, if there is one, must be right, or this would be a way to try tokens.
+const ANYBODY: Demand = Demand { scope: Scope::Read, unbound: false, optional: true, changes: false };
+
 /// Lets through who may.
 pub(super) async fn gate(
     State((api, access)): State<(Api, Arc<Access>)>,
@@ -104,7 +108,10 @@ pub(super) async fn gate(
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let (caller, route) = match access.route(&path, request.method()) {
         // There is no such address, or it takes other methods: that is the answer, but it counts.
-        None => (api.identify(request.extensions().get::<Trust>(), request.headers()), None),
+        None => match api.let_in(ANYBODY, &request) {
+            Ok(caller) => (caller, None),
+            Err(error) => return error.into_response(),
+        },
         Some((None, _)) => (None, None),
         Some((Some(demand), name)) => match api.let_in(demand, &request) {
             Ok(caller) => (caller, Some((demand, name))),
@@ -119,8 +126,12 @@ pub(super) async fn gate(
     let response = match route {
         None => next.run(request).await,
         Some((demand, name)) => {
-            let words = audit::words(request.extensions().clone()).await;
-            let attempt = audit::Attempt::of(&api, (name, demand), &caller, &request, &words);
+            let attempt = if demand.changes {
+                let words = audit::words(request.extensions().clone()).await;
+                Some(audit::Attempt::of(&api, name, &caller, &request, &words))
+            } else {
+                None
+            };
             let response = match permit(demand, &caller) {
                 Err(error) => error.into_response(),
                 Ok(()) => carry_out(&api, demand, caller, request, next).await,

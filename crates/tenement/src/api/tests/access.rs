@@ -223,6 +223,11 @@ async fn too_many_wrong_tokens_of_an_address_are_a_429_for_that_address() {
     let scrape = Request::get("/metrics").header("X-Forwarded-For", "192.0.2.1");
     let scrape = scrape.header("Authorization", "Bearer tenement_wrong").body(Body::empty()).unwrap();
     assert_eq!(fixture.send(scrape).await.0, 429, "no other way to try tokens");
+    for (method, path) in [("GET", "/api/nothing"), ("PATCH", "/api/instances")] {
+        let request = Request::builder().method(method).uri(path).header("X-Forwarded-For", "192.0.2.1");
+        let request = request.header("Authorization", "Bearer tenement_wrong").body(Body::empty()).unwrap();
+        assert_eq!(fixture.send(request).await.0, 429, "nor where nothing is: {method} {path}");
+    }
     assert_eq!(fixture.call("GET", "/api/instances", "").await.0, 200);
     fixture.end().await;
 }
