@@ -4,6 +4,7 @@ mod feed;
 mod line;
 mod live;
 mod query;
+mod retention;
 mod search;
 
 use axum::{extract::State, response::Response};
@@ -27,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(all))
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
+        .routes(routes!(retention::get, retention::apply))
         .routes(routes!(search::search))
 }
 
