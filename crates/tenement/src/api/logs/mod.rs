@@ -1,6 +1,7 @@
 //! `/api/logs`.
 
 mod feed;
+mod index;
 mod line;
 mod live;
 mod query;
@@ -29,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
         .routes(routes!(retention::get, retention::apply))
+        .routes(routes!(index::reindex))
         .routes(routes!(search::search))
 }
 

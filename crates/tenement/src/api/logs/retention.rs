@@ -24,6 +24,8 @@ pub(super) struct Kept {
     log_disk_full: &'static str,
     /// Bytes of the files of all logs.
     bytes: u64,
+    /// Bytes of lines in closed segments that no index has yet: they are found too, only slower.
+    unindexed_bytes: u64,
     /// When the oldest line of all came.
     #[schema(format = DateTime)]
     oldest: Option<String>,
@@ -63,6 +65,7 @@ struct Sum {
     bytes: u64,
     oldest: Option<WallMillis>,
     left_out: u64,
+    unindexed: u64,
 }
 
 /// What is kept of logs
@@ -115,12 +118,14 @@ fn kept(api: &Api) -> Kept {
         sum.instances += usize::from(stats.bytes > 0);
         sum.bytes += stats.bytes;
         sum.left_out += stats.lines_left_out;
+        sum.unindexed += stats.unindexed;
         sum.oldest = sum.oldest.into_iter().chain(first).min();
     }
     Kept {
         log_max_size: limits.max_size,
         log_disk_full: config.settings.log_disk_full.as_str(),
         bytes: sums.values().map(|sum| sum.bytes).sum(),
+        unindexed_bytes: sums.values().map(|sum| sum.unindexed).sum(),
         oldest: sums.values().filter_map(|sum| sum.oldest).min().map(timestamp),
         disk_full: disk.full,
         disk_full_let_go_bytes: disk.let_go,
