@@ -31,6 +31,9 @@ pub use follow::{Batch, Begin, Bell, Followed, Follower};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
-pub use query::{Bounds, LogPage, LogQuery, QueryError};
+pub use query::{
+    Bookmark, BookmarkError, Bounds, Bucket, Context, Export, Field, FieldError, Grain, Histogram, LogPage,
+    LogQuery, Near, QueryError, Surrounded,
+};
 pub use retention::{Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

@@ -18,7 +18,8 @@ use crate::{
     follow::{Begin, Bells, Follower},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
-    query::{self, LogPage, LogQuery, QueryError},
+    line::LogLine,
+    query::{self, Context, Export, Grain, Histogram, LogPage, LogQuery, QueryError, Surrounded},
     retention::{self, Limits, Room},
 };
 
@@ -123,6 +124,31 @@ impl LogStore {
         query::answer(query, || self.handle.shared.matching(query))
     }
 
+    /// The lines around lines that were found.
+    ///
+    /// # Errors
+    /// A disk that cannot be read, or it takes too long.
+    pub fn around(&self, lines: Vec<LogLine>, context: &Context) -> Result<Surrounded, QueryError> {
+        query::around(lines, context, |name| self.handle.shared.get(name))
+    }
+
+    /// Counts lines over time. `limit`, `offset`, `before` and `cursor` of the query mean nothing here.
+    ///
+    /// # Errors
+    /// An invalid regular expression, a disk that cannot be read, or it takes too long.
+    pub fn histogram(&self, query: &LogQuery, grain: Grain) -> Result<Histogram, QueryError> {
+        query::histogram(query, grain, || self.handle.shared.matching(query))
+    }
+
+    /// All lines that are there now, oldest first. `limit`, `offset`, `before` and `cursor` of the query mean nothing
+    /// here.
+    ///
+    /// # Errors
+    /// An invalid regular expression, or a disk that cannot be read.
+    pub fn export(&self, query: &LogQuery) -> Result<Export, QueryError> {
+        Export::new(query, self.handle.shared.matching(query))
+    }
+
     /// Reads lines as they come. `limit` and `offset` of the query mean nothing here.
     ///
     /// # Errors
@@ -213,6 +239,10 @@ impl Shared {
         match &query.instance {
             Some(name) => {
                 self.get(name).into_iter().filter(|instance| query.covers(&instance.name)).collect()
+            }
+            None if !query.instances.is_empty() => {
+                let named = query.instances.iter().filter(|name| query.covers(name));
+                named.filter_map(|name| self.get(name)).collect()
             }
             None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
         }

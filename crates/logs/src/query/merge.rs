@@ -4,9 +4,10 @@ use std::{cmp::Reverse, collections::BinaryHeap, io};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 
-use super::{LogQuery, filter::Filter};
+use super::{Bookmark, LogQuery, filter::Filter};
 use crate::{
     instance::{Instance, Snapshot},
+    level::Level,
     line::{LogLine, Stream},
     segment::{Cursor, Text},
 };
@@ -34,8 +35,11 @@ impl StreamTail {
     /// Reads the next block that may hold what is asked for, unless there are lines left.
     fn fill(&mut self, filter: &Filter) -> io::Result<()> {
         while self.left == 0 {
+            filter.check()?;
             let Some(block) = self.cursor.peek() else { return Ok(()) };
-            if !filter.may_hold(block) || block.seq >= self.end {
+            if !filter.wants(self.stream) {
+                self.cursor = Cursor::new(Vec::new(), 0, true)?;
+            } else if !filter.may_hold(block) || block.seq >= self.end {
                 self.cursor.advance()?;
             } else if let Some(text) = self.cursor.read()? {
                 self.left = if filter.may_match(&text) { text.len() } else { 0 };
@@ -43,6 +47,22 @@ impl StreamTail {
             }
         }
         Ok(())
+    }
+
+    /// Shows time and level of all matching lines that are left, newest first.
+    fn each(&mut self, filter: &Filter, visit: &mut impl FnMut(WallMillis, Level)) -> io::Result<()> {
+        loop {
+            for line in (0..self.left).rev().map(|at| self.text.line(at)) {
+                if line.seq < self.end && filter.passes(self.stream, &line) {
+                    visit(self.text.wall, line.level(self.stream));
+                }
+            }
+            self.left = 0;
+            self.fill(filter)?;
+            if self.left == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Counts all matching lines that are left.
@@ -82,6 +102,30 @@ impl InstanceTail {
         Ok(Self { name: instance.name.clone(), streams, lines })
     }
 
+    /// Passes the newest blocks as long as they are younger than `moment`. Only before any line was returned.
+    pub(super) fn skip(&mut self, moment: WallMillis) -> io::Result<()> {
+        while let Some((_, wall, index)) = self.head()
+            && wall > moment
+        {
+            let StreamTail { cursor, end, .. } = &mut self.streams[index];
+            if let Some(block) = cursor.peek() {
+                let counted = (block.seq + block.lines).min(*end).saturating_sub(block.seq);
+                self.lines = self.lines.saturating_sub(counted);
+            }
+            cursor.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Shows time and level of all matching lines that are left, in no order.
+    pub(super) fn each(
+        &mut self,
+        filter: &Filter,
+        visit: &mut impl FnMut(WallMillis, Level),
+    ) -> io::Result<()> {
+        self.streams.iter_mut().try_for_each(|stream| stream.each(filter, visit))
+    }
+
     fn head(&self) -> Option<(u64, WallMillis, usize)> {
         let heads = self.streams.iter().enumerate();
         heads.filter_map(|(index, stream)| stream.head().map(|(seq, wall)| (seq, wall, index))).max()
@@ -109,13 +153,14 @@ impl InstanceTail {
 }
 
 /// Returns the matching lines of all `tails` that are on the page `query` asks for, newest first, and how many
-/// matching ones were passed.
+/// matching ones were passed. `mark` is moved over all that were returned or skipped.
 ///
 /// Between instances the clock decides; within one its own order, whatever the clock did.
 pub(super) fn newest(
     tails: &mut [InstanceTail],
     filter: &Filter,
     query: &LogQuery,
+    mark: &mut Bookmark,
 ) -> io::Result<(Vec<LogLine>, u64)> {
     let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
     let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();
@@ -126,13 +171,15 @@ pub(super) fn newest(
     {
         if let Some(line) = tails[index].next(filter)? {
             passed += 1;
-            if passed > query.offset {
+            let on_page = passed > query.offset;
+            if on_page {
                 bytes += line.json_len();
                 if bytes > query.max_bytes && !lines.is_empty() {
                     break;
                 }
-                lines.push(line);
             }
+            mark.pass(&line.instance, line.seq, line.timestamp);
+            lines.extend(on_page.then_some(line));
         }
         heads.extend(key(tails, index));
     }
