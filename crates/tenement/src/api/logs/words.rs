@@ -37,7 +37,6 @@ pub(super) fn words(query: &str) -> Result<Vec<String>, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     // faults: A9
     #[test]
