@@ -1,6 +1,10 @@
 //! One order over the streams of an instance, and over instances.
 
-use std::{cmp::Reverse, collections::BinaryHeap, io};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    io,
+};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 
@@ -60,6 +64,7 @@ impl StreamTail {
             self.left = 0;
             self.fill(filter)?;
             if self.left == 0 {
+                self.text = Text::default();
                 return Ok(());
             }
         }
@@ -75,6 +80,7 @@ impl StreamTail {
             self.left = 0;
             self.fill(filter)?;
             if self.left == 0 {
+                self.text = Text::default();
                 return Ok(matching);
             }
         }
@@ -143,12 +149,47 @@ impl InstanceTail {
         stream.left -= 1;
         let line = stream.text.line(stream.left);
         let passes = line.seq < stream.end && filter.passes(stream.stream, &line);
-        Ok(passes.then(|| line.of(&self.name, stream.stream, wall)))
+        let line = passes.then(|| line.of(&self.name, stream.stream, wall));
+        if stream.left == 0 {
+            // Others have their turn now, perhaps thousands.
+            stream.text = Text::default();
+        }
+        Ok(line)
+    }
+
+    /// Lets go what was read ahead.
+    pub(super) fn rest(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.cursor.rest());
     }
 
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let [out, err] = &mut self.streams;
         Ok(out.count(filter)? + err.count(filter)?)
+    }
+}
+
+/// So many instances keep what they have read ahead.
+pub(super) const WARM: usize = 256;
+
+/// Those that do, by index: the first one had its turn first.
+struct Warm {
+    order: VecDeque<usize>,
+    known: Vec<bool>,
+}
+
+impl Warm {
+    /// It has its turn.
+    fn turn(&mut self, index: usize, tails: &mut [InstanceTail]) {
+        if std::mem::replace(&mut self.known[index], true) {
+            return;
+        }
+        self.order.push_back(index);
+        if self.order.len() > WARM
+            && let Some(first) = self.order.pop_front()
+        {
+            self.known[first] = false;
+            tails[first].rest();
+        }
     }
 }
 
@@ -164,11 +205,13 @@ pub(super) fn newest(
 ) -> io::Result<(Vec<LogLine>, u64)> {
     let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
     let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();
-    let mut lines = Vec::new();
+    let (mut lines, mut warm) =
+        (Vec::new(), Warm { order: VecDeque::new(), known: vec![false; tails.len()] });
     let (mut passed, mut bytes) = (0, 0);
     while lines.len() < query.limit
         && let Some((_, Reverse(index))) = heads.pop()
     {
+        warm.turn(index, tails);
         if let Some(line) = tails[index].next(filter)? {
             passed += 1;
             let on_page = passed > query.offset;

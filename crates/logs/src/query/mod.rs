@@ -254,6 +254,9 @@ fn tails(query: &LogQuery, instances: &[Arc<Instance>], lenient: bool) -> io::Re
         if let Some(Resume::Until(moment)) = resume {
             tail.skip(moment)?;
         }
+        if instances.len() > merge::WARM {
+            tail.rest();
+        }
         Ok(tail)
     });
     tails.collect()

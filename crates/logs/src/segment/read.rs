@@ -236,6 +236,13 @@ impl Cursor {
         Ok(cursor)
     }
 
+    /// Lets go what was read ahead; it is read again when it is needed.
+    pub(crate) fn rest(&mut self) {
+        if let Some(reader) = &mut self.current {
+            (reader.window, reader.chunk) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// The newest block that was not passed yet.
     pub(crate) fn peek(&self) -> Option<&Block> {
         self.next.as_ref()
