@@ -138,7 +138,7 @@ pub(crate) fn histogram(
     let count = |lenient| {
         let mut counter = empty.clone();
         for instance in instances() {
-            let mut tail = InstanceTail::new(&instance, lenient, u64::MAX)?;
+            let mut tail = InstanceTail::new(&instance, &filter, lenient, u64::MAX)?;
             tail.each(&filter, &mut |wall, level| counter.add(wall, level))?;
             if counter.counts.len() > COUNTED {
                 break;

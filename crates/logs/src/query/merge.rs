@@ -21,8 +21,8 @@ struct StreamTail {
     stream: Stream,
     cursor: Cursor,
     text: Text,
-    /// Lines of `text` that were not returned yet.
-    left: usize,
+    /// Lines of `text` that pass and were not returned yet.
+    left: Vec<u32>,
     /// Lines from here on are left out.
     end: u64,
 }
@@ -30,25 +30,25 @@ struct StreamTail {
 impl StreamTail {
     /// Place and time of the newest line that was not returned yet.
     fn head(&self) -> Option<(u64, WallMillis)> {
-        if self.left > 0 {
-            return Some((self.text.line(self.left - 1).seq, self.text.wall));
+        if let Some(&last) = self.left.last() {
+            return Some((self.text.line(last as usize).seq, self.text.wall));
         }
         self.cursor.peek().map(|block| (block.seq + block.lines.saturating_sub(1), block.wall))
     }
 
-    /// Reads the next block that may hold what is asked for, unless there are lines left.
-    fn fill(&mut self, filter: &Filter) -> io::Result<()> {
-        while self.left == 0 {
-            filter.check()?;
-            let Some(block) = self.cursor.peek() else { return Ok(()) };
-            if !filter.wants(self.stream) {
-                self.cursor = Cursor::new(Vec::new(), 0, true)?;
-            } else if !filter.may_hold(block) || block.seq >= self.end {
-                self.cursor.advance()?;
-            } else if let Some(text) = self.cursor.read()? {
-                self.left = if filter.may_match(&text) { text.len() } else { 0 };
-                self.text = text;
+    /// Reads the next block, if lines of it can pass.
+    fn step(&mut self, filter: &Filter) -> io::Result<()> {
+        filter.check()?;
+        let Some(block) = self.cursor.peek() else { return Ok(()) };
+        if !filter.may_hold(block) || block.seq >= self.end {
+            return self.cursor.advance();
+        }
+        if let Some(text) = self.cursor.read()? {
+            self.left = filter.select(self.stream, &text);
+            while self.left.last().is_some_and(|&last| text.line(last as usize).seq >= self.end) {
+                self.left.pop();
             }
+            self.text = text;
         }
         Ok(())
     }
@@ -56,17 +56,14 @@ impl StreamTail {
     /// Shows time and level of all matching lines that are left, newest first.
     fn each(&mut self, filter: &Filter, visit: &mut impl FnMut(WallMillis, Level)) -> io::Result<()> {
         loop {
-            for line in (0..self.left).rev().map(|at| self.text.line(at)) {
-                if line.seq < self.end && filter.passes(self.stream, &line) {
-                    visit(self.text.wall, line.level(self.stream));
-                }
+            while let Some(last) = self.left.pop() {
+                visit(self.text.wall, self.text.line(last as usize).level(self.stream));
             }
-            self.left = 0;
-            self.fill(filter)?;
-            if self.left == 0 {
+            if self.cursor.peek().is_none() {
                 self.text = Text::default();
                 return Ok(());
             }
+            self.step(filter)?;
         }
     }
 
@@ -74,12 +71,13 @@ impl StreamTail {
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let mut matching = 0;
         loop {
-            let passing = (0..self.left).map(|at| self.text.line(at));
-            let passing = passing.filter(|line| line.seq < self.end && filter.passes(self.stream, line));
-            matching += passing.count() as u64;
-            self.left = 0;
-            self.fill(filter)?;
-            if self.left == 0 {
+            matching += std::mem::take(&mut self.left).len() as u64;
+            filter.check()?;
+            if let Some(known) = self.cursor.pass_known(|wall| filter.in_time(wall), self.end)? {
+                matching += known;
+            } else if self.cursor.peek().is_some() {
+                self.step(filter)?;
+            } else {
                 self.text = Text::default();
                 return Ok(matching);
             }
@@ -97,11 +95,12 @@ pub(super) struct InstanceTail {
 
 impl InstanceTail {
     /// `lenient`: leaves out what goes away while it is read. Lines from the place `end` on are left out.
-    pub(super) fn new(instance: &Instance, lenient: bool, end: u64) -> io::Result<Self> {
+    pub(super) fn new(instance: &Instance, filter: &Filter, lenient: bool, end: u64) -> io::Result<Self> {
         let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
         let tail = |stream, segments, open_seq| {
-            let cursor = Cursor::new(segments, open_seq, lenient)?;
-            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0, end })
+            let segments = if filter.wants(stream) { segments } else { Vec::new() };
+            let cursor = Cursor::new(segments, open_seq, lenient, filter.plan())?;
+            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: Vec::new(), end })
         };
         let lines = lines.saturating_sub(next_seq.saturating_sub(end));
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
@@ -132,34 +131,31 @@ impl InstanceTail {
         self.streams.iter_mut().try_for_each(|stream| stream.each(filter, visit))
     }
 
+    /// Lets go what was read ahead.
+    pub(super) fn rest(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.cursor.rest());
+    }
+
     fn head(&self) -> Option<(u64, WallMillis, usize)> {
         let heads = self.streams.iter().enumerate();
         heads.filter_map(|(index, stream)| stream.head().map(|(seq, wall)| (seq, wall, index))).max()
     }
 
-    /// The newest line that was not returned yet, when it passes.
+    /// The newest line that passes and was not returned yet; `None` when some of the log was passed to find it.
     fn next(&mut self, filter: &Filter) -> io::Result<Option<LogLine>> {
         let Some((_, wall, index)) = self.head() else { return Ok(None) };
         let stream = &mut self.streams[index];
-        if stream.left == 0 {
-            // What was skipped may leave the other stream with the newest line.
-            stream.fill(filter)?;
+        let Some(last) = stream.left.pop() else {
+            // What was skipped may leave the other stream, or another instance, with the newest line.
+            stream.step(filter)?;
             return Ok(None);
-        }
-        stream.left -= 1;
-        let line = stream.text.line(stream.left);
-        let passes = line.seq < stream.end && filter.passes(stream.stream, &line);
-        let line = passes.then(|| line.of(&self.name, stream.stream, wall));
-        if stream.left == 0 {
+        };
+        let line = stream.text.line(last as usize).of(&self.name, stream.stream, wall);
+        if stream.left.is_empty() {
             // Others have their turn now, perhaps thousands.
             stream.text = Text::default();
         }
-        Ok(line)
-    }
-
-    /// Lets go what was read ahead.
-    pub(super) fn rest(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.cursor.rest());
+        Ok(Some(line))
     }
 
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
@@ -205,8 +201,8 @@ pub(super) fn newest(
 ) -> io::Result<(Vec<LogLine>, u64)> {
     let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
     let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();
-    let (mut lines, mut warm) =
-        (Vec::new(), Warm { order: VecDeque::new(), known: vec![false; tails.len()] });
+    let mut lines = Vec::new();
+    let mut warm = Warm { order: VecDeque::new(), known: vec![false; tails.len()] };
     let (mut passed, mut bytes) = (0, 0);
     while lines.len() < query.limit
         && let Some((_, Reverse(index))) = heads.pop()

@@ -6,6 +6,7 @@ mod export;
 mod field;
 mod filter;
 mod histogram;
+mod literals;
 mod merge;
 
 use std::{
@@ -202,7 +203,8 @@ pub(crate) fn before(
 ) -> Result<Vec<LogLine>, QueryError> {
     let filter = Filter::new(query)?;
     let read = |lenient| {
-        let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, end(instance)));
+        let tails =
+            instances.iter().map(|instance| InstanceTail::new(instance, &filter, lenient, end(instance)));
         merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query, &mut Bookmark::default())
     };
     let (mut lines, _) = patiently(read)?;
@@ -229,7 +231,7 @@ fn page(
 ) -> io::Result<LogPage> {
     let mut next = query.cursor.clone().unwrap_or_default();
     let before = next.passed;
-    let mut tails = tails(query, instances, lenient)?;
+    let mut tails = tails(query, filter, instances, lenient)?;
     let (mut lines, passed) = merge::newest(&mut tails, filter, query, &mut next)?;
     let left = if filter.is_open() {
         tails.iter().map(|tail| tail.lines).sum()
@@ -243,14 +245,19 @@ fn page(
 }
 
 /// Every instance, from where the page that is asked for begins.
-fn tails(query: &LogQuery, instances: &[Arc<Instance>], lenient: bool) -> io::Result<Vec<InstanceTail>> {
+fn tails(
+    query: &LogQuery,
+    filter: &Filter,
+    instances: &[Arc<Instance>],
+    lenient: bool,
+) -> io::Result<Vec<InstanceTail>> {
     let tails = instances.iter().map(|instance| {
         let mut end = query.before.get(&instance.name).copied().unwrap_or(u64::MAX);
         let resume = query.cursor.as_ref().map(|cursor| cursor.resume(&instance.name));
         if let Some(Resume::Before(place)) = resume {
             end = end.min(place);
         }
-        let mut tail = InstanceTail::new(instance, lenient, end)?;
+        let mut tail = InstanceTail::new(instance, filter, lenient, end)?;
         if let Some(Resume::Until(moment)) = resume {
             tail.skip(moment)?;
         }

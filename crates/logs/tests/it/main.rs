@@ -11,6 +11,7 @@ mod follow;
 mod frugal;
 mod kept;
 mod killed;
+mod packed;
 mod query;
 mod support;
 mod tenants;
