@@ -16,6 +16,7 @@
 
 mod fold;
 mod follow;
+mod incident;
 mod index;
 mod inert;
 mod ingest;
@@ -32,6 +33,7 @@ mod store;
 mod zst;
 
 pub use follow::{Batch, Begin, Bell, Followed, Follower};
+pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
@@ -39,5 +41,5 @@ pub use query::{
     Bookmark, BookmarkError, Bounds, Bucket, Context, Export, Field, FieldError, Grain, Histogram, LogPage,
     LogQuery, Near, QueryError, Surrounded,
 };
-pub use retention::{Limits, StreamLimits};
+pub use retention::{DiskFull, Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

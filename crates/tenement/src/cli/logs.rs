@@ -223,12 +223,14 @@ impl Shown {
             if self.colours { format!("\x1b[{colour}m{level:<5}\x1b[0m") } else { format!("{level:<5}") };
         let message = line["message"].as_str().unwrap_or_default();
         let message = if self.raw { Cow::from(message) } else { inert(message) };
+        // Where a line of an instance has its level: so none of them looks like one of the daemon's.
+        let by_daemon = if line["source"] == "daemon" { "- " } else { "" };
         let mark = match (self.marks, line["context"] == true) {
             (false, _) => "",
             (true, false) => "> ",
             (true, true) => "  ",
         };
-        format!("{mark}{} {} {level} {message}", text(line, "timestamp"), text(line, "instance"))
+        format!("{mark}{} {} {by_daemon}{level} {message}", text(line, "timestamp"), text(line, "instance"))
     }
 
     /// Lines with their ends, and as grep does it a `--` between those that don't lie together.
@@ -262,6 +264,8 @@ mod tests {
         let line = json!({ "timestamp": "t", "instance": "api:a", "level": "warn", "message": "a\x1b[2Jb" });
         let plain = Shown::default();
         assert_eq!(plain.render(&line), "t api:a warn  a^[[2Jb");
+        let note = json!({ "timestamp": "t", "instance": "api:a", "level": "warn", "message": "n", "source": "daemon" });
+        assert_eq!(plain.render(&note), "t api:a - warn  n");
         assert_eq!(Shown { raw: true, ..plain }.render(&line), "t api:a warn  a\x1b[2Jb");
         assert_eq!(Shown { colours: true, ..plain }.render(&line), "t api:a \x1b[33mwarn \x1b[0m a^[[2Jb");
     }

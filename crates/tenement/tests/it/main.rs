@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod queries;
 mod reference;
+mod retention;
 mod serve;
 mod support;
 mod survives;

@@ -7,6 +7,7 @@ mod histogram;
 mod line;
 mod live;
 mod query;
+mod retention;
 mod search;
 mod words;
 
@@ -35,6 +36,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(all))
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
+        .routes(routes!(retention::get, retention::apply))
         .routes(routes!(search::search))
         .routes(routes!(histogram::histogram))
         .routes(routes!(export::export))
