@@ -37,6 +37,9 @@ pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
-pub use query::{Bounds, LogPage, LogQuery, QueryError};
+pub use query::{
+    Bookmark, BookmarkError, Bounds, Bucket, Context, Export, Field, FieldError, Grain, Histogram, LogPage,
+    LogQuery, Near, QueryError, Surrounded,
+};
 pub use retention::{DiskFull, Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

@@ -24,8 +24,9 @@ use crate::{
     incident::{Disk, DiskStats, Incident, Observer},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
+    line::LogLine,
     packer::Packer,
-    query::{self, LogPage, LogQuery, QueryError},
+    query::{self, Context, Export, Grain, Histogram, LogPage, LogQuery, QueryError, Surrounded},
     retention::{self, Limits, Room},
 };
 
@@ -195,6 +196,31 @@ impl LogStore {
         query::answer(query, || self.handle.shared.matching(query))
     }
 
+    /// The lines around lines that were found.
+    ///
+    /// # Errors
+    /// A disk that cannot be read, or it takes too long.
+    pub fn around(&self, lines: Vec<LogLine>, context: &Context) -> Result<Surrounded, QueryError> {
+        query::around(lines, context, |name| self.handle.shared.get(name))
+    }
+
+    /// Counts lines over time. `limit`, `offset`, `before` and `cursor` of the query mean nothing here.
+    ///
+    /// # Errors
+    /// An invalid regular expression, a disk that cannot be read, or it takes too long.
+    pub fn histogram(&self, query: &LogQuery, grain: Grain) -> Result<Histogram, QueryError> {
+        query::histogram(query, grain, || self.handle.shared.matching(query))
+    }
+
+    /// All lines that are there now, oldest first. `limit`, `offset`, `before` and `cursor` of the query mean nothing
+    /// here.
+    ///
+    /// # Errors
+    /// An invalid regular expression, or a disk that cannot be read.
+    pub fn export(&self, query: &LogQuery) -> Result<Export, QueryError> {
+        Export::new(query, self.handle.shared.matching(query))
+    }
+
     /// Reads lines as they come. `limit` and `offset` of the query mean nothing here.
     ///
     /// # Errors
@@ -314,6 +340,10 @@ impl Shared {
         match &query.instance {
             Some(name) => {
                 self.get(name).into_iter().filter(|instance| query.covers(&instance.name)).collect()
+            }
+            None if !query.instances.is_empty() => {
+                let named = query.instances.iter().filter(|name| query.covers(name));
+                named.filter_map(|name| self.get(name)).collect()
             }
             None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
         }

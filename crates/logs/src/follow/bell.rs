@@ -36,12 +36,15 @@ enum Key {
 }
 
 impl Key {
-    fn of(query: &LogQuery) -> Self {
+    fn of(query: &LogQuery) -> Vec<Self> {
         let (service, instance) = query.narrowest();
         match (instance, service) {
-            (Some(instance), _) => Self::Instance(instance.clone()),
-            (None, Some(service)) => Self::Service(service.clone()),
-            (None, None) => Self::All,
+            (Some(instance), _) => vec![Self::Instance(instance.clone())],
+            (None, _) if !query.instances.is_empty() => {
+                query.instances.iter().cloned().map(Self::Instance).collect()
+            }
+            (None, Some(service)) => vec![Self::Service(service.clone())],
+            (None, None) => vec![Self::All],
         }
     }
 }
@@ -59,7 +62,9 @@ impl Bells {
     pub(crate) fn hang(&self, bell: &Arc<Bell>, query: &LogQuery) {
         let mut bells = self.lock();
         take_down(&mut bells, bell);
-        bells.entry(Key::of(query)).or_default().push(Arc::downgrade(bell));
+        for key in Key::of(query) {
+            bells.entry(key).or_default().push(Arc::downgrade(bell));
+        }
     }
 
     /// Forgets a bell.

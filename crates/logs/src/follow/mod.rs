@@ -373,7 +373,7 @@ fn read_some(
     batch: &mut Batch,
 ) -> io::Result<bool> {
     let end = block.seq + block.lines;
-    if !filter.may_hold(block) {
+    if !filter.wants(stream) || !filter.may_hold(block) {
         *place = end;
         return onward.advance().map(|()| false);
     }

@@ -1,12 +1,21 @@
 //! Whether a line is asked for.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use tenement_core::time::WallMillis;
+use tenement_runtime::clock;
 
-use super::{LogQuery, QueryError, literals};
+use super::{Field, LogQuery, QueryError, literals};
 use crate::{
     fold::fold,
     index::Plan,
@@ -19,9 +28,15 @@ use crate::{
 const REGEX_SIZE: usize = 1 << 20;
 const REGEX_CACHE: usize = 256 << 10;
 
+pub(super) fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_CACHE).build()
+}
+
 /// The conditions of a query, ready for use.
 pub(crate) struct Filter {
     levels: LevelSet,
+    stream: Option<Stream>,
+    fields: Vec<Field>,
     grep: Option<Regex>,
     search: Option<Finder<'static>>,
     /// Folded.
@@ -29,38 +44,58 @@ pub(crate) struct Filter {
     since: WallMillis,
     until: WallMillis,
     plan: Option<Arc<Plan>>,
+    deadline: Deadline,
 }
 
 impl Filter {
     pub(crate) fn new(query: &LogQuery) -> Result<Self, QueryError> {
-        let compile =
-            |pattern| RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_CACHE).build();
         let terms: Vec<Vec<u8>> = query.terms.iter().map(|term| folded(term.as_bytes())).collect();
         let text = query.search.as_deref().filter(|text| !text.is_empty());
         let grep = query.grep.as_deref().map(compile).transpose()?;
         let mut texts = terms.clone();
         texts.extend(text.map(|text| folded(text.as_bytes())));
         texts.extend(query.grep.as_deref().map(literals::of).unwrap_or_default());
-        let plan = Plan::new(query.levels, &texts, text.is_none() && grep.is_none());
+        let plan =
+            Plan::new(query.levels, &texts, text.is_none() && grep.is_none() && query.fields.is_empty());
         Ok(Self {
             levels: query.levels,
+            stream: query.stream,
+            fields: query.fields.clone(),
             grep,
             search: text.map(|text| Finder::new(text).into_owned()),
             terms: terms.iter().map(|term| Finder::new(term).into_owned()).collect(),
             since: query.since.unwrap_or_default(),
             until: query.until.unwrap_or(WallMillis(u64::MAX)),
             plan: (!plan.is_empty()).then(|| Arc::new(plan)),
+            deadline: Deadline::new(query.deadline),
         })
     }
 
     /// Every line passes.
     pub(super) fn is_open(&self) -> bool {
-        self.passes_all() && self.since == WallMillis(0) && self.until == WallMillis(u64::MAX)
+        self.stream.is_none()
+            && self.passes_all()
+            && self.since == WallMillis(0)
+            && self.until == WallMillis(u64::MAX)
     }
 
-    /// Every line of the right time passes.
+    /// Every line of the right time and stream passes.
     fn passes_all(&self) -> bool {
-        self.levels == LevelSet::ALL && self.grep.is_none() && self.search.is_none() && self.terms.is_empty()
+        self.levels == LevelSet::ALL
+            && self.fields.is_empty()
+            && self.grep.is_none()
+            && self.search.is_none()
+            && self.terms.is_empty()
+    }
+
+    /// Fails once it takes too long. Cheap enough for every block.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.deadline.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+
+    /// Whether lines of this stream can pass.
+    pub(crate) fn wants(&self, stream: Stream) -> bool {
+        self.stream.is_none_or(|wanted| wanted == stream)
     }
 
     /// What can be asked of an index.
@@ -82,6 +117,11 @@ impl Filter {
     pub(crate) fn may_match(&self, text: &Text) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(text.bytes()).is_some())
             && (self.terms.is_empty() || self.has_terms(text.bytes()))
+            && self.may_have_fields(text)
+    }
+
+    fn may_have_fields(&self, text: &Text) -> bool {
+        self.fields.iter().all(|field| field.may_match(text.bytes()))
     }
 
     fn has_terms(&self, bytes: &[u8]) -> bool {
@@ -89,14 +129,20 @@ impl Filter {
         self.terms.iter().all(|term| term.find(&bytes).is_some())
     }
 
-    /// Whether this line of a block that [`Self::may_hold`] it passes. Text is matched as it is shown.
+    /// Whether this line of a block that [`Self::may_hold`] it, of a stream that it [`Self::wants`], passes. Text is
+    /// matched as it is shown. Once it takes too long none does, which [`Self::check`] tells.
     pub(crate) fn passes(&self, stream: Stream, line: &LineRef<'_>) -> bool {
         (self.terms.is_empty() || self.has_terms(line.bytes)) && self.passes_but_terms(stream, line)
     }
 
     fn passes_but_terms(&self, stream: Stream, line: &LineRef<'_>) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(line.bytes).is_some())
-            && self.grep.as_ref().is_none_or(|grep| grep.is_match(shown(line.bytes).as_ref()))
+            && self.grep.as_ref().is_none_or(|grep| {
+                self.deadline.allows(line.bytes) && grep.is_match(shown(line.bytes).as_ref())
+            })
+            && self.fields.iter().all(|field| {
+                (!field.is_regex() || self.deadline.allows(line.bytes)) && field.matches(line.bytes)
+            })
             && (self.levels == LevelSet::ALL || self.levels.contains(line.level(stream)))
     }
 
@@ -112,6 +158,9 @@ impl Filter {
         }
         if self.passes_all() {
             return (0..text.len() as u32).collect();
+        }
+        if !self.may_have_fields(text) {
+            return Vec::new();
         }
         let Some((first, rest)) = self.terms.split_first() else {
             return self.with(self.search.as_ref(), text, text.bytes(), |index, _| {
@@ -154,6 +203,39 @@ impl Filter {
             (from, line) = (range.end, index);
         }
         selected
+    }
+}
+
+/// Until when there has to be an answer.
+struct Deadline {
+    at: Option<Instant>,
+    /// Bytes for regular expressions since it was looked at the clock: some are so slow that a block takes seconds.
+    unwatched: AtomicU64,
+}
+
+impl Deadline {
+    /// Bytes for regular expressions between two looks at the clock.
+    const WATCH: u64 = 16 << 10;
+
+    fn new(at: Option<Instant>) -> Self {
+        Self { at, unwatched: AtomicU64::new(0) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.at.is_some_and(|at| clock::instant() >= at)
+    }
+
+    /// Whether there is time to match `bytes`.
+    fn allows(&self, bytes: &[u8]) -> bool {
+        if self.at.is_none() {
+            return true;
+        }
+        let unwatched = self.unwatched.load(Relaxed) + bytes.len() as u64;
+        let look = unwatched >= Self::WATCH;
+        // Once it is over, each one looks and sees it.
+        let over = look && self.is_over();
+        self.unwatched.store(if look && !over { 0 } else { unwatched }, Relaxed);
+        !over
     }
 }
 

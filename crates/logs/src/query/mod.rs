@@ -1,18 +1,41 @@
 //! Questions to the log, answered by reading backwards.
 
+mod bookmark;
+mod context;
+mod export;
+mod field;
 mod filter;
+mod histogram;
 mod literals;
 mod merge;
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Instant,
+};
 
 use tenement_core::{
     name::{InstanceName, ServiceName},
     time::WallMillis,
 };
 
-use crate::{instance::Instance, level::LevelSet, line::LogLine, segment::is_stale};
+use crate::{
+    instance::Instance,
+    level::LevelSet,
+    line::{LogLine, Stream},
+    segment::is_stale,
+};
+use bookmark::Resume;
+pub use bookmark::{Bookmark, BookmarkError};
+pub(crate) use context::around;
+pub use context::{Context, Near, Surrounded};
+pub use export::Export;
+pub use field::{Field, FieldError};
 pub(crate) use filter::Filter;
+pub(crate) use histogram::histogram;
+pub use histogram::{Bucket, Grain, Histogram};
 use merge::InstanceTail;
 
 /// Instances somebody may see: those of a service, or one, or all.
@@ -38,6 +61,10 @@ pub struct LogQuery {
     pub service: Option<ServiceName>,
     /// Of this instance only.
     pub instance: Option<InstanceName>,
+    /// Of these instances only, if there are any.
+    pub instances: BTreeSet<InstanceName>,
+    /// Of this stream only.
+    pub stream: Option<Stream>,
     /// Of these levels only (`level=` as a set, `min_level=` as [`LevelSet::at_least`], both with
     /// [`LevelSet::and`]).
     pub levels: LevelSet,
@@ -47,12 +74,16 @@ pub struct LogQuery {
     pub search: Option<String>,
     /// Holding all of these texts, in upper or lower case.
     pub terms: Vec<String>,
+    /// Meeting all of these conditions.
+    pub fields: Vec<Field>,
     /// Not before.
     pub since: Option<WallMillis>,
     /// Not after.
     pub until: Option<WallMillis>,
     /// Of these instances only what is before these places among their lines.
     pub before: BTreeMap<InstanceName, u64>,
+    /// Goes on where a page ended.
+    pub cursor: Option<Bookmark>,
     /// Whatever else is asked for, of these only: what the asker may see.
     pub bounds: Bounds,
     /// At most so many.
@@ -61,6 +92,8 @@ pub struct LogQuery {
     pub offset: usize,
     /// No more lines than fit into so many bytes of JSON, but one at least.
     pub max_bytes: usize,
+    /// When it is given up.
+    pub deadline: Option<Instant>,
 }
 
 impl Default for LogQuery {
@@ -69,17 +102,22 @@ impl Default for LogQuery {
         Self {
             service: None,
             instance: None,
+            instances: BTreeSet::new(),
+            stream: None,
             levels: LevelSet::ALL,
             grep: None,
             search: None,
             terms: Vec::new(),
+            fields: Vec::new(),
             since: None,
             until: None,
             before: BTreeMap::new(),
+            cursor: None,
             bounds: Bounds::default(),
             limit: 50,
             offset: 0,
             max_bytes: usize::MAX,
+            deadline: None,
         }
     }
 }
@@ -89,6 +127,7 @@ impl LogQuery {
     pub(crate) fn covers(&self, name: &InstanceName) -> bool {
         self.service.as_ref().is_none_or(|service| *service == name.service)
             && self.instance.as_ref().is_none_or(|instance| instance == name)
+            && (self.instances.is_empty() || self.instances.contains(name))
             && self.bounds.cover(name)
     }
 
@@ -110,6 +149,8 @@ pub struct LogPage {
     pub total: u64,
     /// There are older ones.
     pub has_more: bool,
+    /// Where those begin.
+    pub next: Bookmark,
 }
 
 /// Why there is no answer.
@@ -118,9 +159,27 @@ pub enum QueryError {
     /// `grep` is not a regular expression, or too large a one.
     #[error("grep: {0}")]
     Grep(#[from] regex::Error),
+    /// It took too long.
+    #[error(
+        "There was no answer in the time a query may take: name instances, or a shorter time with 'since' and 'until', \
+         or look for something rarer"
+    )]
+    Late,
+    /// There would be more buckets than this.
+    #[error("'interval' makes more than {0} buckets: take a longer one, or name 'since'")]
+    Buckets(usize),
     /// The segments could not be read.
     #[error("reading the log: {0}")]
-    Io(#[from] std::io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for QueryError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Late,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// How often a query starts anew when lines move while it reads them, before it leaves them out.
@@ -146,7 +205,7 @@ pub(crate) fn before(
     let read = |lenient| {
         let tails =
             instances.iter().map(|instance| InstanceTail::new(instance, &filter, lenient, end(instance)));
-        merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query)
+        merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query, &mut Bookmark::default())
     };
     let (mut lines, _) = patiently(read)?;
     lines.reverse();
@@ -170,16 +229,42 @@ fn page(
     instances: &[Arc<Instance>],
     lenient: bool,
 ) -> io::Result<LogPage> {
-    let end = |instance: &Instance| query.before.get(&instance.name).copied().unwrap_or(u64::MAX);
-    let tails = instances.iter().map(|instance| InstanceTail::new(instance, filter, lenient, end(instance)));
-    let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
-    let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
-    let total = if filter.is_open() {
+    let mut next = query.cursor.clone().unwrap_or_default();
+    let before = next.passed;
+    let mut tails = tails(query, filter, instances, lenient)?;
+    let (mut lines, passed) = merge::newest(&mut tails, filter, query, &mut next)?;
+    let left = if filter.is_open() {
         tails.iter().map(|tail| tail.lines).sum()
     } else {
         passed + merge::count(&mut tails, filter)?
     };
+    filter.check()?;
     lines.reverse();
-    let has_more = total > query.offset as u64 + lines.len() as u64;
-    Ok(LogPage { lines, total, has_more })
+    let has_more = left > query.offset as u64 + lines.len() as u64;
+    Ok(LogPage { lines, total: before + left, has_more, next })
+}
+
+/// Every instance, from where the page that is asked for begins.
+fn tails(
+    query: &LogQuery,
+    filter: &Filter,
+    instances: &[Arc<Instance>],
+    lenient: bool,
+) -> io::Result<Vec<InstanceTail>> {
+    let tails = instances.iter().map(|instance| {
+        let mut end = query.before.get(&instance.name).copied().unwrap_or(u64::MAX);
+        let resume = query.cursor.as_ref().map(|cursor| cursor.resume(&instance.name));
+        if let Some(Resume::Before(place)) = resume {
+            end = end.min(place);
+        }
+        let mut tail = InstanceTail::new(instance, filter, lenient, end)?;
+        if let Some(Resume::Until(moment)) = resume {
+            tail.skip(moment)?;
+        }
+        if instances.len() > merge::WARM {
+            tail.rest();
+        }
+        Ok(tail)
+    });
+    tails.collect()
 }

@@ -44,6 +44,11 @@ impl Cursor {
         Ok(cursor)
     }
 
+    /// Lets go what was read ahead; it is read again when it is needed.
+    pub(crate) fn rest(&mut self) {
+        self.current.iter_mut().for_each(Reader::rest);
+    }
+
     /// The newest block that was not passed yet.
     pub(crate) fn peek(&self) -> Option<&Block> {
         self.next.as_ref()

@@ -149,6 +149,14 @@ impl Reader {
         matches!(self.source, Source::Packed(_))
     }
 
+    /// Lets go what was read ahead; it is read again when it is needed.
+    pub(super) fn rest(&mut self) {
+        match &mut self.source {
+            Source::Raw(raw) => *raw = Raw::default(),
+            Source::Packed(packed) => packed.pack.rest(),
+        }
+    }
+
     /// How many marks it has.
     pub(super) fn marks(&self) -> u32 {
         match &self.source {

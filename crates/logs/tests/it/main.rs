@@ -14,6 +14,7 @@ mod kept;
 mod killed;
 mod limits;
 mod packed;
+mod query;
 mod rate;
 mod support;
 mod tenants;

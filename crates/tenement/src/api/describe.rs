@@ -16,6 +16,7 @@ use utoipa::{
 use super::{
     access::{BEARER, demand},
     error::Envelope,
+    logs::PAGED,
 };
 
 /// Where it is served.
@@ -101,6 +102,14 @@ fn common(path: &str, operation: &mut Operation) {
         let parameters = operation.parameters.get_or_insert_default();
         parameters.retain(|one| match one {
             RefOr::T(one) => one.parameter_in == ParameterIn::Path || !said(&one.name),
+            RefOr::Ref(_) => true,
+        });
+    }
+    if matches!(path, "/api/logs/export" | "/api/logs/histogram") {
+        // They have no pages and no end to wait for.
+        let parameters = operation.parameters.get_or_insert_default();
+        parameters.retain(|one| match one {
+            RefOr::T(one) => !PAGED.contains(&one.name.as_str()),
             RefOr::Ref(_) => true,
         });
     }

@@ -25,6 +25,13 @@ pub(super) fn span(
     Ok((moment("since", since)?, moment("until", until)?))
 }
 
+/// The milliseconds that `text`, the value of `key`, means: `30s`, `5m`, `1h`, `7d`.
+pub(super) fn length(key: &str, text: &str) -> Result<u64, ApiError> {
+    ago(text).filter(|&millis| millis > 0).ok_or_else(|| {
+        ApiError::bad_request(format!("'{key}' must be a length of time like 30s, 5m, 1h or 7d"))
+    })
+}
+
 fn ago(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

@@ -43,8 +43,16 @@ impl PageQuery {
     }
 }
 
+/// The number that `text`, the value of `key`, is.
+pub(super) fn whole(key: &str, text: &str) -> Result<usize, ApiError> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more")));
+    }
+    Ok(text.parse().unwrap_or(usize::MAX))
+}
+
 /// What of a list is on a page.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Pagination {
     /// As asked for.
     pub(super) limit: usize,
@@ -54,6 +62,10 @@ pub(crate) struct Pagination {
     pub(super) total: u64,
     /// There are further ones.
     pub(super) has_more: bool,
+    /// Of logs, when there are further ones: gets the next page as `cursor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) next_cursor: Option<String>,
 }
 
 /// Which part of a list.
@@ -65,14 +77,8 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn parse(limit: Option<&str>, offset: Option<&str>) -> Result<Self, ApiError> {
-        let number = |key: &str, text: &str| {
-            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more")));
-            }
-            Ok(text.parse::<usize>().unwrap_or(usize::MAX))
-        };
-        let limit = limit.map(|text| number("limit", text)).transpose()?;
-        let offset = offset.map(|text| number("offset", text)).transpose()?;
+        let limit = limit.map(|text| whole("limit", text)).transpose()?;
+        let offset = offset.map(|text| whole("offset", text)).transpose()?;
         Ok(Self { limit: limit.map(|limit| limit.min(LIMIT_MAX)), offset: offset.unwrap_or(0) })
     }
 
@@ -86,6 +92,6 @@ impl Page {
     }
 
     pub(super) fn pagination(self, limit: usize, total: u64, has_more: bool) -> Pagination {
-        Pagination { limit, offset: self.offset, total, has_more }
+        Pagination { limit, offset: self.offset, total, has_more, next_cursor: None }
     }
 }

@@ -1,5 +1,7 @@
 //! Paths and query strings, whose faults are answered in the envelope like all others.
 
+use std::collections::BTreeSet;
+
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::request::Parts,
@@ -29,11 +31,23 @@ pub(super) fn instance(
     service: Option<&str>,
     instance: Option<&str>,
 ) -> Result<Option<InstanceName>, ApiError> {
-    let Some(instance) = instance else { return Ok(None) };
-    Ok(Some(match service {
+    instance.map(|instance| one(service, instance)).transpose()
+}
+
+/// Several of them, with commas.
+pub(super) fn instances(
+    service: Option<&str>,
+    instances: Option<&str>,
+) -> Result<BTreeSet<InstanceName>, ApiError> {
+    let Some(instances) = instances else { return Ok(BTreeSet::new()) };
+    instances.split(',').map(|instance| one(service, instance.trim())).collect()
+}
+
+fn one(service: Option<&str>, instance: &str) -> Result<InstanceName, ApiError> {
+    Ok(match service {
         Some(service) if !instance.contains(':') => InstanceName::new(service, instance)?,
         _ => instance.parse()?,
-    }))
+    })
 }
 
 /// Service and id of a path.

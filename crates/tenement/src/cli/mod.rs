@@ -179,7 +179,7 @@ enum Verb {
     ///
     /// The newest lines, oldest first: time, instance, level, message. Also of instances that were stopped, as
     /// long as their logs are kept.
-    Logs(logs::Logs),
+    Logs(Box<logs::Logs>),
     /// Show what happened to instances
     ///
     /// Every change of an instance's state, the newest last: what it was and became, what brought it about, who

@@ -8,6 +8,7 @@ mod examples;
 mod follow;
 mod logs;
 mod metrics;
+mod queries;
 mod reference;
 mod retention;
 mod serve;

@@ -146,6 +146,11 @@ impl Pack {
         Ok(text)
     }
 
+    /// Lets go the frame that was read last.
+    pub(super) fn rest(&mut self) {
+        self.last = None;
+    }
+
     fn frame(&mut self, index: usize) -> io::Result<&[u8]> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != index) {
             let frame = self.frames[index];

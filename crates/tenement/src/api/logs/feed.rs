@@ -83,7 +83,7 @@ async fn turn(
 }
 
 /// One after another for each token, so that the followers of one can't keep those of others waiting.
-async fn in_turn<T: Send + 'static>(
+pub(super) async fn in_turn<T: Send + 'static>(
     share: &Share,
     read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, ApiError> {

@@ -1,7 +1,7 @@
 //! A line as it is shown.
 
 use serde::Serialize;
-use tenement_logs::{Followed, LogLine};
+use tenement_logs::{Followed, LogLine, Near};
 use utoipa::ToSchema;
 
 use super::super::instances::timestamp;
@@ -41,6 +41,16 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     dropped: Option<u64>,
+    /// Where lines around those that were found are asked for: this one was not found itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    context: Option<bool>,
+}
+
+impl From<&Near> for Line {
+    fn from(near: &Near) -> Self {
+        Self { context: (!near.is_match).then_some(true), ..Self::from(&near.line) }
+    }
 }
 
 impl From<&LogLine> for Line {
@@ -57,6 +67,7 @@ impl From<&LogLine> for Line {
             part: line.part.as_str(),
             source: line.note.then_some("daemon"),
             dropped: None,
+            context: None,
         }
     }
 }
@@ -77,6 +88,7 @@ impl From<&Followed> for Line {
                 part: None,
                 source: Some("daemon"),
                 dropped: Some(*lines),
+                context: None,
             },
         }
     }

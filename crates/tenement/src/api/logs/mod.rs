@@ -1,26 +1,34 @@
 //! `/api/logs`.
 
+mod export;
 mod feed;
+mod fields;
+mod histogram;
 mod index;
 mod line;
 mod live;
 mod query;
 mod retention;
 mod search;
+mod words;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
-use tenement_logs::{Begin, LogPage, LogQuery, QueryError};
+use tenement_logs::{Begin, Context, LogPage, LogQuery, QueryError, Surrounded};
+use tenement_runtime::clock;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{feed::LogFeed, line::Line, query::LogsQuery};
+pub(super) use self::query::PAGED;
+use self::{feed::LogFeed, fields::Fields, line::Line, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
     blocking::blocking,
     delivery,
     page::Pagination,
-    query::{Instance, QueryOf},
+    query::Instance,
     stream::{self, Reader},
 };
 
@@ -32,13 +40,21 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(retention::get, retention::apply))
         .routes(routes!(index::reindex))
         .routes(routes!(search::search))
+        .routes(routes!(histogram::histogram))
+        .routes(routes!(export::export))
 }
+
+/// What a question may take.
+const WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = LogList)]
 struct Lines {
     logs: Vec<Line>,
     pagination: Pagination,
+    /// There was too much around the lines that were found: some have less than was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    context_cut: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -52,20 +68,37 @@ struct InstanceLines {
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::Grep(_) => Self::bad_request(error.to_string()),
+            QueryError::Grep(_) | QueryError::Buckets(_) => Self::bad_request(error.to_string()),
+            QueryError::Late => Self::late(error.to_string()),
             QueryError::Io(_) => Self::internal(&error),
         }
     }
 }
 
-async fn page(api: &Api, query: LogQuery) -> Result<LogPage, ApiError> {
-    let logs = api.logs.clone();
-    blocking(move || logs.query(&query)).await
-}
-
-fn answer(request: &LogsQuery, limit: usize, page: &LogPage) -> Result<Lines, ApiError> {
-    let pagination = request.page()?.pagination(limit, page.total, page.has_more);
-    Ok(Lines { logs: page.lines.iter().map(Line::from).collect(), pagination })
+/// A page, oldest first, and what is around its lines where that is asked for.
+async fn page(api: &Api, request: &LogsQuery, mut query: LogQuery) -> Result<Lines, ApiError> {
+    let (limit, logs) = (query.limit, api.logs.clone());
+    let deadline = Some(clock::instant() + WITHIN);
+    query.deadline = deadline;
+    let around = request.around()?.map(|(before, after)| {
+        let max_bytes = query::ANSWER_MAX;
+        Context { before, after, max_bytes, deadline }
+    });
+    let read = move || {
+        let LogPage { lines, total, has_more, next } = logs.query(&query)?;
+        let (logs, context_cut) = match around {
+            Some(around) => {
+                let Surrounded { groups, cut } = logs.around(lines, &around)?;
+                (groups.iter().flatten().map(Line::from).collect(), cut)
+            }
+            None => (lines.iter().map(Line::from).collect(), false),
+        };
+        Ok::<_, QueryError>((logs, context_cut, total, has_more, next))
+    };
+    let (logs, context_cut, total, has_more, next) = blocking(read).await?;
+    let mut pagination = request.page()?.pagination(limit, total, has_more);
+    pagination.next_cursor = has_more.then(|| next.to_string());
+    Ok(Lines { logs, pagination, context_cut })
 }
 
 /// Lines from before, and then as they come.
@@ -95,12 +128,13 @@ async fn follow(
 /// With `follow=true` they go on as lines come: over a WebSocket to a client that asks for one, as server-sent events
 /// to one that accepts those, else as one JSON object on each line.
 #[utoipa::path(
-    get, path = "/api/logs", operation_id = "list_logs", tag = "logs", params(LogsQuery),
+    get, path = "/api/logs", operation_id = "list_logs", tag = "logs", params(LogsQuery, Fields),
     responses(
         (status = 101, description = "A WebSocket with a line in each message"),
         (status = 200, description = "The newest lines, in the order of time", content(
             (Lines = "application/json"), (Line = "application/x-ndjson"), (Line = "text/event-stream"),
         )),
+        (status = 503, description = "It took too long: the message says what to narrow", body = inline(super::error::Envelope)),
     ),
     security(("bearer" = ["read"])),
 )]
@@ -108,14 +142,14 @@ async fn all(
     State(api): State<Api>,
     caller: Caller,
     reader: Reader,
-    QueryOf(request): QueryOf<LogsQuery>,
+    request: LogsQuery,
 ) -> Result<Response, ApiError> {
     let query = request.query(&caller)?;
     if request.follows()? {
         return follow(&api, caller, &request, query, reader).await;
     }
-    let (limit, held) = (query.limit, caller.share().answer().await);
-    delivery::json(&answer(&request, limit, &page(&api, query).await?)?, held)
+    let held = caller.share().answer().await;
+    delivery::json(&page(&api, &request, query).await?, held)
 }
 
 /// Logs of one instance
@@ -123,12 +157,13 @@ async fn all(
 /// Also of one that is gone, until the retention of its logs ends. With `follow=true` as for all instances.
 #[utoipa::path(
     get, path = "/api/logs/{service}/{id}", operation_id = "list_instance_logs", tag = "logs",
-    params(Instance, LogsQuery),
+    params(Instance, LogsQuery, Fields),
     responses(
         (status = 101, description = "A WebSocket with a line in each message"),
         (status = 200, description = "The newest lines, in the order of time", content(
             (InstanceLines = "application/json"), (Line = "application/x-ndjson"), (Line = "text/event-stream"),
         )),
+        (status = 503, description = "It took too long: the message says what to narrow", body = inline(super::error::Envelope)),
     ),
     security(("bearer" = ["read"])),
 )]
@@ -137,12 +172,12 @@ async fn of_instance(
     caller: Caller,
     reader: Reader,
     Instance { service, id }: Instance,
-    QueryOf(mut request): QueryOf<LogsQuery>,
+    mut request: LogsQuery,
 ) -> Result<Response, ApiError> {
     // The path says it.
     request.service = None;
     let name = caller.named(&service, &id)?;
-    let query = request.query_of(Some(name.clone()), &caller)?;
+    let query = request.query_of(BTreeSet::from([name.clone()]), &caller)?;
     let follows = request.follows()?;
     // Logs outlive their instance; a name without either never existed.
     let known = async || api.supervisor.get(&name).await.is_ok() || api.logs.known().contains(&name);
@@ -152,11 +187,10 @@ async fn of_instance(
             false => Err(ApiError::instance_not_found(&service, &id)),
         };
     }
-    let (limit, held) = (query.limit, caller.share().answer().await);
-    let found = page(&api, query).await?;
-    if found.total == 0 && !known().await {
+    let held = caller.share().answer().await;
+    let lines = page(&api, &request, query).await?;
+    if lines.pagination.total == 0 && !known().await {
         return Err(ApiError::instance_not_found(&service, &id));
     }
-    let lines = answer(&request, limit, &found)?;
     delivery::json(&InstanceLines { instance: name.to_string(), lines }, held)
 }

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type},
+    },
+};
 
 use super::{
     super::{
@@ -14,13 +20,12 @@ use super::{
         delivery,
         page::{Pagination, Whole},
     },
+    Lines,
+    fields::{self, list},
     line::Line,
     page,
     query::LogsQuery,
 };
-
-/// The longest query, in characters.
-const QUERY_MAX: usize = 1000;
 
 /// What is looked for.
 #[derive(Deserialize, ToSchema)]
@@ -46,19 +51,65 @@ struct Search {
     /// Of this service only.
     #[schema(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
     service: Option<String>,
-    /// Of this instance only: `service:id`, or the id next to `service`.
-    #[schema(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
-    instance: Option<String>,
+    /// Of these instances only.
+    #[schema(inline, value_type = Option<Names>)]
+    instance: Option<Value>,
+    /// Of this stream only.
+    #[schema(pattern = "^(stdout|stderr)$")]
+    stream: Option<String>,
     /// Of exactly these levels: `warn,error`.
     #[schema(pattern = "^(debug|info|warn|error)(,(debug|info|warn|error))*$")]
     level: Option<String>,
     /// Of this level and above.
     #[schema(pattern = "^(debug|info|warn|error)$")]
     min_level: Option<String>,
+    /// Conditions on fields of JSON and logfmt lines, all of which are met.
+    #[schema(max_items = 16, example = json!(["status>=500"]), pattern = "^[a-z]+=[a-z0-9]*$")]
+    fields: Option<Vec<String>>,
+    /// The next older page: `next_cursor` of the one before. Not together with `offset`.
+    #[schema(pattern = "^a~0~0$")]
+    cursor: Option<String>,
+    /// Also so many lines before and after each, of the same instance; 100 at most.
+    #[schema(inline, value_type = Option<Whole>)]
+    context: Option<u64>,
+    /// Instead of `context`: before each.
+    #[schema(inline, value_type = Option<Whole>)]
+    context_before: Option<u64>,
+    /// Instead of `context`: after each.
+    #[schema(inline, value_type = Option<Whole>)]
+    context_after: Option<u64>,
 }
 
-const KEYS: [&str; 9] =
-    ["query", "limit", "offset", "since", "until", "service", "instance", "level", "min_level"];
+/// Instances by name: a text, with commas where they are several, or a list.
+struct Names;
+
+impl ToSchema for Names {}
+
+impl PartialSchema for Names {
+    fn schema() -> RefOr<Schema> {
+        const NAME: &str = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$";
+        let name = || ObjectBuilder::new().schema_type(Type::String).pattern(Some(NAME));
+        OneOfBuilder::new().item(name()).item(ArrayBuilder::new().items(name()).min_items(Some(1))).into()
+    }
+}
+
+const KEYS: [&str; 15] = [
+    "query",
+    "limit",
+    "offset",
+    "since",
+    "until",
+    "service",
+    "instance",
+    "stream",
+    "level",
+    "min_level",
+    "fields",
+    "cursor",
+    "context",
+    "context_before",
+    "context_after",
+];
 
 /// What was found.
 #[derive(Serialize, ToSchema)]
@@ -69,6 +120,9 @@ pub(super) struct Found {
     /// All that match, before `limit` and `offset`.
     total: u64,
     pagination: Pagination,
+    /// There was too much around the lines that were found: some have less than was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    context_cut: bool,
 }
 
 /// Search the logs
@@ -77,7 +131,10 @@ pub(super) struct Found {
 #[utoipa::path(
     post, path = "/api/logs/search", operation_id = "search_logs", tag = "logs",
     request_body(content = Search, example = json!({ "query": "database error", "limit": 100, "since": "1h" })),
-    responses((status = 200, description = "The lines that match", body = Found)),
+    responses(
+        (status = 200, description = "The lines that match", body = Found),
+        (status = 503, description = "It took too long: the message says what to narrow", body = inline(super::super::error::Envelope)),
+    ),
     security(("bearer" = ["read"])),
 )]
 pub(super) async fn search(
@@ -85,17 +142,15 @@ pub(super) async fn search(
     caller: Caller,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let (request, terms) = wanted(&body::object(&body)?)?;
-    let mut query = request.query(&caller)?;
-    query.terms = terms;
-    let (limit, held) = (query.limit, caller.share().answer().await);
-    let found = page(&api, query).await?;
-    let results = found.lines.iter().rev().map(Line::from).collect();
-    let pagination = request.page()?.pagination(limit, found.total, found.has_more);
-    delivery::json(&Found { results, total: found.total, pagination }, held)
+    let request = wanted(&body::object(&body)?)?;
+    let query = request.query(&caller)?;
+    let held = caller.share().answer().await;
+    let Lines { mut logs, pagination, context_cut } = page(&api, &request, query).await?;
+    logs.reverse();
+    delivery::json(&Found { results: logs, total: pagination.total, pagination, context_cut }, held)
 }
 
-fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>), ApiError> {
+fn wanted(members: &BTreeMap<String, Value>) -> Result<LogsQuery, ApiError> {
     body::only(&KEYS, members)?;
     let given = |key: &str| members.get(key).filter(|value| !value.is_null());
     let text = |key: &str| match given(key) {
@@ -116,73 +171,25 @@ fn wanted(members: &BTreeMap<String, Value>) -> Result<(LogsQuery, Vec<String>),
         Some(_) => Err(ApiError::bad_request(format!("'{key}' must be a whole number, 0 or more"))),
     };
     let query = text("query")?.ok_or_else(|| ApiError::bad_request("'query' is missing"))?;
-    let request = LogsQuery {
+    Ok(LogsQuery {
+        query: Some(query),
         limit: number("limit")?,
         offset: number("offset")?,
         service: text("service")?,
-        instance: text("instance")?,
+        instance: match given("instance") {
+            Some(Value::Array(names)) => Some(list("instance", names)?.join(",")),
+            _ => text("instance")?,
+        },
+        stream: text("stream")?,
         level: text("level")?,
         min_level: text("min_level")?,
         since: text("since")?,
         until: text("until")?,
+        fields: fields::of_member(given("fields"))?,
+        cursor: text("cursor")?,
+        context: number("context")?,
+        context_before: number("context_before")?,
+        context_after: number("context_after")?,
         ..LogsQuery::default()
-    };
-    Ok((request, terms(&query)?))
-}
-
-/// The words of a query; what stands in quotes is one. A quote that nobody closes is a character like any other.
-fn terms(query: &str) -> Result<Vec<String>, ApiError> {
-    if query.chars().count() > QUERY_MAX {
-        return Err(ApiError::bad_request(format!("'query' has more than {QUERY_MAX} characters")));
-    }
-    let mut terms = Vec::new();
-    let mut rest = query.trim_start();
-    while !rest.is_empty() {
-        let phrase = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
-        let (term, after) = match phrase {
-            Some(phrase) => phrase,
-            None => {
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                rest.split_at(end)
-            }
-        };
-        if !term.trim().is_empty() {
-            terms.push(term.to_owned());
-        }
-        rest = after.trim_start();
-    }
-    if terms.is_empty() {
-        return Err(ApiError::bad_request("'query' has no word to look for"));
-    }
-    // What was said already costs once more otherwise.
-    terms.sort_unstable();
-    terms.dedup();
-    Ok(terms)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // faults: A9
-    #[test]
-    fn words_phrases_and_what_only_looks_like_syntax() {
-        let of = |query: &str| terms(query).ok();
-        let words = |all: &[&str]| {
-            let mut all: Vec<_> = all.iter().map(ToString::to_string).collect();
-            all.sort();
-            Some(all)
-        };
-        assert_eq!(of(" database  error "), words(&["database", "error"]));
-        assert_eq!(of("\"connection refused\" pg"), words(&["connection refused", "pg"]));
-        assert_eq!(of("say \"hi"), words(&["say", "\"hi"]));
-        assert_eq!(of("a\"b c\""), words(&["a\"b", "c\""]));
-        assert_eq!(of("\"a\"b"), words(&["a", "b"]));
-        assert_eq!(of("NEAR(x* OR -y:z'"), words(&["NEAR(x*", "OR", "-y:z'"]));
-        for empty in ["", "  ", "\"\"", "\" \""] {
-            assert_eq!(of(empty), None);
-        }
-        assert_eq!((of(&"é ".repeat(500)), of(&"a".repeat(1001))), (words(&["é"]), None));
-        assert_eq!(of("\""), words(&["\""]));
-    }
+    })
 }

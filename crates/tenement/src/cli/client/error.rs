@@ -91,7 +91,8 @@ impl Error {
             }
             _ => String::new(),
         };
-        let message = grep(message).unwrap_or_else(|| message.to_owned());
+        let field = || message.strip_prefix("field: ").map(|why| format!("--field: {why}"));
+        let message = grep(message).or_else(field).unwrap_or_else(|| message.to_owned());
         Some(Self::Refused {
             status: status.as_u16(),
             code: code.to_owned(),
@@ -139,6 +140,7 @@ impl From<Error> for Failure {
                     _ if timed_out => EXIT_TIMEOUT,
                     ("instance_not_found", _) => EXIT_NO_INSTANCE,
                     ("conflict", _) => EXIT_RUNNING,
+                    ("query_timeout", _) => EXIT_TIMEOUT,
                     (_, 400 | 422) => EXIT_CONFIG,
                     (_, 401 | 403) => EXIT_NOT_ALLOWED,
                     _ => EXIT_FAILURE,
@@ -173,6 +175,7 @@ mod tests {
             (401, "unauthorized", 6),
             (403, "forbidden", 6),
             (503, "service_unavailable", 1),
+            (503, "query_timeout", 5),
             (500, "internal_error", 1),
         ];
         for (status, word, code) in codes {

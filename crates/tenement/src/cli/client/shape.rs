@@ -20,6 +20,7 @@ impl Shape {
         match parts[..] {
             ["api", "instances"] if method == Method::GET => Self::List("instances", &["instance", "status"]),
             ["api", "instances", ..] => Self::Members(&["instance", "status"]),
+            ["api", "logs", "histogram"] => Self::List("buckets", &["start"]),
             ["api", "logs", "retention"] => Self::List("services", &["service"]),
             ["api", "logs", ..] => Self::List("logs", &["instance"]),
             ["api", "events"] => Self::List("events", &["instance"]),

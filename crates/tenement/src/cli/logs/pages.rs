@@ -1,7 +1,5 @@
 //! The newest lines, page by page, each page older than the one before.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::super::{
@@ -31,48 +29,27 @@ pub(super) fn places<'a>(query: &Query, places: impl Iterator<Item = (&'a str, u
     (text, true)
 }
 
-/// The newest so many lines as texts, a page in each, newest page first. `render` gets a line and says how it is
-/// shown, if it is.
+/// The newest so many lines as texts, a page in each, newest page first. `render` gets the lines of one, oldest first.
 pub(super) fn newest(
     client: &Client,
     count: usize,
     query: impl Fn() -> Query,
-    mut render: impl FnMut(&Value) -> Option<String>,
+    mut render: impl FnMut(&[Value]) -> String,
 ) -> Result<Vec<String>, Error> {
-    let mut pages = Vec::new();
-    let mut first: BTreeMap<String, u64> = BTreeMap::new();
-    let mut got = 0;
+    let (mut pages, mut cursor, mut got) = (Vec::new(), None::<String>, 0);
     while got < count || got == 0 {
         let query = query().with("limit", &PAGE.min(count - got).to_string());
-        let (before, all) = places(&query, first.iter().map(|(instance, seq)| (instance.as_str(), *seq)));
-        let query = match (got, all) {
-            (0, _) => query,
-            (_, true) => query.with_plain("before", &before),
-            (_, false) => query.with("offset", &got.to_string()),
+        let query = match &cursor {
+            Some(cursor) => query.with_plain("cursor", cursor),
+            None => query,
         };
         let answer = client.get(&query.into_path())?;
         let lines = answer["logs"].as_array().map(Vec::as_slice).unwrap_or_default();
         // Fewer than were asked for when they are long.
-        got += lines.len();
-        let mut page = String::new();
-        let seen = first.clone();
-        for line in lines {
-            let place = line["instance"].as_str().zip(line["seq"].as_u64());
-            // Lines that came in between push newer ones into a page that is found by its offset.
-            if place.is_some_and(|(instance, seq)| seen.get(instance).is_some_and(|&first| seq >= first)) {
-                continue;
-            }
-            if let Some((instance, seq)) = place {
-                let first = first.entry(instance.to_owned()).or_insert(seq);
-                *first = seq.min(*first);
-            }
-            if let Some(text) = render(line) {
-                page.push_str(&text);
-                page.push('\n');
-            }
-        }
-        pages.push(page);
-        if lines.is_empty() || answer["pagination"]["has_more"] != true {
+        got += lines.iter().filter(|line| line["context"] != true).count();
+        pages.push(render(lines));
+        cursor = answer["pagination"]["next_cursor"].as_str().map(str::to_owned);
+        if lines.is_empty() || cursor.is_none() {
             break;
         }
     }

@@ -56,11 +56,13 @@ impl<'a> LogTail<'a> {
     pub(super) fn show_newest(&mut self, client: &Client) -> Result<(), Failure> {
         let (logs, base, shown) = (self.logs, self.base.clone(), self.shown);
         let query = || logs.query(&base, logs.since.as_deref());
-        let pages = pages::newest(client, logs.lines, query, |line| {
-            is_whole(line).then(|| {
+        let pages = pages::newest(client, logs.lines, query, |lines| {
+            let whole = lines.iter().filter(|line| is_whole(line));
+            let shown = whole.map(|line| {
                 self.note(line, true);
-                shown.render(line)
-            })
+                shown.render(line) + "\n"
+            });
+            shown.collect()
         })?;
         pages.iter().rev().try_for_each(|page| print_bytes(page.as_bytes()))?;
         self.again = true;
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn after_an_interruption_only_what_was_not_shown_is_fresh() {
         let (logs, global) = (Logs::default(), Global::default());
-        let shown = Shown { json: false, raw: false, colours: false };
+        let shown = Shown::default();
         let mut tail = LogTail::new(&logs, &global, "/api/logs".into(), shown);
         assert!(tail.is_fresh(&line("api:a", 7, 10)) && tail.is_fresh(&line("api:b", 1, 20)));
         assert_eq!(tail.since(), "2026-01-12T10:30:19.500Z");
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn nothing_older_than_the_first_line_is_asked_for() {
         let (logs, global) = (Logs::default(), Global::default());
-        let shown = Shown { json: false, raw: false, colours: false };
+        let shown = Shown::default();
         let mut tail = LogTail::new(&logs, &global, "/api/logs".into(), shown);
         assert!(tail.is_fresh(&line("api:a", 7, 10)));
         let path = tail.path(true);
