@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use ipnet::IpNet;
 
-use super::template::Template;
+use super::{LogSink, template::Template};
 use crate::name::{InstanceName, ServiceName};
 
 /// A whole checked `tenement.toml`.
@@ -47,6 +47,8 @@ pub struct Settings {
     pub log_retention: Duration,
     /// Bytes of log over all instances.
     pub log_max_size: u64,
+    /// Where lines of all services go besides the store.
+    pub log_sinks: Vec<LogSink>,
     /// Whether `/metrics` names instances without a token.
     pub metrics_detail: MetricsDetail,
     /// Whose `X-Forwarded-*` is believed.
@@ -113,6 +115,8 @@ pub struct Service {
     pub log_retention: Option<Duration>,
     /// Bytes of log per instance; `None`: the settings'.
     pub log_max_size: Option<u64>,
+    /// Where its lines go besides the store.
+    pub log_sinks: Vec<LogSink>,
     /// `[service.NAME.env]`; placeholders not yet filled in.
     pub env: BTreeMap<String, Template>,
 }

@@ -22,6 +22,7 @@ pub fn settings() -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(7 * 86_400),
         log_max_size: 1 << 30,
+        log_sinks: Vec::new(),
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
         allowed_origins: Vec::new(),
@@ -58,6 +59,7 @@ pub fn service(name: &str) -> Service {
         max_connections: None,
         log_retention: None,
         log_max_size: None,
+        log_sinks: Vec::new(),
         env: BTreeMap::new(),
     }
 }

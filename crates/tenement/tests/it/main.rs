@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod reference;
 mod serve;
+mod sinks;
 mod support;
 mod survives;
 mod websockets;

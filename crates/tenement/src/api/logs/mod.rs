@@ -5,6 +5,7 @@ mod line;
 mod live;
 mod query;
 mod search;
+mod sinks;
 
 use axum::{extract::State, response::Response};
 use serde::Serialize;
@@ -12,7 +13,8 @@ use tenement_logs::{Begin, LogPage, LogQuery, QueryError};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{feed::LogFeed, line::Line, query::LogsQuery};
+pub(crate) use self::line::Line;
+use self::{feed::LogFeed, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
     blocking::blocking,
@@ -28,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
         .routes(routes!(search::search))
+        .routes(routes!(sinks::sinks))
 }
 
 #[derive(Serialize, ToSchema)]
