@@ -191,7 +191,9 @@ impl TestDaemon {
         self.signal(Signal::KILL);
         self.wait();
         let left = self.processes().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed()));
-        left.for_each(|pid| drop(kill_process(pid, Signal::KILL)));
+        for pid in left {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 

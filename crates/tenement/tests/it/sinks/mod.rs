@@ -15,10 +15,8 @@ use crate::support::{TestDaemon, until};
 /// A service that prints by a script of the shell and stays, and this sink.
 fn printing(script: &str, sink: &str) -> String {
     format!(
-        "[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\nstop_timeout = 1\n\
-         [[service.app.log_sink]]\n{sink}\n"
+        "[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\nstartup_timeout = '1h'\n[[service.app.log_sink]]\n{sink}\n"
     )
-    .replace("stop_timeout = 1\n", "")
 }
 
 /// A script that prints so many numbered lines.
@@ -51,16 +49,24 @@ fn kept(daemon: &TestDaemon, instance: &str) -> BTreeMap<i64, String> {
     let path = format!("/api/logs/{}", instance.replace(':', "/"));
     let mut all = BTreeMap::new();
     loop {
-        let (status, answer) = api(daemon, &format!("{path}?limit=1000&offset={}", all.len()));
-        assert_eq!(status, 200);
+        let before = all.first_key_value().map(|(first, _)| format!("&before={instance}:{first}"));
+        let (status, answer) = api(daemon, &format!("{path}?limit=1000{}", before.unwrap_or_default()));
+        assert_eq!(status, 200, "{answer}");
         let lines = answer["logs"].as_array().unwrap();
-        let line =
-            |line: &Value| (line["seq"].as_i64().unwrap(), line["message"].as_str().unwrap().to_owned());
-        all.extend(lines.iter().map(line));
+        all.extend(
+            lines
+                .iter()
+                .map(|line| (line["seq"].as_i64().unwrap(), line["message"].as_str().unwrap().to_owned())),
+        );
         if answer["pagination"]["has_more"] != true {
             return all;
         }
     }
+}
+
+/// The last line that is kept of an instance.
+fn last(daemon: &TestDaemon, instance: &str) -> String {
+    daemon.ok(&["logs", instance, "-n", "1"])
 }
 
 /// What the daemon said until now.
