@@ -197,7 +197,7 @@ mod tests {
     fn a_torn_line_is_ended_and_what_is_no_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
-        fs::write(&path, "torn").unwrap();
+        File::create(&path).unwrap().write_all(b"torn").unwrap();
         files(&path, None, 1).deliver(&[line(0, b"whole")]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("torn\n2026-"), "{text}");
