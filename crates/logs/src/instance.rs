@@ -23,7 +23,7 @@ use tenement_core::{
 use crate::{
     line::Stream,
     retention::StreamLimits,
-    segment::{Chain, Intake, SegmentView},
+    segment::{Chain, Intake, SegmentView, ToPack, pack, reindex},
     store::InstanceStats,
 };
 use state::State;
@@ -44,6 +44,8 @@ pub(crate) struct Instance {
     state: Mutex<State>,
     /// Lines that followers passed over.
     passed_over: AtomicU64,
+    /// Held while a segment is packed.
+    packing: Mutex<()>,
 }
 
 /// An instance at one moment.
@@ -63,7 +65,14 @@ impl Instance {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let state = State::open(&dir, limits)?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { name, number, dir, state: Mutex::new(state), passed_over: AtomicU64::new(0) })
+        Ok(Self {
+            name,
+            number,
+            dir,
+            state: Mutex::new(state),
+            passed_over: AtomicU64::new(0),
+            packing: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,6 +184,7 @@ impl Instance {
             bytes_taken: state.taken,
             passed_over: self.passed_over.load(Ordering::Relaxed),
             write_errors: state.write_errors,
+            unindexed: state.chains.iter().map(Chain::unindexed).sum(),
         }
     }
 
@@ -194,7 +204,54 @@ impl Instance {
         state.attached.is_none() && state.chains.iter().all(|chain| chain.segments().is_empty())
     }
 
-    /// Erases everything.
+    /// Nothing is packed while this is held.
+    pub(crate) fn unpacked(&self) -> MutexGuard<'_, ()> {
+        self.packing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something is being packed.
+    pub(crate) fn is_packing(&self) -> bool {
+        self.packing.try_lock().is_err()
+    }
+
+    /// Packs the oldest closed segment that is not packed, or makes an index that is missing. Whether there was one.
+    pub(crate) fn pack_one(&self) -> io::Result<bool> {
+        let _alone = self.unpacked();
+        let Some(ToPack { stream, base, view, is_packed }) = self.state().to_pack() else { return Ok(false) };
+        if is_packed {
+            reindex(view)?;
+            self.state().chain(stream).indexed(base);
+            return Ok(true);
+        }
+        match pack(view) {
+            Ok(packed) => self.state().chain(stream).packed(base, &packed)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(instance = %self.name, %error, "a segment of a log is damaged and stays as it is");
+                self.state().chain(stream).leave_raw(base);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Whether there is something to pack.
+    pub(crate) fn has_to_pack(&self) -> bool {
+        self.state().to_pack().is_some()
+    }
+
+    /// Whether a segment was closed since this was asked.
+    pub(crate) fn has_closed(&self) -> bool {
+        let mut state = self.state();
+        let closed = state.chains.iter().map(Chain::closings).sum();
+        std::mem::replace(&mut state.closings_told, closed) != closed
+    }
+
+    /// Throws all indexes away, so that they are made anew.
+    pub(crate) fn forget_indexes(&self) -> io::Result<()> {
+        self.state().chains.iter().try_for_each(Chain::forget_indexes)
+    }
+
+    /// Erases everything. [`Self::unpacked`] has to be held.
     pub(crate) fn purge(&self) -> io::Result<()> {
         let mut state = self.state();
         for chain in &mut state.chains {

@@ -14,18 +14,22 @@
 //! can be made again. Names, stream and time of a line come from where its bytes lie, never from what they say,
 //! so an application cannot forge them.
 
+mod fold;
 mod follow;
+mod index;
 mod inert;
 mod ingest;
 mod instance;
 
 pub mod level;
 mod line;
+mod packer;
 mod query;
 mod retention;
 mod segment;
 
 mod store;
+mod zst;
 
 pub use follow::{Batch, Begin, Bell, Followed, Follower, Place};
 pub use inert::inert;

@@ -18,6 +18,7 @@ use crate::{
     follow::{Begin, Bells, Follower},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
+    packer::Packer,
     query::{self, LogPage, LogQuery, QueryError},
     retention::{self, Limits, Room},
 };
@@ -32,7 +33,8 @@ pub struct LogStore {
 /// Ends the ingest thread when the last [`LogStore`] goes.
 struct Handle {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// Ingest and packer.
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What the ingest thread and the callers share.
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) pipes: Pipes,
     pub(crate) mailbox: Mailbox,
     pub(crate) bells: Bells,
+    pub(crate) packer: Packer,
 }
 
 /// What was taken in from one instance.
@@ -60,6 +63,8 @@ pub struct InstanceStats {
     pub passed_over: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.
     pub write_errors: u64,
+    /// Bytes of lines in closed segments that no index has yet. They are found too, only slower.
+    pub unindexed: u64,
 }
 
 /// What is kept of every instance.
@@ -75,10 +80,21 @@ impl LogStore {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
         let instances = Mutex::new(folders::find(&dir, &limits)?);
-        let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox, bells: Bells::default() });
+        let shared = Arc::new(Shared {
+            dir,
+            limits,
+            instances,
+            pipes,
+            mailbox,
+            bells: Bells::default(),
+            packer: Packer::default(),
+        });
         let ingest = Ingest::new(Arc::clone(&shared));
-        let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
-        Ok(Self { handle: Arc::new(Handle { shared, thread: Some(thread) }) })
+        let thread = |name: &str| thread::Builder::new().name(name.into());
+        let mut handle = Handle { shared: Arc::clone(&shared), threads: Vec::new() };
+        handle.threads.push(thread("logs").spawn(|| ingest.run())?);
+        handle.threads.push(thread("logs-packer").spawn(move || shared.packer.run())?);
+        Ok(Self { handle: Arc::new(handle) })
     }
 
     /// Takes in what comes out of `pipes`, the non-blocking read ends of stdout and stderr.
@@ -154,6 +170,9 @@ impl LogStore {
     /// A file could not be removed; what is left is still found.
     pub fn purge(&self, name: &InstanceName) -> io::Result<()> {
         let shared = &self.handle.shared;
+        let packed = shared.get(name);
+        // Before all instances are held up.
+        let _alone = packed.as_ref().map(|instance| instance.unpacked());
         let mut instances = shared.instances();
         if let Some(instance) = instances.get(name) {
             instance.purge()?;
@@ -163,6 +182,19 @@ impl LogStore {
             }
         }
         folders::purge_set_aside(&shared.dir, name)
+    }
+
+    /// Makes the indexes of all closed segments anew, in the background. [`InstanceStats::unindexed`] says how
+    /// much is left.
+    ///
+    /// # Errors
+    /// An old one could not be removed.
+    pub fn reindex(&self) -> io::Result<()> {
+        for instance in self.handle.shared.all() {
+            instance.forget_indexes()?;
+            self.handle.shared.packer.offer(&instance);
+        }
+        Ok(())
     }
 
     /// Every instance something is kept of, also those that are gone.
@@ -193,11 +225,12 @@ impl std::fmt::Debug for LogStore {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.mailbox.send(Command::Stop);
-        if let Some(thread) = self.thread.take()
+        self.shared.packer.stop();
+        for thread in self.threads.drain(..) {
             // The last clone may die in a callback on the thread itself.
-            && thread.thread().id() != thread::current().id()
-        {
-            let _ = thread.join();
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -231,6 +264,21 @@ impl Shared {
         }
     }
 
+    /// Has what was closed packed.
+    pub(crate) fn pack_closed(&self, instance: &Arc<Instance>) {
+        if instance.has_closed() {
+            self.packer.offer(instance);
+        }
+    }
+
+    /// Has everything packed that is not.
+    pub(crate) fn pack_all(&self) {
+        self.all()
+            .iter()
+            .filter(|instance| instance.has_to_pack())
+            .for_each(|instance| self.packer.offer(instance));
+    }
+
     /// Lets go what is too much over all instances.
     pub(crate) fn bound(&self) -> Room {
         retention::bound(&self.all(), &self.limits)
@@ -240,7 +288,8 @@ impl Shared {
     pub(crate) fn expire(&self) {
         retention::expire(&self.all());
         self.instances().retain(|_, instance| {
-            let over = instance.is_over();
+            // A file that is being packed would be taken for one of a later instance of this name.
+            let over = instance.is_over() && !instance.is_packing();
             if over {
                 instance.forget();
             }

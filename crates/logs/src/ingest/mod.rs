@@ -168,6 +168,7 @@ impl Ingest {
 
     fn chores(&mut self, now: Millis) {
         self.shared.expire();
+        self.shared.pack_all();
         self.room = self.shared.bound();
         self.shared.rest(Millis(now.0.saturating_sub(CHORES.as_millis() as u64)));
         self.chores_at = now.after(CHORES);
@@ -180,6 +181,7 @@ impl Ingest {
             let due = instance.settle(now);
             next = next.into_iter().chain(due).min();
             self.shared.tell(instance);
+            self.shared.pack_closed(instance);
             due.is_some()
         });
         self.settle_at = next;
@@ -211,6 +213,7 @@ impl Ingest {
         }
         instance.detach(run);
         self.shared.tell(instance);
+        self.shared.pack_closed(instance);
     }
 
     /// Takes in what is in a pipe. What is put there meanwhile, by a process that outlives the run, does not

@@ -9,7 +9,7 @@ use super::COALESCE;
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
-    segment::{Chain, Intake},
+    segment::{Chain, Intake, ToPack},
 };
 
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) taken: u64,
     /// What it was when somebody last asked whether there are new lines.
     pub(super) told: u64,
+    /// How many segments had been closed when somebody last asked.
+    pub(super) closings_told: u64,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -45,11 +47,21 @@ impl State {
             run_seq: 0,
             taken: 0,
             told: next_seq,
+            closings_told: 0,
             limits,
             attached: None,
             write_errors: 0,
             scratch: Vec::new(),
         })
+    }
+
+    pub(super) fn chain(&mut self, stream: Stream) -> &mut Chain {
+        &mut self.chains[stream as usize]
+    }
+
+    /// What is to be packed next.
+    pub(super) fn to_pack(&self) -> Option<ToPack> {
+        self.chains.iter().find_map(Chain::to_pack)
     }
 
     pub(super) fn bytes(&self) -> u64 {

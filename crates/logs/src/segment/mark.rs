@@ -24,11 +24,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn bits(self) -> u32 {
+    pub(super) fn bits(self) -> u32 {
         u32::from(self.continues) * CONTINUES + u32::from(self.traceback) * TRACEBACK
     }
 
-    fn from_bits(bits: u32) -> Self {
+    pub(super) fn from_bits(bits: u32) -> Self {
         Self { continues: bits & CONTINUES != 0, traceback: bits & TRACEBACK != 0 }
     }
 }
@@ -126,6 +126,6 @@ fn sealed(record: &[u8]) -> Option<&[u8; MARK_LEN]> {
 }
 
 /// FNV-1a: tells a torn record from a whole one; no defence against an adversary is needed here.
-fn fnv(bytes: &[u8]) -> u32 {
+pub(super) fn fnv(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -11,5 +11,6 @@ mod follow;
 mod frugal;
 mod kept;
 mod killed;
+mod packed;
 mod support;
 mod tenants;
