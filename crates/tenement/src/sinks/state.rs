@@ -87,9 +87,14 @@ impl State {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many lines were handed over.
-    pub(super) fn delivered(&self, lines: u64) {
+    /// So many lines were handed over, whatever becomes of those after them.
+    pub(super) fn count(&self, lines: u64) {
         self.lines.fetch_add(lines, Relaxed);
+    }
+
+    /// So many lines were handed over, and it works.
+    pub(super) fn delivered(&self, lines: u64) {
+        self.count(lines);
         if self.now().failing.take().is_some() {
             tracing::info!(sink = %self.key, to = %self.target, "the log sink takes lines again");
         }

@@ -75,16 +75,12 @@ impl Task {
     }
 
     fn turn(&self, worker: Option<Box<Worker>>) -> (Option<Box<Worker>>, Next) {
-        let worker = match worker {
-            Some(worker) => Ok(worker),
-            None => self.open(),
-        };
-        match worker {
-            Ok(mut worker) => {
-                let next = worker.turn(self);
-                (Some(worker), next)
-            }
+        let worker = worker.map_or_else(|| self.open(), Ok);
+        let turned = worker.and_then(|mut worker| worker.turn(self).map(|next| (worker, next)));
+        match turned {
+            Ok((worker, next)) => (Some(worker), next),
             Err(error) => {
+                // What was read before the disk failed is read again, from the places that are kept.
                 self.state.failed(&error.to_string());
                 (None, Next::Retry(Duration::ZERO))
             }
@@ -123,16 +119,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn turn(&mut self, task: &Task) -> Next {
+    fn turn(&mut self, task: &Task) -> Result<Next, QueryError> {
         // What was read and not delivered comes first, and then there may be more.
         let more = if self.pending.is_empty() {
-            match self.gather(task) {
-                Ok(more) => more,
-                Err(error) => {
-                    task.state.failed(&error.to_string());
-                    return Next::Retry(Duration::ZERO);
-                }
-            }
+            self.gather(task)?
         } else {
             self.let_go(task);
             true
@@ -143,12 +133,13 @@ impl Worker {
             Ok(receipt) => {
                 self.account(task, &receipt);
                 self.keep(task);
-                if more { Next::More } else { Next::Wait }
+                Ok(if more { Next::More } else { Next::Wait })
             }
             Err(Failure { done, why, retry_after }) => {
                 self.pending.drain(..done.min(self.pending.len()));
+                task.state.count(done as u64);
                 task.state.failed(&why);
-                Next::Retry(retry_after.unwrap_or_default())
+                Ok(Next::Retry(retry_after.unwrap_or_default()))
             }
         }
     }
@@ -165,6 +156,9 @@ impl Worker {
     }
 
     /// Reads lines to deliver. Whether there are more.
+    ///
+    /// # Errors
+    /// The disk. What was read is lost to this worker, which has to be replaced.
     fn gather(&mut self, task: &Task) -> Result<bool, QueryError> {
         let mut bytes = 0;
         let mut more = true;

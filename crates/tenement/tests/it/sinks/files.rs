@@ -10,7 +10,7 @@ fn lines(path: &std::path::Path) -> Vec<String> {
 fn a_file_has_every_line_after_kills_and_rotations() {
     let sink = "type = 'file'\npath = 'out/{name}/{id}.log'\nformat = 'json'";
     let mut daemon =
-        TestDaemon::start(&format!("{}\n[instances]\napp = ['a']\n", printing(&numbered(20_000), sink)));
+        TestDaemon::start(&format!("{}\n[instances]\napp = ['a']\n", printing(&numbered(8000), sink)));
     let path = daemon.folder.path().join("out/app/a.log");
     let mut seen = BTreeMap::new();
     let mut read = |path: &std::path::Path| {
@@ -29,7 +29,7 @@ fn a_file_has_every_line_after_kills_and_rotations() {
         read(&aside);
         daemon = TestDaemon::start_in(daemon.kill(), &[]);
     }
-    until("all kept", || last(&daemon, "app:a").ends_with("line 19999\n"));
+    until("all kept", || last(&daemon, "app:a").ends_with("line 7999\n"));
     until("all delivered", || super::sink(&daemon)["waiting"] == 0);
     for round in 1..=3 {
         read(&daemon.folder.path().join(format!("aside.{round}")));

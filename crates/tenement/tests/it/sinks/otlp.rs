@@ -41,7 +41,7 @@ fn while_the_receiver_is_down_lines_wait_and_none_is_lost() {
     let (got, address) = (Shared::default(), free());
     let daemon = TestDaemon::start(&printing(&numbered(5000), &to(&address)));
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
-    until("all kept", || kept(&daemon, "app:a").len() == 5000);
+    until("all kept", || count(&daemon, "app:a") == 5000);
     until("it fails", || sink(&daemon)["status"] == "failing");
     let failing = sink(&daemon);
     assert!(failing["waiting"] == 5000 && failing["last_error"].is_string(), "{failing}");
@@ -55,7 +55,7 @@ fn while_the_receiver_is_down_lines_wait_and_none_is_lost() {
     // Once more, now that it was connected.
     drop(collector);
     daemon.ok(&["restart", "app:a"]);
-    until("all kept", || kept(&daemon, "app:a").len() == 10_000);
+    until("all kept", || count(&daemon, "app:a") == 10_000);
     let _collector = Collector::start(&got, &address, &[]);
     delivered(&daemon, "app:a", 10_000);
     assert_eq!(bodies(&got, "app:a"), kept(&daemon, "app:a"));
@@ -154,11 +154,26 @@ fn what_was_erased_is_not_delivered_and_the_next_of_its_name_is_from_its_first_l
 }
 
 #[test]
+fn what_was_erased_while_it_waited_is_not_delivered() {
+    let (got, address) = (Shared::default(), free());
+    let daemon = TestDaemon::start(&printing(&numbered(500), &to(&address)));
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    until("it fails", || sink(&daemon)["status"] == "failing" && sink(&daemon)["waiting"] == 500);
+    daemon.ok(&["stop", "app:a", "--purge"]);
+    until("let go", || metric(&daemon, "dropped_total") > 0);
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    let _collector = Collector::start(&got, &address, &[]);
+    delivered(&daemon, "app:a", 500);
+    assert_eq!(got.lock().unwrap().order["app:a"], (0..500).collect::<Vec<_>>());
+    daemon.ok(&["stop", "app:a"]);
+}
+
+#[test]
 fn a_new_sink_begins_now_or_with_the_oldest_line() {
     let config = printing(&numbered(100), "type = 'syslog'\naddress = 'udp://127.0.0.1:9'");
     let daemon = TestDaemon::start(&config);
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
-    until("all kept", || kept(&daemon, "app:a").len() == 100);
+    until("all kept", || count(&daemon, "app:a") == 100);
     daemon.ok(&["stop", "app:a"]);
     let mut folder = daemon.stop();
     for (from, first) in [("now", 100), ("oldest", 0)] {
