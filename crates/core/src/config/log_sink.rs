@@ -178,8 +178,12 @@ pub(super) fn read(owner: &str, table: &mut Table<'_, '_, '_>, source: &Source) 
         };
         let mut inner = Table::new(format!("[[{owner}.log_sink]]"), inner, table.findings);
         let sink = LogSink::read(item.span(), &mut inner, source);
+        // Without a type nobody knows which keys there are.
+        let word = inner.raw("type").and_then(|found| found.get_ref().as_str());
+        if word.is_some_and(|word| TYPES.iter().any(|(known, _)| *known == word)) {
+            inner.finish();
+        }
         let Some(sink) = sink else { continue };
-        inner.finish();
         if sinks.iter().any(|other| other.name == sink.name) {
             let message = format!("log_sink: two are called '{}': give each a 'name'", sink.name);
             table.findings.error(item.span(), message);
@@ -197,6 +201,8 @@ enum Type {
     File,
 }
 
+const TYPES: [(&str, Type); 3] = [("otlp", Type::Otlp), ("syslog", Type::Syslog), ("file", Type::File)];
+
 impl LogSink {
     /// `None` when something it can't do without is wrong or missing; that is an error already then.
     pub(super) fn read(
@@ -204,8 +210,6 @@ impl LogSink {
         table: &mut Table<'_, '_, '_>,
         source: &Source,
     ) -> Option<Self> {
-        const TYPES: [(&str, Type); 3] =
-            [("otlp", Type::Otlp), ("syslog", Type::Syslog), ("file", Type::File)];
         if table.raw("type").is_none() {
             table
                 .findings

@@ -96,6 +96,8 @@ fn what_is_wrong_is_said_with_its_line() {
     ] {
         one_finding(&lines, line, expected);
     }
+    let found = parsed(&sink("type = 'otlp'\nendpont = 'http://h'")).diagnostics;
+    assert!(found.len() == 2 && found[1].message.contains("did you mean 'endpoint'?"), "{found:#?}");
     let found = parsed(&sink("")).diagnostics;
     assert_eq!((found.len(), found[0].line), (1, 3), "{found:#?}");
 }
