@@ -155,6 +155,7 @@ fn settings(data_dir: &Path) -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(3600),
         log_max_size: 1 << 30,
+        log_sinks: Vec::new(),
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
         allowed_origins: Vec::new(),

@@ -90,6 +90,7 @@ pub(super) mod tests {
         }
     }
 
+    // faults: G5
     #[test]
     fn nothing_that_is_printed_makes_a_second_line_or_a_header() {
         let forged = line(7, b"a\r\n<0>1 - evil] \"\x1b[2J\xff\0\xc2\x85\tb");

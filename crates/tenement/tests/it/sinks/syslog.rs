@@ -73,6 +73,7 @@ fn over_tcp_nothing_is_lost_when_the_receiver_comes_and_goes() {
     daemon.ok(&["stop", "app:a"]);
 }
 
+// faults: G5
 #[test]
 fn over_a_unix_socket_nothing_printed_forges_anything() {
     let folder = tempfile::tempdir().unwrap();
