@@ -16,6 +16,7 @@
 
 mod fold;
 mod follow;
+mod incident;
 mod index;
 mod inert;
 mod ingest;
@@ -32,9 +33,10 @@ mod store;
 mod zst;
 
 pub use follow::{Batch, Begin, Bell, Followed, Follower, Place};
+pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
 pub use query::{Bounds, LogPage, LogQuery, QueryError};
-pub use retention::{Limits, StreamLimits};
+pub use retention::{DiskFull, Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

@@ -7,15 +7,21 @@ use std::{
     fs::DirBuilder,
     io,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     thread::{self, JoinHandle},
 };
 
-use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
+use tenement_core::{
+    name::InstanceName,
+    slot::RunId,
+    time::{Millis, WallMillis},
+};
+use tenement_runtime::clock;
 
 use crate::{
     follow::{Begin, Bells, Follower},
+    incident::{Disk, DiskStats, Incident, Observer},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::Instance,
     packer::Packer,
@@ -40,11 +46,13 @@ struct Handle {
 /// What the ingest thread and the callers share.
 pub(crate) struct Shared {
     dir: PathBuf,
-    limits: Limits,
+    limits: RwLock<Arc<Limits>>,
     instances: Mutex<BTreeMap<InstanceName, Arc<Instance>>>,
     pub(crate) pipes: Pipes,
     pub(crate) mailbox: Mailbox,
     pub(crate) bells: Bells,
+    pub(crate) disk: Disk,
+    observer: Box<dyn Observer>,
     pub(crate) packer: Packer,
 }
 
@@ -63,6 +71,10 @@ pub struct InstanceStats {
     pub passed_over: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.
     pub write_errors: u64,
+    /// Lines that were left out because there were more in a second than may be.
+    pub lines_left_out: u64,
+    /// Bytes of them.
+    pub bytes_left_out: u64,
     /// Bytes of lines in closed segments that no index has yet. They are found too, only slower.
     pub unindexed: u64,
 }
@@ -77,16 +89,26 @@ impl LogStore {
     /// # Errors
     /// The directory cannot be made or read, or the thread not started.
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
+        Self::open_observed(dir, limits, Box::new(|_: &Incident| ()))
+    }
+
+    /// As [`Self::open`], and tells `observer` what an operator should know of.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_observed(dir: PathBuf, limits: Limits, observer: Box<dyn Observer>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
         let instances = Mutex::new(folders::find(&dir, &limits)?);
         let shared = Arc::new(Shared {
             dir,
-            limits,
+            limits: RwLock::new(Arc::new(limits)),
             instances,
             pipes,
             mailbox,
             bells: Bells::default(),
+            disk: Disk::default(),
+            observer,
             packer: Packer::default(),
         });
         let ingest = Ingest::new(Arc::clone(&shared));
@@ -107,7 +129,7 @@ impl LogStore {
         let instance = match instances.get(name) {
             Some(instance) => Arc::clone(instance),
             None => {
-                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.of(name))?;
+                let opened = Instance::open(&shared.dir, name.clone(), shared.limits().of(name))?;
                 let opened = Arc::new(opened);
                 instances.insert(name.clone(), Arc::clone(&opened));
                 opened
@@ -118,6 +140,40 @@ impl LogStore {
         // A line that the run before left unfinished has ended.
         shared.tell(&instance);
         shared.pipes.add(&instance, run, pipes)
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        self.handle.shared.limits()
+    }
+
+    /// Puts other limits in force, for all that is there and all that comes. What is too much by them goes soon
+    /// after.
+    pub fn set_limits(&self, limits: Limits) {
+        let shared = &self.handle.shared;
+        let limits = Arc::new(limits);
+        // Whoever is attached meanwhile gets the new ones: that needs this lock too.
+        let instances = shared.instances();
+        *shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&limits);
+        for instance in instances.values() {
+            instance.set_limits(limits.of(&instance.name));
+        }
+        drop(instances);
+        shared.mailbox.send(Command::Chores);
+    }
+
+    /// When the oldest line of every instance arrived that has any. Reads from the disk.
+    #[must_use]
+    pub fn oldest(&self) -> BTreeMap<InstanceName, WallMillis> {
+        let all = self.handle.shared.all();
+        all.iter().filter_map(|instance| Some((instance.name.clone(), instance.oldest()?))).collect()
+    }
+
+    /// What came of a full disk.
+    #[must_use]
+    pub fn disk(&self) -> DiskStats {
+        self.handle.shared.disk.stats()
     }
 
     /// Takes in what is left in the pipes of a run whose processes are gone, closes them, and calls `done` on
@@ -240,11 +296,23 @@ impl Shared {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn get(&self, name: &InstanceName) -> Option<Arc<Instance>> {
         self.instances().get(name).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<Instance>> {
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn tell_of(&self, incident: &Incident) {
+        self.observer.happened(incident);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Instance>> {
         self.instances().values().cloned().collect()
     }
 
@@ -281,7 +349,7 @@ impl Shared {
 
     /// Lets go what is too much over all instances.
     pub(crate) fn bound(&self) -> Room {
-        retention::bound(&self.all(), &self.limits)
+        retention::bound(&self.all(), &self.limits())
     }
 
     /// Lets go what is too old, and forgets instances nothing is left of.
@@ -295,6 +363,14 @@ impl Shared {
             }
             !over
         });
+    }
+
+    /// Closes segments that have grown for long enough.
+    pub(crate) fn close_segments(&self, segment_size: u64) {
+        let (now, wall) = (clock::now(), clock::wall());
+        for instance in self.all() {
+            instance.close_segments(now, wall, segment_size);
+        }
     }
 
     /// Closes files that were not used since `before`.

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod history;
 mod metrics;
 mod panics;
+pub mod retention;
 pub mod sinks;
 pub mod store;
 pub mod token_file;

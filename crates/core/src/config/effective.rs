@@ -42,6 +42,8 @@ struct Settings {
     log_retention: Seconds,
     log_max_size: u64,
     log_sink: Vec<SinkView>,
+    log_rate_limit: Option<u32>,
+    log_disk_full: &'static str,
     metrics_detail: &'static str,
     trusted_proxies: Vec<String>,
     allowed_origins: Vec<String>,
@@ -72,6 +74,7 @@ struct ServiceView {
     log_retention: Option<Seconds>,
     log_max_size: Option<u64>,
     log_sink: Vec<SinkView>,
+    log_rate_limit: Option<u32>,
     env: BTreeMap<String, String>,
 }
 
@@ -140,6 +143,8 @@ fn settings(settings: &super::Settings) -> Settings {
         log_retention: Seconds(settings.log_retention),
         log_max_size: settings.log_max_size,
         log_sink: settings.log_sinks.iter().map(sink).collect(),
+        log_rate_limit: settings.log_rate_limit,
+        log_disk_full: settings.log_disk_full.as_str(),
         metrics_detail: match settings.metrics_detail {
             MetricsDetail::Token => "token",
             MetricsDetail::Public => "public",
@@ -174,6 +179,7 @@ fn service(service: &Service) -> ServiceView {
         log_retention: service.log_retention.map(Seconds),
         log_max_size: service.log_max_size,
         log_sink: service.log_sinks.iter().map(sink).collect(),
+        log_rate_limit: service.log_rate_limit,
         env: service.env.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect(),
     }
 }

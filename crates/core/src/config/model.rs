@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use ipnet::IpNet;
 
-use super::{LogSink, template::Template};
+use super::{LogSink, logs::DiskFull, template::Template};
 use crate::name::{InstanceName, ServiceName};
 
 /// A whole checked `tenement.toml`.
@@ -49,6 +49,10 @@ pub struct Settings {
     pub log_max_size: u64,
     /// Where lines of all services go besides the store.
     pub log_sinks: Vec<LogSink>,
+    /// Lines of log per instance that are kept in a second; `None`: all.
+    pub log_rate_limit: Option<u32>,
+    /// What happens to log lines when the disk is full.
+    pub log_disk_full: DiskFull,
     /// Whether `/metrics` names instances without a token.
     pub metrics_detail: MetricsDetail,
     /// Whose `X-Forwarded-*` is believed.
@@ -117,6 +121,8 @@ pub struct Service {
     pub log_max_size: Option<u64>,
     /// Where its lines go besides the store.
     pub log_sinks: Vec<LogSink>,
+    /// Lines of log that are kept in a second; 0: all; `None`: the settings'.
+    pub log_rate_limit: Option<u32>,
     /// `[service.NAME.env]`; placeholders not yet filled in.
     pub env: BTreeMap<String, Template>,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use toml::de::DeValue;
 
 use super::{
-    Activation, Isolation, OnDemand, RestartPolicy, Service, log_sink,
+    Activation, Isolation, OnDemand, RestartPolicy, Service, log_sink, logs,
     parse::Source,
     settings::positive,
     table::{Table, kind, whole},
@@ -85,6 +85,7 @@ impl Service {
             log_retention: table.duration("log_retention"),
             log_max_size: table.size("log_max_size"),
             log_sinks: log_sink::read(&format!("service.{name}"), table, source),
+            log_rate_limit: logs::rate(table, "log_rate_limit"),
             env: env(table),
             command: command?,
             name,

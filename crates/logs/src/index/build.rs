@@ -1,11 +1,12 @@
 //! Makes an index.
 
-use std::{collections::HashMap, io};
+use std::io;
 
 use super::{
     LineSet, MAGIC, OPAQUE, code, level_word,
     signature::Signature,
-    token::{MAX_TOKEN, has_digit, tokens},
+    token::{MAX_TOKEN, tokens},
+    words::Words,
 };
 use crate::{level::Level, zst::Press};
 
@@ -19,8 +20,8 @@ const BLOCK: usize = 32 << 10;
 /// Takes the lines of a segment in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    ids: HashMap<Box<[u8]>, u32>,
-    /// By id: how many lines have the word, and the number after the last of them.
+    words: Words,
+    /// By the number of the word: how many lines have the word, and the number after the last of them.
     seen: Vec<(u32, u32)>,
     /// Word and line, in the order of the lines.
     places: Vec<(u32, u32)>,
@@ -47,20 +48,18 @@ impl Builder {
         if self.places.len() >= max_places {
             return false;
         }
-        let id = match self.ids.get(token) {
-            Some(&id) => id,
-            None if self.seen.len() >= max_tokens => return false,
+        let word = match self.words.find(token) {
+            Some(word) => word,
+            None if self.words.len() >= max_tokens => return false,
             None => {
-                let id = self.seen.len() as u32;
-                self.ids.insert(token.into(), id);
                 self.seen.push((0, 0));
-                id
+                self.words.add(token)
             }
         };
-        let (lines, next) = &mut self.seen[id as usize];
+        let (lines, next) = &mut self.seen[word as usize];
         if *next <= self.lines {
             (*lines, *next) = (*lines + 1, self.lines + 1);
-            self.places.push((id, self.lines));
+            self.places.push((word, self.lines));
         }
         true
     }
@@ -70,9 +69,7 @@ impl Builder {
     /// # Errors
     /// Compression failed.
     pub(crate) fn finish(self, press: &mut Press) -> io::Result<Vec<u8>> {
-        let Self { ids, seen, places, lines } = self;
-        let mut words: Vec<(Box<[u8]>, u32)> = ids.into_iter().collect();
-        words.sort_unstable_by(|(a, _), (b, _)| (has_digit(a), a).cmp(&(has_digit(b), b)));
+        let Self { words, seen, places, lines } = self;
         // The lines of each word, one word after the other.
         let mut ends = Vec::with_capacity(seen.len());
         let mut next = 0;
@@ -81,21 +78,23 @@ impl Builder {
             next += count;
         }
         let mut by_word = vec![0; places.len()];
-        for (id, line) in places {
-            let end = &mut ends[id as usize];
+        for (word, line) in places {
+            let end = &mut ends[word as usize];
             by_word[*end as usize] = line;
             *end += 1;
         }
-        let lines_of = |id: u32| {
-            let end = ends[id as usize] as usize;
-            &by_word[end - seen[id as usize].0 as usize..end]
+        let lines_of = |word: u32| {
+            let end = ends[word as usize] as usize;
+            &by_word[end - seen[word as usize].0 as usize..end]
         };
+        let sorted = words.sorted();
         let mut file = File { press, directory: Vec::new(), body: Vec::new() };
         code::put(&mut file.directory, u64::from(lines));
-        file.texts(&words)?;
-        file.postings(words.iter().map(|&(_, id)| lines_of(id)), lines)?;
+        file.texts(&words, &sorted)?;
+        file.postings(sorted.iter().map(|&(_, word)| lines_of(word)), lines)?;
         let mut signature = Signature::new();
-        words.iter().filter(|(word, _)| has_digit(word)).for_each(|(word, _)| signature.add(word));
+        let with_digits = sorted.iter().filter(|(digits, _)| *digits);
+        with_digits.for_each(|&(_, word)| signature.add(words.get(word)));
         file.directory.extend_from_slice(signature.bytes());
         file.finish()
     }
@@ -110,16 +109,16 @@ struct File<'a> {
 
 impl File<'_> {
     /// All words, those without digits first: blocks of them, a line each.
-    fn texts(&mut self, words: &[(Box<[u8]>, u32)]) -> io::Result<()> {
+    fn texts(&mut self, words: &Words, sorted: &[(bool, u32)]) -> io::Result<()> {
         let mut blocks = Vec::new();
         let mut count = 0;
-        let mut rest = words;
-        while let Some((first, _)) = rest.first() {
-            let digits = has_digit(first);
+        let mut rest = sorted;
+        while let Some(&(digits, first)) = rest.first() {
+            let first = words.get(first);
             let mut text = vec![b'\n'];
             let mut taken = 0;
-            for (word, _) in rest.iter().take_while(|(word, _)| has_digit(word) == digits) {
-                text.extend_from_slice(word);
+            for &(_, word) in rest.iter().take_while(|(other, _)| *other == digits) {
+                text.extend_from_slice(words.get(word));
                 text.push(b'\n');
                 taken += 1;
                 if text.len() >= BLOCK {

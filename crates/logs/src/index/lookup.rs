@@ -1,6 +1,8 @@
 //! Reads an index.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
+use std::{
+    cell::RefCell, collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, rc::Rc,
+};
 
 use memchr::memmem;
 
@@ -29,7 +31,12 @@ pub(crate) struct Index {
     texts: Vec<TextBlock>,
     postings: Vec<Block>,
     signature: Signature,
+    /// What was expanded: another piece of the same query is often in the same block.
+    expanded: RefCell<HashMap<u64, Rc<[u8]>>>,
 }
+
+/// Blocks that are remembered.
+const REMEMBERED: usize = 32;
 
 /// Some words or their lines.
 #[derive(Debug)]
@@ -72,6 +79,7 @@ impl Index {
             texts: Vec::new(),
             postings: Vec::new(),
             signature: Signature::new(),
+            expanded: RefCell::default(),
         };
         let directory = Block { words: 0..0, at: START as u64, packed, raw };
         let directory = index.expand(&directory)?;
@@ -175,14 +183,23 @@ impl Index {
         starts(&this.first) || after.is_some_and(|next| next.first.as_slice() < text)
     }
 
-    fn expand(&self, block: &Block) -> io::Result<Vec<u8>> {
-        let end = block.at + u64::from(block.packed);
-        if end <= self.head.len() as u64 {
-            return expand(&self.head[block.at as usize..end as usize], block.raw);
+    fn expand(&self, block: &Block) -> io::Result<Rc<[u8]>> {
+        if let Some(known) = self.expanded.borrow().get(&block.at) {
+            return Ok(Rc::clone(known));
         }
-        let mut packed = vec![0; block.packed as usize];
-        self.file.read_exact_at(&mut packed, block.at)?;
-        expand(&packed, block.raw)
+        let end = block.at + u64::from(block.packed);
+        let raw: Rc<[u8]> = if end <= self.head.len() as u64 {
+            expand(&self.head[block.at as usize..end as usize], block.raw)?.into()
+        } else {
+            let mut packed = vec![0; block.packed as usize];
+            self.file.read_exact_at(&mut packed, block.at)?;
+            expand(&packed, block.raw)?.into()
+        };
+        let mut expanded = self.expanded.borrow_mut();
+        if expanded.len() < REMEMBERED {
+            expanded.insert(block.at, Rc::clone(&raw));
+        }
+        Ok(raw)
     }
 }
 

@@ -18,6 +18,7 @@ mod lookup;
 mod plan;
 mod signature;
 mod token;
+mod words;
 
 pub(crate) use build::Builder;
 pub(crate) use lines::LineSet;

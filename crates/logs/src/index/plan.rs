@@ -32,6 +32,9 @@ pub(crate) struct Hits {
     pub(crate) settled: bool,
 }
 
+/// So few lines are read sooner than further pieces looked up.
+const FEW: u64 = 2;
+
 impl Plan {
     /// For lines of these `levels` that have all `texts`, which are folded. `complete`: such lines have all that is
     /// asked for; otherwise they have to be read.
@@ -60,16 +63,19 @@ impl Plan {
         let mut pieces: Vec<&Piece> = self.texts.iter().flat_map(|wanted| &wanted.pieces).collect();
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
         let mut sure = maybe.clone();
-        for piece in pieces {
-            if maybe.is_empty() {
+        let mut looked_up = 0;
+        for piece in &pieces {
+            if maybe.count_before(u32::MAX) <= FEW {
                 break;
             }
+            looked_up += 1;
             let mut found = index.find(piece)?;
             sure.and(&found);
             found.or(&opaque);
             maybe.and(&found);
         }
-        if !self.complete || self.texts.iter().any(|wanted| !wanted.exact) {
+        let all = looked_up == pieces.len() && self.complete;
+        if !all || self.texts.iter().any(|wanted| !wanted.exact) {
             sure = LineSet::none(index.lines());
         }
         sure.and(&maybe);

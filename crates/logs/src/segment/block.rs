@@ -41,6 +41,8 @@ pub(crate) struct Block {
     pub(super) cut: bool,
     /// Its only line has no end yet.
     pub(super) open: bool,
+    /// Its lines are the daemon's own.
+    pub(super) note: bool,
 }
 
 impl Segment {
@@ -56,6 +58,7 @@ impl Segment {
             context: self.last.context,
             cut: false,
             open: true,
+            note: false,
         })
     }
 }
@@ -71,6 +74,8 @@ pub(crate) struct Text {
     pub(crate) wall: WallMillis,
     /// What an index knows of each; empty when nothing is known.
     known: Vec<Known>,
+    /// The lines are the daemon's own.
+    note: bool,
 }
 
 /// Whether a line has what is asked for, as far as an index knows.
@@ -95,11 +100,16 @@ pub(crate) struct LineRef<'a> {
     pub(crate) part: Part,
     pub(crate) seq: u64,
     traceback: bool,
+    note: bool,
 }
 
 impl LineRef<'_> {
     pub(crate) fn level(&self, stream: Stream) -> Level {
-        if self.traceback { Level::Error } else { level_of(stream, self.bytes) }
+        match self {
+            Self { note: true, .. } => Level::Warn,
+            Self { traceback: true, .. } => Level::Error,
+            _ => level_of(stream, self.bytes),
+        }
     }
 
     /// As it is handed out.
@@ -112,6 +122,7 @@ impl LineRef<'_> {
             level: self.level(stream),
             bytes: self.bytes.to_vec(),
             part: self.part,
+            note: self.note,
         }
     }
 }
@@ -154,6 +165,7 @@ impl Text {
             part: found.part,
             seq: self.seq + index as u64,
             traceback: found.traceback,
+            note: self.note,
         }
     }
 
@@ -195,7 +207,7 @@ impl Text {
             Found { range, part, traceback }
         };
         let lines = lines.into_iter().map(found).collect();
-        Self { bytes, lines, seq: block.seq, wall: block.wall, known: Vec::new() }
+        Self { bytes, lines, seq: block.seq, wall: block.wall, known: Vec::new(), note: block.note }
     }
 
     /// The first lines, few, that end in the beginning `bytes` of a block, and what is left of it.
@@ -218,6 +230,6 @@ impl Text {
             ..*block
         };
         bytes.truncate(rest);
-        (Self { bytes, lines, seq: block.seq, wall: block.wall, known: Vec::new() }, left)
+        (Self { bytes, lines, seq: block.seq, wall: block.wall, known: Vec::new(), note: block.note }, left)
     }
 }

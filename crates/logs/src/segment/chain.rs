@@ -1,5 +1,8 @@
 //! The segments of one stream, the last of which grows.
 
+mod close;
+mod note;
+
 use std::{
     collections::VecDeque,
     fs::{self, File},
@@ -193,6 +196,7 @@ impl Chain {
                 seq: *next_seq,
                 wall: segment.last.wall,
                 context: Context::default(),
+                note: false,
             };
             *next_seq += 1;
             segment.unwritten.push(segment.last);
@@ -245,8 +249,15 @@ impl Chain {
         files.data.read_exact_at(&mut moved, at)?;
         let header = Header { context: split.context, begun: clock::wall(), run: self.run };
         let mut next = Segment::new(segment.base + at, header);
-        let new = create(&self.dir, self.stream, &next)?;
-        new.data.write_all_at(&moved, 0)?;
+        let begun = create(&self.dir, self.stream, &next)
+            .and_then(|new| new.data.write_all_at(&moved, 0).map(|()| new));
+        if begun.is_err() {
+            // The old one goes on, and may be closed at another place later: then this name would end it here.
+            for path in [data_path, marks_path] {
+                let _ = remove(&path(&self.dir, self.stream, next.base));
+            }
+        }
+        let new = begun?;
         // From here on the new segment's name ends the old one; cutting off what moved only saves space.
         let _ = files.data.set_len(at);
         (segment.len, segment.marks, segment.last) = (at, split.marks, split.before);

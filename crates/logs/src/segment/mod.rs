@@ -39,6 +39,7 @@ use std::{
 pub(crate) use block::{Block, Known, LineRef, Text};
 pub(crate) use chain::{BLOCK, Chain, ToPack};
 pub(crate) use cursor::Cursor;
+pub(crate) use cut::MAX_LINE;
 pub(crate) use forward::Onward;
 pub(crate) use intake::Intake;
 use pack::{Packed, Summary};

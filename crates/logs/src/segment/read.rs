@@ -257,6 +257,7 @@ impl Reader {
             context: before.context,
             cut: mark.context.continues,
             open: false,
+            note: mark.note,
         })
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tenement_core::{
-    config::{Config, MetricsDetail, Service, Settings, template::Template, testing},
+    config::{Config, DiskFull, MetricsDetail, Service, Settings, template::Template, testing},
     history::Transition,
     name::InstanceName,
     slot::RunId,
@@ -156,6 +156,8 @@ fn settings(data_dir: &Path) -> Settings {
         log_retention: Duration::from_secs(3600),
         log_max_size: 1 << 30,
         log_sinks: Vec::new(),
+        log_rate_limit: None,
+        log_disk_full: DiskFull::default(),
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
         allowed_origins: Vec::new(),

@@ -43,6 +43,9 @@ pub(super) fn syslog(line: &LogLine, host: &str, facility: u8, out: &mut String)
     if let Some(part) = line.part.as_str() {
         let _ = write!(out, " part=\"{part}\"");
     }
+    if line.note {
+        out.push_str(" source=\"daemon\"");
+    }
     out.push_str("] ");
     escape(&line.message(), out);
 }
@@ -60,7 +63,8 @@ pub(super) fn file_line(format: FileFormat, line: &LogLine, host: &str, out: &mu
     const USER: u8 = 1;
     match format {
         FileFormat::Text => {
-            let (at, stream, level) = (timestamp(line.timestamp), line.stream.as_str(), line.level.as_str());
+            let stream = if line.note { "daemon" } else { line.stream.as_str() };
+            let (at, level) = (timestamp(line.timestamp), line.level.as_str());
             let _ = write!(out, "{at} {} {stream} {level} ", line.instance);
             escape(&line.message(), out);
         }
@@ -87,6 +91,7 @@ pub(super) mod tests {
             level: Level::Error,
             bytes: bytes.to_vec(),
             part: Part::Whole,
+            note: false,
         }
     }
 
@@ -115,6 +120,16 @@ pub(super) mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_daemon_says_itself_is_told_apart() {
+        let note = LogLine { note: true, ..line(0, b"lines were left out") };
+        let (mut text, mut message) = (String::new(), String::new());
+        file_line(FileFormat::Text, &note, "host", &mut text);
+        assert!(text.contains(" api:alice daemon error lines were"), "{text}");
+        syslog(&note, "host", 1, &mut message);
+        assert!(message.contains(" source=\"daemon\"] lines were"), "{message}");
     }
 
     #[test]

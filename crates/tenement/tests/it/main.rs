@@ -9,6 +9,7 @@ mod follow;
 mod logs;
 mod metrics;
 mod reference;
+mod retention;
 mod serve;
 mod sinks;
 mod support;

@@ -2,7 +2,7 @@
 
 use tenement_core::time::WallMillis;
 
-use super::super::mark::{Context, Mark};
+use super::super::mark::Mark;
 use crate::index::code::{Numbers, put, put_signed};
 
 /// What the numbers of a mark are told from.
@@ -29,7 +29,7 @@ pub(super) fn encode(marks: &[Mark]) -> Vec<u8> {
         put(&mut bytes, u64::from(mark.lines - before.lines));
         put_signed(&mut bytes, mark.seq.wrapping_sub(before.next_seq) as i64);
         put_signed(&mut bytes, mark.wall.0.wrapping_sub(before.wall) as i64);
-        put(&mut bytes, u64::from(mark.context.bits()));
+        put(&mut bytes, u64::from(mark.bits()));
         before = before.after(mark);
     }
     bytes
@@ -46,7 +46,7 @@ pub(super) fn decode(bytes: &[u8], count: u32) -> Option<Vec<Mark>> {
             lines: before.lines.checked_add(numbers.get_u32()?)?,
             seq: before.next_seq.wrapping_add(numbers.get_signed()? as u64),
             wall: WallMillis(before.wall.wrapping_add(numbers.get_signed()? as u64)),
-            context: Context::from_bits(numbers.get_u32()?),
+            ..Mark::of_bits(numbers.get_u32()?)
         };
         before = before.after(&mark);
         marks.push(mark);

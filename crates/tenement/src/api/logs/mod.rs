@@ -1,9 +1,11 @@
 //! `/api/logs`.
 
 mod feed;
+mod index;
 mod line;
 mod live;
 mod query;
+mod retention;
 mod search;
 mod sinks;
 
@@ -29,6 +31,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(all))
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
+        .routes(routes!(retention::get, retention::apply))
+        .routes(routes!(index::reindex))
         .routes(routes!(search::search))
         .routes(routes!(sinks::sinks))
 }

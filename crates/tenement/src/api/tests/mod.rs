@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tenement_core::{
-    config::{Config, MetricsDetail, Settings, template::Template, testing},
+    config::{Config, DiskFull, MetricsDetail, Settings, template::Template, testing},
     name::InstanceName,
     slot::RunId,
     time::WallMillis,
@@ -80,6 +80,8 @@ impl Fixture {
             log_retention: Duration::from_secs(3600),
             log_max_size: 1 << 30,
             log_sinks: Vec::new(),
+            log_rate_limit: None,
+            log_disk_full: DiskFull::default(),
             metrics_detail: MetricsDetail::Token,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
@@ -100,9 +102,10 @@ impl Fixture {
         let logs = LogStore::open(folder.path().join("logs"), Limits::default()).unwrap();
         let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
         let api = Api {
-            supervisor: tenement_supervisor::start(deps, Vec::new()),
-            logs,
             sinks: Arc::new(sinks),
+            supervisor: tenement_supervisor::start(deps, Vec::new()),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
+            logs,
             samples: Arc::default(),
             limits: Arc::default(),
             history,

@@ -57,6 +57,7 @@ fn record(line: &LogLine) -> LogRecord {
     let mut attributes =
         vec![text("log.iostream", line.stream.as_str()), pair("tenement.seq", Value::IntValue(seq))];
     attributes.extend(line.part.as_str().map(|part| text("tenement.part", part)));
+    attributes.extend(line.note.then(|| text("tenement.source", "daemon")));
     LogRecord {
         time_unix_nano: nanos,
         observed_time_unix_nano: nanos,
