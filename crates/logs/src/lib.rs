@@ -32,7 +32,7 @@ mod segment;
 mod store;
 mod zst;
 
-pub use follow::{Batch, Begin, Bell, Followed, Follower};
+pub use follow::{Batch, Begin, Bell, Followed, Follower, Place};
 pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
 pub use level::{Level, LevelSet};

@@ -285,6 +285,12 @@ impl LogStore {
         self.handle.shared.instances().keys().cloned().collect()
     }
 
+    /// The place of the next line of every known instance.
+    #[must_use]
+    pub fn ends(&self) -> BTreeMap<InstanceName, u64> {
+        self.handle.shared.all().iter().map(|one| (one.name.clone(), one.next_seq())).collect()
+    }
+
     /// Counts of every known instance.
     #[must_use]
     pub fn stats(&self) -> Stats {

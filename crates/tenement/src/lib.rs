@@ -7,5 +7,6 @@ pub mod history;
 mod metrics;
 mod panics;
 pub mod retention;
+pub mod sinks;
 pub mod store;
 pub mod token_file;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{Config, MetricsDetail, Service, template::Template};
+use super::{Config, LogSink, MetricsDetail, Service, SinkFrom, SinkKind, facility_word, template::Template};
 
 /// A configuration ready to be shown. Keys are those of the file, durations are seconds.
 #[derive(Debug, Serialize)]
@@ -41,6 +41,7 @@ struct Settings {
     max_starting: usize,
     log_retention: Seconds,
     log_max_size: u64,
+    log_sink: Vec<SinkView>,
     log_rate_limit: Option<u32>,
     log_disk_full: &'static str,
     metrics_detail: &'static str,
@@ -72,8 +73,41 @@ struct ServiceView {
     max_connections: Option<u32>,
     log_retention: Option<Seconds>,
     log_max_size: Option<u64>,
+    log_sink: Vec<SinkView>,
     log_rate_limit: Option<u32>,
     env: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SinkView {
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    from: &'static str,
+    #[serde(flatten)]
+    more: SinkKeys,
+}
+
+/// The keys of one type.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum SinkKeys {
+    Otlp {
+        endpoint: String,
+        headers: BTreeMap<String, &'static str>,
+        ca_file: Option<String>,
+        timeout: Seconds,
+    },
+    Syslog {
+        address: String,
+        facility: &'static str,
+    },
+    File {
+        path: String,
+        format: &'static str,
+        rotate_size: Option<u64>,
+        keep: u64,
+    },
 }
 
 /// What is in force.
@@ -108,6 +142,7 @@ fn settings(settings: &super::Settings) -> Settings {
         max_starting: settings.max_starting,
         log_retention: Seconds(settings.log_retention),
         log_max_size: settings.log_max_size,
+        log_sink: settings.log_sinks.iter().map(sink).collect(),
         log_rate_limit: settings.log_rate_limit,
         log_disk_full: settings.log_disk_full.as_str(),
         metrics_detail: match settings.metrics_detail {
@@ -143,9 +178,34 @@ fn service(service: &Service) -> ServiceView {
         max_connections: service.max_connections,
         log_retention: service.log_retention.map(Seconds),
         log_max_size: service.log_max_size,
+        log_sink: service.log_sinks.iter().map(sink).collect(),
         log_rate_limit: service.log_rate_limit,
         env: service.env.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect(),
     }
+}
+
+/// Values of headers are hidden whatever their names are.
+fn sink(sink: &LogSink) -> SinkView {
+    let target = sink.kind.target();
+    let more = match &sink.kind {
+        SinkKind::Otlp { headers, ca_file, timeout, .. } => SinkKeys::Otlp {
+            endpoint: target,
+            headers: headers.keys().map(|name| (name.clone(), "***")).collect(),
+            ca_file: ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            timeout: Seconds(*timeout),
+        },
+        SinkKind::Syslog { facility, .. } => {
+            SinkKeys::Syslog { address: target, facility: facility_word(*facility) }
+        }
+        SinkKind::File { format, rotate_size, keep, .. } => {
+            SinkKeys::File { path: target, format: format.as_str(), rotate_size: *rotate_size, keep: *keep }
+        }
+    };
+    let from = match sink.from {
+        SinkFrom::Now => "now",
+        SinkFrom::Oldest => "oldest",
+    };
+    SinkView { name: sink.name.clone(), kind: sink.kind.as_str(), from, more }
 }
 
 /// A value as it may be shown: one whose name looks like a secret is not, nor an address that holds a password.

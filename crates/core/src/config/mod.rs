@@ -3,6 +3,7 @@
 mod diagnostic;
 mod effective;
 mod instances;
+mod log_sink;
 mod logs;
 mod model;
 mod parse;
@@ -16,6 +17,7 @@ pub mod testing;
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::{Effective, effective};
 pub use instances::{SOCKET_PATH_MAX, same_socket};
+pub use log_sink::{FileFormat, LogSink, SinkFrom, SinkKind, SyslogAddress, facility_word};
 pub use logs::DiskFull;
 pub use model::*;
 pub use parse::{Parsed, Source, parse};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use ipnet::IpNet;
 
-use super::{logs::DiskFull, template::Template};
+use super::{LogSink, logs::DiskFull, template::Template};
 use crate::name::{InstanceName, ServiceName};
 
 /// A whole checked `tenement.toml`.
@@ -47,6 +47,8 @@ pub struct Settings {
     pub log_retention: Duration,
     /// Bytes of log over all instances.
     pub log_max_size: u64,
+    /// Where lines of all services go besides the store.
+    pub log_sinks: Vec<LogSink>,
     /// Lines of log per instance that are kept in a second; `None`: all.
     pub log_rate_limit: Option<u32>,
     /// What happens to log lines when the disk is full.
@@ -117,6 +119,8 @@ pub struct Service {
     pub log_retention: Option<Duration>,
     /// Bytes of log per instance; `None`: the settings'.
     pub log_max_size: Option<u64>,
+    /// Where its lines go besides the store.
+    pub log_sinks: Vec<LogSink>,
     /// Lines of log that are kept in a second; 0: all; `None`: the settings'.
     pub log_rate_limit: Option<u32>,
     /// `[service.NAME.env]`; placeholders not yet filled in.

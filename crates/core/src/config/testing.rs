@@ -23,6 +23,7 @@ pub fn settings() -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(7 * 86_400),
         log_max_size: 1 << 30,
+        log_sinks: Vec::new(),
         log_rate_limit: None,
         log_disk_full: DiskFull::default(),
         metrics_detail: MetricsDetail::Token,
@@ -61,6 +62,7 @@ pub fn service(name: &str) -> Service {
         max_connections: None,
         log_retention: None,
         log_max_size: None,
+        log_sinks: Vec::new(),
         log_rate_limit: None,
         env: BTreeMap::new(),
     }

@@ -135,6 +135,17 @@ pub struct Follower {
     backlog: VecDeque<LogLine>,
     /// Whose lines came last when there was no more room.
     last: Option<InstanceName>,
+    /// Nothing that is still kept is passed over, however far behind it is.
+    patient: bool,
+}
+
+/// Up to where an instance was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Tells it from another instance of the same name, before or after it.
+    pub number: u64,
+    /// The next line.
+    pub next: u64,
 }
 
 impl Follower {
@@ -152,6 +163,7 @@ impl Follower {
             returning: HashSet::new(),
             backlog: VecDeque::new(),
             last: None,
+            patient: false,
         };
         let instances = follower.instances();
         follower.places = instances.iter().map(|one| (one.number, one.next_seq())).collect();
@@ -182,6 +194,23 @@ impl Follower {
         Ok(())
     }
 
+    /// From now on nothing that is still kept is passed over, however far behind the reader is.
+    #[must_use]
+    pub fn patiently(mut self) -> Self {
+        self.patient = true;
+        self
+    }
+
+    /// Up to where each instance was read that is there and was met.
+    #[must_use]
+    pub fn places(&self) -> BTreeMap<InstanceName, Place> {
+        let place = |one: &Arc<Instance>| {
+            let next = *self.places.get(&one.number)?;
+            Some((one.name.clone(), Place { number: one.number, next }))
+        };
+        self.instances().iter().filter_map(place).collect()
+    }
+
     /// The next lines, perhaps none. Blocks on the disk.
     ///
     /// # Errors
@@ -210,7 +239,8 @@ impl Follower {
                 self.returning.remove(&instance.number);
             }
             if !batch.is_full() {
-                let bound = if self.returning.contains(&instance.number) { u64::MAX } else { BEHIND };
+                let waits = self.patient || self.returning.contains(&instance.number);
+                let bound = if waits { u64::MAX } else { BEHIND };
                 read_on(&instance, &self.filter, bound, place, &mut batch)?;
             }
             if batch.is_full() {

@@ -177,6 +177,25 @@ fn who_reads_too_slowly_is_told_how_much_was_passed_over() {
 }
 
 #[test]
+fn a_patient_reader_gets_every_line_and_knows_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let mut follower = follow(&store, &Begin::Now).patiently();
+    for n in 0..200_000 {
+        app.print(format!("{n}\n"));
+    }
+    app.detach(&store);
+    assert_eq!(follower.places()[&app.name].next, 0, "it has read nothing");
+    let seen = read_until(&mut follower, ends_with("199999"));
+    assert_eq!(counted(&seen), (200_000, 0));
+    assert_eq!(follower.places()[&app.name].next, 200_000);
+    assert_eq!(store.ends(), [(app.name.clone(), 200_000)].into());
+    store.purge(&app.name).unwrap();
+    assert!(follower.places().is_empty(), "erased");
+}
+
+#[test]
 fn what_retention_took_before_it_was_read_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let store = open_with(folder.path(), each(64 << 10));

@@ -155,6 +155,7 @@ fn settings(data_dir: &Path) -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(3600),
         log_max_size: 1 << 30,
+        log_sinks: Vec::new(),
         log_rate_limit: None,
         log_disk_full: DiskFull::default(),
         metrics_detail: MetricsDetail::Token,

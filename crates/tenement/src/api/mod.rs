@@ -48,7 +48,7 @@ use utoipa::{OpenApi, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::access::Access;
-pub(crate) use self::{caller::Caller, error::ApiError};
+pub(crate) use self::{caller::Caller, error::ApiError, instances::timestamp, logs::Line as LineView};
 pub use self::{
     idempotency::Repeated,
     limit::Limits,
@@ -56,7 +56,7 @@ pub use self::{
     stream::{READ_BUFFER, WRITE_BUFFER},
     usage::{Samples, sample},
 };
-use crate::{history::History, retention::Retention, store::Store};
+use crate::{history::History, retention::Retention, sinks::Sinks, store::Store};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -80,6 +80,8 @@ pub struct Api {
     pub history: Arc<History>,
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
+    /// Where lines go besides the store.
+    pub sinks: Arc<Sinks>,
     /// Set while the daemon ends.
     pub draining: Arc<watch::Sender<bool>>,
     /// What does not change.

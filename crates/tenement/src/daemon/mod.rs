@@ -39,6 +39,7 @@ use crate::{
     history::{History, HistoryError},
     panics,
     retention::{self, Retention},
+    sinks::{PlacesError, Sinks},
     store::{Store, StoreError},
 };
 
@@ -57,6 +58,9 @@ pub enum DaemonError {
     /// The history can't be used.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// How far log sinks have come can't be read.
+    #[error(transparent)]
+    Sinks(#[from] PlacesError),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -90,6 +94,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
     let history = Arc::new(History::open(&dir.path().join(layout::HISTORY))?);
+    let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;
@@ -98,7 +103,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .build()
         .map_err(tried("can't start threads"))?;
     let deps = Deps {
-        output: Arc::new(output::Pipes::new(dir.path(), logs.clone())),
+        output: Arc::new(output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks))),
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
@@ -123,6 +128,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            sinks,
             draining: Arc::default(),
             about: Arc::new(about),
         };
@@ -146,6 +152,7 @@ async fn serve(
 ) -> Result<(), DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
     let _chores = chores::begin(Arc::clone(&api.store));
+    let sinks = api.sinks.begin(&api.logs);
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
     let mut background = JoinSet::new();
@@ -155,6 +162,7 @@ async fn serve(
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     ready::tell(&addresses, config, token.as_deref());
     stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
+    sinks.end().await;
     host.end_strays().await.map_err(tried("can't end what instances left behind"))
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tenement_core::{layout, name::InstanceName, slot::RunId};
@@ -12,6 +13,8 @@ use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
+use crate::sinks::Sinks;
+
 /// What the FIFOs of an instance are called.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
@@ -19,11 +22,12 @@ const STREAMS: [&str; 2] = ["stdout", "stderr"];
 pub(super) struct Pipes {
     dir: PathBuf,
     logs: LogStore,
+    sinks: Arc<Sinks>,
 }
 
 impl Pipes {
-    pub(super) fn new(data_dir: &Path, logs: LogStore) -> Self {
-        Self { dir: data_dir.join(layout::PIPES), logs }
+    pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>) -> Self {
+        Self { dir: data_dir.join(layout::PIPES), logs, sinks }
     }
 
     /// Where the FIFOs of an instance are.
@@ -74,6 +78,8 @@ impl Output for Pipes {
     }
 
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
-        self.logs.purge(name)
+        self.logs.purge(name)?;
+        self.sinks.forget(name);
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ use super::{
     names,
     text::{Labels, Text},
 };
+use crate::sinks::Seen;
 
 /// What a series is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,6 +205,23 @@ pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stats:
     text.single(&names::LOG_DISK_FULL_LET_GO, disk.let_go);
     text.single(&names::LOG_UNINDEXED, stats.values().map(|stats| stats.unindexed).sum::<u64>());
     text.single(&names::LOG_STORED, stats.values().map(|stats| stats.bytes).sum::<u64>());
+}
+
+/// What goes out.
+pub(super) fn sinks(text: &mut Text, sinks: &[Seen]) {
+    let mut each = |family, of: fn(&Seen) -> u64| {
+        text.family(family);
+        for sink in sinks {
+            let mut labels = vec![("sink", sink.name.as_str())];
+            labels.extend(sink.service.as_ref().map(|service| ("service", service.as_str())));
+            text.sample(&labels, of(sink));
+        }
+    };
+    each(&names::SINK_LINES, |sink| sink.lines);
+    each(&names::SINK_REFUSED, |sink| sink.refused);
+    each(&names::SINK_DROPPED, |sink| sink.dropped);
+    each(&names::SINK_RETRIES, |sink| sink.retries);
+    each(&names::SINK_LAG, |sink| sink.waiting);
 }
 
 /// What was asked of the API.

@@ -98,6 +98,9 @@ async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
         families::usage(&mut text, &views, &used, detail);
     }
     let stats = api.logs.stats();
+    let (sinks, logs) = (api.sinks.clone(), api.logs.clone());
+    let sinks = tokio::task::spawn_blocking(move || sinks.look(&logs)).await.unwrap_or_default();
+    families::sinks(&mut text, &sinks);
     families::logs(&mut text, &api.samples.logs.look(&stats), &stats, api.logs.disk());
     let used = tokio::task::spawn_blocking(own::usage).await.unwrap_or_default();
     families::api(&mut text, |class| api.samples.answered.of(class), api.limits.refused());

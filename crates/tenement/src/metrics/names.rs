@@ -44,6 +44,11 @@ families! {
     LOG_DISK_FULL_LET_GO = "tenement_log_disk_full_let_go_bytes_total" "counter" "Bytes of the oldest log lines that went because the disk was full";
     LOG_UNINDEXED = "tenement_log_unindexed_bytes" "gauge" "Bytes of log lines in closed segments that no index has yet";
     LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
+    SINK_LINES = "tenement_log_sink_lines_total" "counter" "Log lines that a sink took";
+    SINK_REFUSED = "tenement_log_sink_refused_total" "counter" "Log lines that a sink refused for good";
+    SINK_DROPPED = "tenement_log_sink_dropped_total" "counter" "Log lines that were gone before a sink took them";
+    SINK_RETRIES = "tenement_log_sink_retries_total" "counter" "Deliveries to a sink that failed and are tried again";
+    SINK_LAG = "tenement_log_sink_lag_lines" "gauge" "Log lines that wait for a sink";
     API_REQUESTS = "tenement_api_requests_total" "counter" "Answers of the API, by class";
     API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";
     PANICS = "tenement_panics_total" "counter" "Panics that were caught";

@@ -16,7 +16,7 @@ fn printing(script: &str, more: &str) -> String {
 }
 
 /// What the API answers on the local socket: status and body.
-fn api(daemon: &TestDaemon, path: &str) -> (u16, Value) {
+pub(crate) fn api(daemon: &TestDaemon, path: &str) -> (u16, Value) {
     let mut stream = UnixStream::connect(daemon.folder.path().join("data/admin.sock")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -12,6 +12,7 @@ mod queries;
 mod reference;
 mod retention;
 mod serve;
+mod sinks;
 mod support;
 mod survives;
 mod websockets;

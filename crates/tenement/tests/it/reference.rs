@@ -15,6 +15,9 @@ command = "python3 app.py"
 workdir = "."
 socket = "{data_dir}/api-{id}.sock"
 health = "/health"
+[[service.api.log_sink]]
+type = "file"
+path = "api.log"
 "#;
 /// Says what the examples look for, and is healthy.
 const APP: &str = r#"

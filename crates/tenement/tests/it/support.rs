@@ -186,6 +186,17 @@ impl TestDaemon {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
+    /// Kills it at once, as `kill -9` does, and what it leaves running; its folder, to start another one there.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        self.signal(Signal::KILL);
+        self.wait();
+        let left = self.processes().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed()));
+        for pid in left {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
     fn end(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
             self.signal(Signal::TERM);

@@ -10,6 +10,7 @@ mod live;
 mod query;
 mod retention;
 mod search;
+mod sinks;
 mod words;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -21,8 +22,9 @@ use tenement_runtime::clock;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::line::Line;
 pub(super) use self::query::PAGED;
-use self::{feed::LogFeed, fields::Fields, line::Line, query::LogsQuery};
+use self::{feed::LogFeed, fields::Fields, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
     blocking::blocking,
@@ -42,6 +44,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(search::search))
         .routes(routes!(histogram::histogram))
         .routes(routes!(export::export))
+        .routes(routes!(sinks::sinks))
 }
 
 /// What a question may take.

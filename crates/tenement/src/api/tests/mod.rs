@@ -19,7 +19,7 @@ use tenement_supervisor::{BoxFuture, Deps, Output};
 use tower::ServiceExt;
 
 use super::*;
-use crate::store::Wanted;
+use crate::{sinks::Sinks, store::Wanted};
 
 mod access;
 mod history;
@@ -79,6 +79,7 @@ impl Fixture {
             max_starting: 4,
             log_retention: Duration::from_secs(3600),
             log_max_size: 1 << 30,
+            log_sinks: Vec::new(),
             log_rate_limit: None,
             log_disk_full: DiskFull::default(),
             metrics_detail: MetricsDetail::Token,
@@ -99,7 +100,9 @@ impl Fixture {
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
         let logs = LogStore::open(folder.path().join("logs"), Limits::default()).unwrap();
+        let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
         let api = Api {
+            sinks: Arc::new(sinks),
             supervisor: tenement_supervisor::start(deps, Vec::new()),
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
             logs,

@@ -1,0 +1,216 @@
+//! How far each sink has come in the log of each instance: kept on disk, and in memory as it is there.
+//!
+//! What was written survives the end of the process. A power cut may take the last of it; then lines are delivered a
+//! second time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, Transaction};
+use tenement_core::name::InstanceName;
+use tenement_logs::Place;
+
+use super::state::State;
+
+/// The database failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the places of the log sinks: {0}")]
+pub struct PlacesError(#[from] rusqlite::Error);
+
+/// The next line of each instance.
+pub(super) type Kept = BTreeMap<InstanceName, u64>;
+
+#[derive(Debug)]
+pub(super) struct Places(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    /// By sink; one that never began is not there.
+    kept: BTreeMap<String, Kept>,
+}
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS sinks (sink TEXT PRIMARY KEY) STRICT;
+    CREATE TABLE IF NOT EXISTS places (
+        sink TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        next INTEGER NOT NULL,
+        PRIMARY KEY (sink, instance)
+    ) STRICT, WITHOUT ROWID;
+";
+
+impl Places {
+    /// What is kept for sinks that are not among `sinks` is forgotten.
+    pub(super) fn open(path: &Path, sinks: BTreeSet<String>) -> Result<Self, PlacesError> {
+        let mut connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.execute_batch(SCHEMA)?;
+        let mut kept = load(&connection)?;
+        let transaction = connection.transaction()?;
+        for gone in kept.keys().filter(|sink| !sinks.contains(*sink)) {
+            transaction.execute("DELETE FROM sinks WHERE sink = ?1", [gone])?;
+            transaction.execute("DELETE FROM places WHERE sink = ?1", [gone])?;
+        }
+        transaction.commit()?;
+        kept.retain(|sink, _| sinks.contains(sink));
+        Ok(Self(Mutex::new(Inner { connection, kept })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a sink goes on; `None` for one that never began.
+    pub(super) fn of(&self, sink: &str) -> Option<Kept> {
+        self.lock().kept.get(sink).cloned()
+    }
+
+    /// Keeps how far a sink has come. `now` is asked when nobody can erase an instance in between.
+    pub(super) fn keep(
+        &self,
+        sink: &str,
+        now: impl FnOnce() -> BTreeMap<InstanceName, Place>,
+    ) -> Result<(), PlacesError> {
+        let mut inner = self.lock();
+        let now = now().into_iter().map(|(name, place)| (name, place.next)).collect();
+        inner.replace(sink, now)
+    }
+
+    /// Where a sink begins that never did.
+    pub(super) fn begin(&self, sink: &str, places: impl FnOnce() -> Kept) -> Result<(), PlacesError> {
+        let mut inner = self.lock();
+        if inner.kept.contains_key(sink) { Ok(()) } else { inner.replace(sink, places()) }
+    }
+
+    /// Forgets the places of instances that are not among `still`, or further on than there.
+    pub(super) fn retain(
+        &self,
+        sink: &str,
+        still: impl FnOnce() -> BTreeMap<InstanceName, Place>,
+    ) -> Result<(), PlacesError> {
+        let mut inner = self.lock();
+        let Some(mut kept) = inner.kept.get(sink).cloned() else { return Ok(()) };
+        let still = still();
+        kept.retain(|name, next| still.get(name).is_some_and(|place| *next <= place.next));
+        inner.replace(sink, kept)
+    }
+
+    /// An instance was erased.
+    pub(super) fn forget(&self, name: &InstanceName) -> Result<(), PlacesError> {
+        let mut inner = self.lock();
+        if inner.kept.values().all(|kept| !kept.contains_key(name)) {
+            return Ok(());
+        }
+        inner.connection.execute("DELETE FROM places WHERE instance = ?1", [name.to_string()])?;
+        inner.kept.values_mut().for_each(|kept| {
+            kept.remove(name);
+        });
+        Ok(())
+    }
+
+    /// Lines that a sink has not delivered, of instances that end at `ends`.
+    pub(super) fn waiting(&self, state: &State, ends: &BTreeMap<InstanceName, u64>) -> u64 {
+        let inner = self.lock();
+        let Some(kept) = inner.kept.get(&state.key) else { return 0 };
+        let mine = ends.iter().filter(|(name, _)| state.takes(name));
+        mine.map(|(name, end)| end.saturating_sub(kept.get(name).copied().unwrap_or(0))).sum()
+    }
+}
+
+impl Inner {
+    /// Writes what is different.
+    fn replace(&mut self, sink: &str, now: Kept) -> Result<(), PlacesError> {
+        let before = self.kept.get(sink);
+        if before == Some(&now) {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        write(&transaction, sink, before, &now)?;
+        transaction.commit()?;
+        self.kept.insert(sink.to_owned(), now);
+        Ok(())
+    }
+}
+
+fn write(
+    transaction: &Transaction<'_>,
+    sink: &str,
+    before: Option<&Kept>,
+    now: &Kept,
+) -> Result<(), rusqlite::Error> {
+    transaction.prepare_cached("INSERT OR IGNORE INTO sinks (sink) VALUES (?1)")?.execute([sink])?;
+    let mut put = transaction
+        .prepare_cached("INSERT OR REPLACE INTO places (sink, instance, next) VALUES (?1, ?2, ?3)")?;
+    for (name, next) in now {
+        if before.and_then(|before| before.get(name)) != Some(next) {
+            put.execute((sink, name.to_string(), i64::try_from(*next).unwrap_or(i64::MAX)))?;
+        }
+    }
+    let mut remove = transaction.prepare_cached("DELETE FROM places WHERE sink = ?1 AND instance = ?2")?;
+    for name in before.into_iter().flat_map(Kept::keys).filter(|name| !now.contains_key(*name)) {
+        remove.execute((sink, name.to_string()))?;
+    }
+    Ok(())
+}
+
+fn load(connection: &Connection) -> Result<BTreeMap<String, Kept>, rusqlite::Error> {
+    let mut sinks = connection.prepare("SELECT sink FROM sinks")?;
+    let sinks = sinks.query_map((), |row| Ok((row.get(0)?, Kept::new())))?;
+    let mut kept = sinks.collect::<Result<BTreeMap<String, Kept>, _>>()?;
+    let mut places = connection.prepare("SELECT sink, instance, next FROM places")?;
+    let mut rows = places.query(())?;
+    while let Some(row) = rows.next()? {
+        let (sink, instance, next): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // What is no name is no instance's place.
+        if let Ok(name) = instance.parse() {
+            kept.entry(sink).or_default().insert(name, u64::try_from(next).unwrap_or(0));
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(places: &[(&str, u64)]) -> BTreeMap<InstanceName, Place> {
+        places.iter().map(|(name, next)| (name.parse().unwrap(), Place { number: 0, next: *next })).collect()
+    }
+
+    fn kept(places: &Places, sink: &str) -> Option<Vec<(String, u64)>> {
+        let kept = places.of(sink)?;
+        Some(kept.into_iter().map(|(name, next)| (name.to_string(), next)).collect())
+    }
+
+    #[test]
+    fn places_are_kept_until_their_sink_or_instance_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sinks.db");
+        let open = |sinks: &[&str]| {
+            Places::open(&path, sinks.iter().map(|&sink| sink.to_owned()).collect()).unwrap()
+        };
+        let places = open(&["a", "b"]);
+        assert_eq!(kept(&places, "a"), None, "never begun");
+        places.keep("a", || at(&[("x:1", 5), ("x:2", 0), ("x:3", 9)])).unwrap();
+        places.keep("a", || at(&[("x:1", 7), ("x:2", 0)])).unwrap();
+        places.keep("b", || at(&[("x:1", 1)])).unwrap();
+        drop(places);
+        let places = open(&["a", "b"]);
+        let both = [("x:1".to_owned(), 7), ("x:2".to_owned(), 0)];
+        assert_eq!(kept(&places, "a").unwrap(), both);
+        places.retain("a", || at(&[("x:1", 6), ("x:2", 3)])).unwrap();
+        assert_eq!(kept(&places, "a").unwrap(), both[1..], "another x:1, which is not so far yet");
+        places.forget(&"x:1".parse().unwrap()).unwrap();
+        drop(places);
+        let places = open(&["b"]);
+        assert_eq!((kept(&places, "a"), kept(&places, "b")), (None, Some(Vec::new())));
+        drop(places);
+        assert_eq!(kept(&open(&["a"]), "a"), None, "forgotten with its sink");
+    }
+}
