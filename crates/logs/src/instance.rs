@@ -30,6 +30,10 @@ use state::State;
 
 /// Lines that arrive within this time of each other get one time and one mark.
 pub(crate) const COALESCE: Duration = Duration::from_millis(10);
+/// The same while somebody follows, who would not wait so long.
+pub(crate) const FOLLOWED: Duration = Duration::from_millis(4);
+/// After a silence a mark comes so soon: what is written in one go is written by then.
+const FIRST: Duration = Duration::from_millis(1);
 
 /// How many there have been.
 static OPENED: AtomicU64 = AtomicU64::new(0);
@@ -123,12 +127,18 @@ impl Instance {
         taken
     }
 
+    /// When what has arrived is to be described, if anything has: soon after a silence, else one `window` after
+    /// the last time.
+    pub(crate) fn due(&self, window: Duration) -> Option<Millis> {
+        self.state().due(window)
+    }
+
     /// Describes what has lain long enough at `now`. When the next is due, if anything is left.
-    pub(crate) fn settle(&self, now: Millis) -> Option<Millis> {
+    pub(crate) fn settle(&self, now: Millis, window: Duration) -> Option<Millis> {
         let mut state = self.state();
-        let oldest = state.chains.iter().filter_map(|chain| Some(chain.pending()?.since)).min()?;
-        if oldest.after(COALESCE) > now {
-            return Some(oldest.after(COALESCE));
+        let due = state.due(window)?;
+        if due > now {
+            return Some(due);
         }
         let settled = state.complete_all();
         let failed = settled.is_err();

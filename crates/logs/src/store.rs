@@ -10,6 +10,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
@@ -17,7 +18,7 @@ use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
 use crate::{
     follow::{Begin, Bells, Follower},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
-    instance::Instance,
+    instance::{COALESCE, FOLLOWED, Instance},
     query::{self, LogPage, LogQuery, QueryError},
     retention::{self, Limits, Room},
 };
@@ -216,6 +217,11 @@ impl Shared {
             }
             None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
         }
+    }
+
+    /// How long lines of an instance may wait for their mark.
+    pub(crate) fn window(&self, instance: &Instance) -> Duration {
+        if self.bells.followers(&instance.name) > 0 { FOLLOWED } else { COALESCE }
     }
 
     /// Rings for who follows an instance that has new lines.

@@ -133,7 +133,8 @@ impl Ingest {
     fn took(&mut self, instance: &Arc<Instance>, bytes: u64) {
         if !self.unsettled.iter().any(|other| Arc::ptr_eq(other, instance)) {
             self.unsettled.push(Arc::clone(instance));
-            self.settle_at.get_or_insert_with(|| clock::now().after(crate::instance::COALESCE));
+            let due = instance.due(self.shared.window(instance));
+            self.settle_at = self.settle_at.into_iter().chain(due).min();
         }
         if !self.room.take(bytes) {
             self.room = self.shared.bound();
@@ -177,7 +178,7 @@ impl Ingest {
         let now = clock::now();
         let mut next: Option<Millis> = None;
         self.unsettled.retain(|instance| {
-            let due = instance.settle(now);
+            let due = instance.settle(now, self.shared.window(instance));
             next = next.into_iter().chain(due).min();
             self.shared.tell(instance);
             due.is_some()

@@ -2,10 +2,13 @@
 
 use std::{io, os::fd::BorrowedFd, path::Path, time::Duration};
 
-use tenement_core::{slot::RunId, time::WallMillis};
+use tenement_core::{
+    slot::RunId,
+    time::{Millis, WallMillis},
+};
 use tenement_runtime::clock;
 
-use super::COALESCE;
+use super::{COALESCE, FIRST};
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
@@ -24,6 +27,8 @@ pub(super) struct State {
     pub(super) taken: u64,
     /// What it was when somebody last asked whether there are new lines.
     pub(super) told: u64,
+    /// When everything was last described.
+    described: Millis,
     limits: StreamLimits,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
@@ -45,6 +50,7 @@ impl State {
             run_seq: 0,
             taken: 0,
             told: next_seq,
+            described: Millis(0),
             limits,
             attached: None,
             write_errors: 0,
@@ -144,8 +150,16 @@ impl State {
         chain.trim(fits.min(len / 2), next_seq, scratch)
     }
 
+    pub(super) fn due(&self, window: Duration) -> Option<Millis> {
+        let first = self.chains.iter().filter_map(|chain| Some(chain.pending()?.since)).min()?;
+        Some(first.after(FIRST).max(self.described.after(window).min(first.after(window))))
+    }
+
     pub(super) fn complete_all(&mut self) -> io::Result<()> {
-        let Self { chains, next_seq, scratch, .. } = self;
+        let Self { chains, next_seq, scratch, described, .. } = self;
+        if chains.iter().any(|chain| chain.pending().is_some()) {
+            *described = clock::now();
+        }
         chains.sort_order().into_iter().try_for_each(|index| chains[index].complete(next_seq, scratch))?;
         chains.iter_mut().try_for_each(Chain::write_marks)
     }
