@@ -21,6 +21,7 @@ use tenement_core::{
 };
 
 use crate::{
+    follow::Recent,
     line::Stream,
     retention::StreamLimits,
     segment::{Chain, Intake, SegmentView},
@@ -48,6 +49,7 @@ pub(crate) struct Instance {
     state: Mutex<State>,
     /// Lines that followers passed over.
     passed_over: AtomicU64,
+    recent: Mutex<Recent>,
 }
 
 /// An instance at one moment.
@@ -67,7 +69,14 @@ impl Instance {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let state = State::open(&dir, limits)?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { name, number, dir, state: Mutex::new(state), passed_over: AtomicU64::new(0) })
+        Ok(Self {
+            name,
+            number,
+            dir,
+            state: Mutex::new(state),
+            passed_over: AtomicU64::new(0),
+            recent: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,11 +160,47 @@ impl Instance {
         self.state().next_seq
     }
 
+    /// The place of the next line, with all that has arrived before it; and whether the time alone does not say that it
+    /// is the first one since.
+    pub(crate) fn begins(&self, since: WallMillis) -> (u64, bool) {
+        let mut state = self.state();
+        let completed = state.complete_all();
+        state.count(completed.err());
+        let open = state.chains.iter().any(Chain::has_open_line);
+        (state.next_seq, open || !state.is_silent_since(since))
+    }
+
+    /// Whether no line has arrived since. What has arrived and is not described yet counts.
+    pub(crate) fn is_silent_since(&self, since: WallMillis) -> bool {
+        let mut state = self.state();
+        let completed = state.complete_all();
+        state.count(completed.err());
+        state.is_silent_since(since)
+    }
+
     /// Whether lines were described since this was asked.
     pub(crate) fn has_news(&self) -> bool {
         let mut state = self.state();
         let next = state.next_seq;
         std::mem::replace(&mut state.told, next) != next
+    }
+
+    /// What a reader needs who is content with what is described already, and can be found again after a kill.
+    pub(crate) fn described(&self) -> Snapshot {
+        let mut state = self.state();
+        let written = state.chains.iter_mut().try_for_each(Chain::write_marks);
+        state.count(written.err());
+        state.snapshot()
+    }
+
+    /// The newest lines, while several follow them.
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless somebody has it.
+    pub(crate) fn try_recent(&self) -> Option<MutexGuard<'_, Recent>> {
+        self.recent.try_lock().ok()
     }
 
     /// What a reader needs. What has arrived is in it.
@@ -164,11 +209,7 @@ impl Instance {
         // A full disk must not keep anyone from reading: marks stay in memory then.
         let completed = state.complete_all();
         state.count(completed.err());
-        Snapshot {
-            segments: state.chains.each_ref().map(Chain::view),
-            next_seq: state.next_seq,
-            lines: state.chains.iter().map(|chain| chain.lines() + u64::from(chain.has_open_line())).sum(),
-        }
+        state.snapshot()
     }
 
     /// Counts lines that a follower did not get.

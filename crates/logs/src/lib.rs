@@ -27,7 +27,7 @@ mod segment;
 
 mod store;
 
-pub use follow::{Batch, Begin, Bell, Followed, Follower};
+pub use follow::{Batch, Begin, Bell, Bookmark, Followed, Follower, Place, SharedLine};
 pub use inert::inert;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};

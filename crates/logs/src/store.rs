@@ -158,6 +158,7 @@ impl LogStore {
         let mut instances = shared.instances();
         if let Some(instance) = instances.get(name) {
             instance.purge()?;
+            instance.recent().clear();
             if instance.is_over() {
                 instance.forget();
                 instances.remove(name);

@@ -8,11 +8,11 @@ use tenement_core::{
 };
 use tenement_runtime::clock;
 
-use super::{COALESCE, FIRST};
+use super::{COALESCE, FIRST, Snapshot};
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
-    segment::{Chain, Intake},
+    segment::{Chain, Intake, marked},
 };
 
 #[derive(Debug)]
@@ -38,7 +38,9 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn open(dir: &Path, limits: StreamLimits) -> io::Result<Self> {
-        let mut next_seq = 0;
+        // What a killed predecessor left without a mark comes after all that has one, of either stream.
+        let [out, err] = Stream::ALL.map(|stream| marked(dir, stream));
+        let mut next_seq = out?.max(err?);
         let chains = [
             Chain::open(dir, Stream::Stdout, &mut next_seq)?,
             Chain::open(dir, Stream::Stderr, &mut next_seq)?,
@@ -83,6 +85,8 @@ impl State {
             chain.complete(next_seq, scratch)?;
         }
         if chain.last_size() >= segment_size {
+            // No mark of a later line is kept before those of earlier ones.
+            other.write_marks()?;
             chain.roll(next_seq, scratch)?;
         }
         // A line that has not ended makes a segment larger.
@@ -153,6 +157,20 @@ impl State {
     pub(super) fn due(&self, window: Duration) -> Option<Millis> {
         let first = self.chains.iter().filter_map(|chain| Some(chain.pending()?.since)).min()?;
         Some(first.after(FIRST).max(self.described.after(window).min(first.after(window))))
+    }
+
+    /// Whether the newest line of each stream is older.
+    pub(super) fn is_silent_since(&self, since: WallMillis) -> bool {
+        let newest = |chain: &Chain| chain.segments().back().map(crate::segment::Segment::last_wall);
+        self.chains.iter().filter_map(newest).all(|wall| wall < since)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            segments: self.chains.each_ref().map(Chain::view),
+            next_seq: self.next_seq,
+            lines: self.chains.iter().map(|chain| chain.lines() + u64::from(chain.has_open_line())).sum(),
+        }
     }
 
     pub(super) fn complete_all(&mut self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use tenement_core::time::WallMillis;
 
 use super::{LogQuery, QueryError};
 use crate::{
-    level::LevelSet,
+    level::{Level, LevelSet},
     line::Stream,
     segment::{Block, LineRef, Text},
 };
@@ -57,7 +57,12 @@ impl Filter {
 
     /// Whether lines of this block can pass, as far as its mark tells.
     pub(crate) fn may_hold(&self, block: &Block) -> bool {
-        (self.since..=self.until).contains(&block.wall)
+        self.spans(block.wall)
+    }
+
+    /// Whether lines of this time can pass.
+    pub(crate) fn spans(&self, wall: WallMillis) -> bool {
+        (self.since..=self.until).contains(&wall)
     }
 
     /// Whether any line of this text can pass.
@@ -68,10 +73,15 @@ impl Filter {
 
     /// Whether this line of a block that [`Self::may_hold`] it passes. Text is matched as it is shown.
     pub(crate) fn passes(&self, stream: Stream, line: &LineRef<'_>) -> bool {
+        self.passes_as(line, || line.level(stream))
+    }
+
+    /// The same for a line whose level is perhaps known.
+    pub(crate) fn passes_as(&self, line: &LineRef<'_>, level: impl FnOnce() -> Level) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(line.bytes).is_some())
             && self.terms.iter().all(|term| term.is_match(line.bytes))
             && self.grep.as_ref().is_none_or(|grep| grep.is_match(shown(line.bytes).as_ref()))
-            && (self.levels == LevelSet::ALL || self.levels.contains(line.level(stream)))
+            && (self.levels == LevelSet::ALL || self.levels.contains(level()))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) use chain::{BLOCK, Chain};
 pub(crate) use forward::Onward;
 pub(crate) use intake::Intake;
 pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text, is_stale};
-pub(crate) use recover::streams_in;
+pub(crate) use recover::{marked, streams_in};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 

@@ -11,5 +11,7 @@ mod follow;
 mod frugal;
 mod kept;
 mod killed;
+mod resume;
+mod shared;
 mod support;
 mod tenants;
