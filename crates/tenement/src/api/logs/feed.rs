@@ -27,9 +27,9 @@ use crate::store::Share;
 /// Readers that read from the disk at the same time: more would be no faster, and each needs memory for it.
 static READING: Semaphore = Semaphore::const_new(2);
 /// So many may follow the same lines without waiting for each other.
-const FEW: usize = 8;
+const FEW: usize = 4;
 /// Of more each gets lines so seldom for each of them, so that they come many at once, and no more seldom than that.
-const PACE: Duration = Duration::from_micros(250);
+const PACE: Duration = Duration::from_millis(1);
 const PACE_MAX: Duration = Duration::from_millis(50);
 
 /// One turn: waits for lines, and reads some. It goes on only while somebody waits for it.
