@@ -94,12 +94,19 @@ impl Instance {
         // On a full disk it may run all the same, until its pipe is full.
         begun.into_iter().for_each(|failed| state.count(failed));
         state.run_seq = state.next_seq;
+        state.last_run = Some(run);
         Ok(())
     }
 
     /// Place of the first line of the last run that began here; of all lines, if none did.
     pub(crate) fn run_seq(&self) -> u64 {
         self.state().run_seq
+    }
+
+    /// The last run that began here, and the place of its first line.
+    pub(crate) fn last_run(&self) -> (Option<RunId>, u64) {
+        let state = self.state();
+        (state.last_run, state.run_seq)
     }
 
     /// Nothing of this run will come any more.

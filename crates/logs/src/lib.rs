@@ -18,6 +18,7 @@ mod follow;
 mod inert;
 mod ingest;
 mod instance;
+mod last;
 
 pub mod level;
 mod line;
@@ -29,6 +30,7 @@ mod store;
 
 pub use follow::{Batch, Begin, Bell, Bookmark, Followed, Follower, Place, SharedLine};
 pub use inert::inert;
+pub use last::LastLines;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
 pub use query::{Bounds, LogPage, LogQuery, QueryError};

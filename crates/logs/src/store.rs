@@ -149,6 +149,14 @@ impl LogStore {
         }
     }
 
+    pub(crate) fn instance(&self, name: &InstanceName) -> Option<Arc<Instance>> {
+        self.handle.shared.get(name)
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        self.handle.shared.mailbox.send(command);
+    }
+
     /// Erases everything an instance wrote.
     ///
     /// # Errors

@@ -193,10 +193,14 @@ impl Ingest {
                 Command::Stop => return false,
                 Command::Detach { instance, run, done } => {
                     self.detach(&instance, run);
-                    // A panic of the caller's is no reason to stop taking in everybody's lines.
-                    if catch_unwind(AssertUnwindSafe(done)).is_err() {
-                        tracing::error!(instance = %instance.name, "a callback of detach panicked");
+                    call(&instance, done);
+                }
+                Command::Take { instance, done } => {
+                    for pipe in self.shared.pipes.of(&instance) {
+                        // What can't be written now is tried again; it is in its pipe.
+                        let _ = self.drain(&pipe);
                     }
+                    call(&instance, done);
                 }
             }
         }
@@ -227,6 +231,13 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+}
+
+/// A panic of the caller's is no reason to stop taking in everybody's lines.
+fn call(instance: &Instance, done: Box<dyn FnOnce() + Send>) {
+    if catch_unwind(AssertUnwindSafe(done)).is_err() {
+        tracing::error!(instance = %instance.name, "a callback panicked");
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) first_seq: u64,
     /// What it was when the last run began.
     pub(super) run_seq: u64,
+    pub(super) last_run: Option<RunId>,
     /// Bytes that came out of pipes.
     pub(super) taken: u64,
     /// What it was when somebody last asked whether there are new lines.
@@ -50,6 +51,7 @@ impl State {
             next_seq,
             first_seq: next_seq,
             run_seq: 0,
+            last_run: None,
             taken: 0,
             told: next_seq,
             described: Millis(0),

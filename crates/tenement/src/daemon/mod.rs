@@ -86,7 +86,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let records = store.records().map_err(dir.state())?;
     let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
         .map_err(dir.failed("can't open the logs in"))?;
-    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY))?);
+    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;

@@ -23,6 +23,11 @@ fn transition(name: &str, at: u64) -> Transition {
     }
 }
 
+fn open(path: &Path) -> Result<History, HistoryError> {
+    let logs = path.with_file_name("logs");
+    History::open(path, LogStore::open(logs, tenement_logs::Limits::default()).unwrap())
+}
+
 fn change(actor: &str) -> Change {
     Change {
         at: WallMillis(5),
@@ -42,7 +47,7 @@ fn change(actor: &str) -> Change {
 fn what_was_written_is_found_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     let written = history.written();
     for at in 1..=5 {
         history.changed(&transition("api:a", at));
@@ -52,7 +57,7 @@ fn what_was_written_is_found_after_opening_again() {
     history.record(change("t1"));
     drop(history);
     assert_eq!(*written.borrow(), 12);
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     let query = EventQuery { instance: Some("api:a".parse().unwrap()), limit: 2, ..EventQuery::default() };
     let found = history.events(&query).unwrap();
     assert_eq!((found.total, found.entries.len()), (5, 2));
@@ -70,22 +75,22 @@ fn what_was_written_is_found_after_opening_again() {
 fn old_events_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    drop(History::open(&path).unwrap());
+    drop(open(&path).unwrap());
     Connection::open(&path)
         .unwrap()
         .execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'events'", ())
         .unwrap();
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     history.changed(&transition("api:a", 1));
     drop(history);
     Connection::open(&path)
         .unwrap()
         .execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'events'", ())
         .unwrap();
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     history.changed(&transition("api:a", 2));
     drop(history);
     let all = EventQuery { limit: 10, ..EventQuery::default() };
-    let found = History::open(&path).unwrap().events(&all).unwrap();
+    let found = open(&path).unwrap().events(&all).unwrap();
     assert_eq!(found.entries.iter().map(|event| event.at.0).collect::<Vec<_>>(), [2]);
 }

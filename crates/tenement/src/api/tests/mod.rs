@@ -86,7 +86,8 @@ impl Fixture {
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
-        let history = Arc::new(History::open(&folder.path().join("history.db")).unwrap());
+        let logs = LogStore::open(folder.path().join("logs"), Limits::default()).unwrap();
+        let history = Arc::new(History::open(&folder.path().join("history.db"), logs.clone()).unwrap());
         let host = Arc::new(Host::detect(folder.path()).unwrap());
         let deps = Deps {
             config: Arc::clone(&config),
@@ -98,7 +99,7 @@ impl Fixture {
         };
         let api = Api {
             supervisor: tenement_supervisor::start(deps, Vec::new()),
-            logs: LogStore::open(folder.path().join("logs"), Limits::default()).unwrap(),
+            logs,
             samples: Arc::default(),
             limits: Arc::default(),
             history,
