@@ -4,7 +4,12 @@ use std::{sync::mpsc, time::Duration};
 
 use tenement_core::{name::InstanceName, slot::RunId};
 
-use crate::{ingest::Command, line::LogLine, query::LogQuery, store::LogStore};
+use crate::{
+    ingest::Command,
+    line::{LogLine, Part},
+    query::LogQuery,
+    store::LogStore,
+};
 
 /// How long what an ended process has left in its pipes may take to come.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,6 +44,7 @@ impl LogStore {
         });
         let _ = is_taken.recv_timeout(PATIENCE);
         let (last_run, begun) = instance.last_run();
+        let next = instance.snapshot().next_seq;
         let mut query = LogQuery { instance: Some(name.clone()), limit: lines, ..LogQuery::default() };
         let mut from = begun;
         if last_run.is_some_and(|last| last > run) {
@@ -49,7 +55,9 @@ impl LogStore {
         match self.query(&query) {
             Ok(page) => {
                 let found: Vec<_> = page.lines.into_iter().filter(|line| line.seq >= from).collect();
-                let end = found.last()?.seq + 1;
+                // Lines without an end get their numbers when the run is over.
+                let open = found.iter().filter(|line| line.part == Part::Open).count() as u64;
+                let end = if open > 0 { next + open } else { found.last()?.seq + 1 };
                 Some(LastLines { lines: newest(&found, bytes), end })
             }
             Err(error) => {

@@ -4,6 +4,7 @@ use tenement_core::{
     time::WallMillis,
     view::{Health, Status},
 };
+use tenement_logs::LastLines;
 
 use super::*;
 
@@ -93,4 +94,39 @@ fn old_events_are_let_go() {
     let all = EventQuery { limit: 10, ..EventQuery::default() };
     let found = open(&path).unwrap().events(&all).unwrap();
     assert_eq!(found.entries.iter().map(|event| event.at.0).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_file_from_before_lines_were_kept_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let history = open(&path).unwrap();
+    history.changed(&transition("api:a", 1));
+    drop(history);
+    Connection::open(&path).unwrap().execute("DROP TABLE last_lines", ()).unwrap();
+    let history = open(&path).unwrap();
+    history.changed(&transition("api:a", 2));
+    drop(history);
+    let found = open(&path).unwrap().events(&EventQuery { limit: 10, ..EventQuery::default() }).unwrap();
+    let told: Vec<_> = found.entries.iter().map(|event| (event.at.0, &event.last_lines)).collect();
+    assert_eq!(told, [(1, &None), (2, &None)]);
+}
+
+#[test]
+fn lines_of_the_last_ends_are_kept_and_of_one_that_is_erased_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let last = LastLines { lines: vec!["secret".to_owned()], end: 7 };
+    let transaction = connection.transaction().unwrap();
+    for at in 0..50 {
+        events::insert(&transaction, &transition("api:noisy", at), Some(&last)).unwrap();
+    }
+    events::insert(&transaction, &transition("api:a", 50), Some(&last)).unwrap();
+    let count = |of: &str| {
+        let sql = "SELECT COUNT(*) FROM last_lines WHERE of_id = ?1";
+        transaction.query_row(sql, [of], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("noisy"), count("a")), (20, 1));
+    events::erase(&transaction, &"api:noisy".parse().unwrap()).unwrap();
+    assert_eq!((count("noisy"), count("a")), (0, 1));
 }
