@@ -7,7 +7,7 @@ use crate::{
     view::{Health, Status},
 };
 
-/// One change of an instance's status.
+/// One change of an instance's status, or something else that happened to it: then `from` is what `to` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// When.
@@ -65,11 +65,17 @@ pub enum Cause {
     Backoff,
     /// Nothing of its processes is left.
     Gone,
+    /// It writes more log lines than it may. Its status does not change.
+    LogsOverRate,
+    /// The disk has no room for its log lines. Its status does not change.
+    LogsDiskFull,
+    /// The disk has room for log lines again. Its status does not change.
+    LogsDiskRoom,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Boot,
         Self::Request,
         Self::Start,
@@ -84,6 +90,9 @@ impl Cause {
         Self::Idle,
         Self::Backoff,
         Self::Gone,
+        Self::LogsOverRate,
+        Self::LogsDiskFull,
+        Self::LogsDiskRoom,
     ];
 
     /// As in the API: `start_failed`.
@@ -104,6 +113,9 @@ impl Cause {
             Self::Idle => "idle",
             Self::Backoff => "backoff",
             Self::Gone => "gone",
+            Self::LogsOverRate => "logs_over_rate",
+            Self::LogsDiskFull => "logs_disk_full",
+            Self::LogsDiskRoom => "logs_disk_room",
         }
     }
 }

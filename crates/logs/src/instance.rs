@@ -1,15 +1,18 @@
 //! What one instance writes: two streams, and one order over both.
 
+mod limited;
+mod peek;
+mod rate;
 mod state;
 
 use std::{
     fs::{self, DirBuilder},
     io,
-    os::{fd::BorrowedFd, unix::fs::DirBuilderExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,11 +25,12 @@ use tenement_core::{
 
 use crate::{
     follow::Recent,
-    line::Stream,
     retention::StreamLimits,
-    segment::{Chain, Intake, SegmentView},
+    segment::{Chain, Intake, Onward, SegmentView, ToPack, pack, reindex},
     store::InstanceStats,
 };
+pub(crate) use limited::{Taken, Turn};
+pub(crate) use peek::Peeker;
 use state::State;
 
 /// Lines that arrive within this time of each other get one time and one mark.
@@ -35,6 +39,9 @@ pub(crate) const COALESCE: Duration = Duration::from_millis(10);
 pub(crate) const FOLLOWED: Duration = Duration::from_millis(4);
 /// After a silence a mark comes so soon: what is written in one go is written by then.
 const FIRST: Duration = Duration::from_millis(1);
+
+/// When what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How many there have been.
 static OPENED: AtomicU64 = AtomicU64::new(0);
@@ -50,6 +57,10 @@ pub(crate) struct Instance {
     /// Lines that followers passed over.
     passed_over: AtomicU64,
     recent: Mutex<Recent>,
+    /// The thread that takes lines in has something to do for it.
+    remembered: AtomicBool,
+    /// Held while a segment is packed.
+    packing: Mutex<()>,
 }
 
 /// An instance at one moment.
@@ -76,6 +87,8 @@ impl Instance {
             state: Mutex::new(state),
             passed_over: AtomicU64::new(0),
             recent: Mutex::default(),
+            remembered: AtomicBool::new(false),
+            packing: Mutex::default(),
         })
     }
 
@@ -93,6 +106,7 @@ impl Instance {
         let begun = chains.each_mut().map(|chain| chain.begin_run(run, next_seq, scratch).err());
         // On a full disk it may run all the same, until its pipe is full.
         begun.into_iter().for_each(|failed| state.count(failed));
+        state.rate = None;
         state.run_seq = state.next_seq;
         state.last_run = Some(run);
         Ok(())
@@ -114,8 +128,9 @@ impl Instance {
         let mut state = self.state();
         let State { chains, next_seq, scratch, .. } = &mut *state;
         let ended = chains.iter_mut().try_for_each(|chain| chain.end_line(next_seq, scratch));
-        let ended = ended.and_then(|()| state.bound());
+        let ended = ended.and_then(|()| state.note_all()).and_then(|()| state.bound());
         state.count(ended.err());
+        state.rate = None;
         if state.attached == Some(run) {
             state.attached = None;
             state.scratch = Vec::new();
@@ -123,19 +138,12 @@ impl Instance {
         }
     }
 
-    /// Moves at most `max` bytes from a pipe to the segment, and lets go what is too much then. A segment that
-    /// has `segment_size` bytes is closed before.
-    pub(crate) fn take(
-        &self,
-        stream: Stream,
-        pipe: BorrowedFd<'_>,
-        max: usize,
-        segment_size: u64,
-    ) -> io::Result<Intake> {
+    /// Moves bytes from a pipe to the segment, and lets go what is too much then.
+    pub(crate) fn take(&self, turn: &mut Turn<'_>) -> io::Result<Taken> {
         let mut state = self.state();
-        let taken = state.take(stream, pipe, max, segment_size);
+        let taken = state.take(turn);
         state.count(taken.as_ref().err());
-        if let Ok(Intake::Bytes(_)) = taken {
+        if let Ok(Taken { intake: Intake::Bytes(_), .. }) = taken {
             // What was taken is safe whatever becomes of this; the next turn tries it again.
             let bounded = state.bound();
             state.count(bounded.err());
@@ -149,17 +157,22 @@ impl Instance {
         self.state().due(window)
     }
 
-    /// Describes what has lain long enough at `now`. When the next is due, if anything is left.
-    pub(crate) fn settle(&self, now: Millis, window: Duration) -> Option<Millis> {
+    /// Does what is due at `now`: describes what has lain long enough, notes what was left out, closes what is
+    /// `segment_size` by half and grows no more. When the next is due, if anything is.
+    pub(crate) fn settle(&self, now: Millis, segment_size: u64, window: Duration) -> Option<Millis> {
         let mut state = self.state();
-        let due = state.due(window)?;
-        if due > now {
-            return Some(due);
-        }
-        let settled = state.complete_all();
-        let failed = settled.is_err();
-        state.count(settled.err());
-        failed.then(|| now.after(Duration::from_secs(1)))
+        let described = describe(&mut state, now, window);
+        let noted = state.note_if_due(now);
+        let closed = state.close_quiet(now, segment_size);
+        state.leave_tidy();
+        [described, noted, closed].into_iter().flatten().min()
+    }
+
+    /// Says what is missing, without waiting for more of it.
+    pub(crate) fn note(&self) {
+        let mut state = self.state();
+        let noted = state.note_all();
+        state.count(noted.err());
     }
 
     /// The place of the next line. What has arrived and is not described yet is after it.
@@ -219,6 +232,13 @@ impl Instance {
         state.snapshot()
     }
 
+    /// When its oldest line arrived.
+    pub(crate) fn oldest(&self) -> Option<WallMillis> {
+        let segments = self.snapshot().segments;
+        let first = |views| Onward::new(views, 0).ok()?.peek().map(|block| block.wall);
+        segments.into_iter().filter_map(first).min()
+    }
+
     /// Counts lines that a follower did not get.
     pub(crate) fn pass_over(&self, lines: u64) {
         self.passed_over.fetch_add(lines, Ordering::Relaxed);
@@ -233,6 +253,9 @@ impl Instance {
             bytes_taken: state.taken,
             passed_over: self.passed_over.load(Ordering::Relaxed),
             write_errors: state.write_errors,
+            lines_left_out: state.lines_left_out,
+            bytes_left_out: state.bytes_left_out,
+            unindexed: state.chains.iter().map(Chain::unindexed).sum(),
         }
     }
 
@@ -252,7 +275,54 @@ impl Instance {
         state.attached.is_none() && state.chains.iter().all(|chain| chain.segments().is_empty())
     }
 
-    /// Erases everything.
+    /// Nothing is packed while this is held.
+    pub(crate) fn unpacked(&self) -> MutexGuard<'_, ()> {
+        self.packing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something is being packed.
+    pub(crate) fn is_packing(&self) -> bool {
+        self.packing.try_lock().is_err()
+    }
+
+    /// Packs the oldest closed segment that is not packed, or makes an index that is missing. Whether there was one.
+    pub(crate) fn pack_one(&self) -> io::Result<bool> {
+        let _alone = self.unpacked();
+        let Some(ToPack { stream, base, view, is_packed }) = self.state().to_pack() else { return Ok(false) };
+        if is_packed {
+            reindex(view)?;
+            self.state().chain(stream).indexed(base);
+            return Ok(true);
+        }
+        match pack(view) {
+            Ok(packed) => self.state().chain(stream).packed(base, &packed)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(instance = %self.name, %error, "a segment of a log is damaged and stays as it is");
+                self.state().chain(stream).leave_raw(base);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Whether there is something to pack.
+    pub(crate) fn has_to_pack(&self) -> bool {
+        self.state().to_pack().is_some()
+    }
+
+    /// Whether a segment was closed since this was asked.
+    pub(crate) fn has_closed(&self) -> bool {
+        let mut state = self.state();
+        let closed = state.chains.iter().map(Chain::closings).sum();
+        std::mem::replace(&mut state.closings_told, closed) != closed
+    }
+
+    /// Throws all indexes away, so that they are made anew.
+    pub(crate) fn forget_indexes(&self) -> io::Result<()> {
+        self.state().chains.iter().try_for_each(Chain::forget_indexes)
+    }
+
+    /// Erases everything. [`Self::unpacked`] has to be held.
     pub(crate) fn purge(&self) -> io::Result<()> {
         let mut state = self.state();
         for chain in &mut state.chains {
@@ -288,6 +358,35 @@ impl Instance {
         }
     }
 
+    /// Other limits are in force from now on.
+    pub(crate) fn set_limits(&self, limits: StreamLimits) {
+        self.state().limits = limits;
+    }
+
+    /// Closes segments that have grown for long enough, or to which nothing comes any more.
+    pub(crate) fn close_segments(&self, now: Millis, wall: WallMillis, segment_size: u64) {
+        self.tidily(|state| {
+            // What failed is counted, and tried again when the next chores are done.
+            let _ = state.close_old(wall);
+            state.close_quiet(now, segment_size);
+        });
+    }
+
+    /// Lets go its oldest segment that is closed. How many bytes that were, if there was one.
+    pub(crate) fn drop_closed(&self) -> io::Result<Option<u64>> {
+        self.tidily(State::drop_closed)
+    }
+
+    /// Whether it is new to those that remember it: it is remembered from now on.
+    pub(crate) fn remember(&self) -> bool {
+        !self.remembered.swap(true, Ordering::Relaxed)
+    }
+
+    /// It is not remembered any more.
+    pub(crate) fn unremember(&self) {
+        self.remembered.store(false, Ordering::Relaxed);
+    }
+
     /// Lets go what is too old or too much.
     pub(crate) fn expire(&self, now: WallMillis) -> io::Result<()> {
         self.tidily(|state| state.expire(now))
@@ -302,9 +401,19 @@ impl Instance {
     fn tidily<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let done = work(&mut state);
-        if state.attached.is_none() {
-            state.chains.iter_mut().for_each(Chain::close);
-        }
+        state.leave_tidy();
         done
     }
+}
+
+/// Describes what has lain long enough. When the next is due.
+fn describe(state: &mut State, now: Millis, window: Duration) -> Option<Millis> {
+    let due = state.due(window)?;
+    if due > now {
+        return Some(due);
+    }
+    let settled = state.complete_all();
+    let failed = settled.is_err();
+    state.count(settled.err());
+    failed.then(|| now.after(AGAIN))
 }

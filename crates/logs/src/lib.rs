@@ -14,7 +14,10 @@
 //! can be made again. Names, stream and time of a line come from where its bytes lie, never from what they say,
 //! so an application cannot forge them.
 
+mod fold;
 mod follow;
+mod incident;
+mod index;
 mod inert;
 mod ingest;
 mod instance;
@@ -22,17 +25,20 @@ mod last;
 
 pub mod level;
 mod line;
+mod packer;
 mod query;
 mod retention;
 mod segment;
 
 mod store;
+mod zst;
 
 pub use follow::{Batch, Begin, Bell, Bookmark, Followed, Follower, Place, SharedLine};
+pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
 pub use last::LastLines;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
 pub use query::{Bounds, LogPage, LogQuery, QueryError};
-pub use retention::{Limits, StreamLimits};
+pub use retention::{DiskFull, Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

@@ -73,6 +73,8 @@ pub struct LogLine {
     pub bytes: Vec<u8>,
     /// Whether this is all of it.
     pub part: Part,
+    /// The daemon's own words, put where lines of the application were left out. No application can write one.
+    pub note: bool,
 }
 
 impl LogLine {

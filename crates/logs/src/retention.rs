@@ -25,6 +25,18 @@ pub struct Limits {
     pub instance: StreamLimits,
     /// Of each instance of a service.
     pub services: BTreeMap<ServiceName, StreamLimits>,
+    /// What happens when the disk is full.
+    pub disk_full: DiskFull,
+}
+
+/// What happens when the disk is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskFull {
+    /// The oldest closed segments go, of the largest logs first. Once there are none, as [`Self::Wait`].
+    #[default]
+    DropOldest,
+    /// Lines stay in the pipes until there is room; whoever writes more waits.
+    Wait,
 }
 
 impl Default for Limits {
@@ -34,6 +46,7 @@ impl Default for Limits {
             segment_size: 8 << 20,
             instance: StreamLimits::default(),
             services: BTreeMap::new(),
+            disk_full: DiskFull::default(),
         }
     }
 }
@@ -58,11 +71,13 @@ pub struct StreamLimits {
     pub retention: Duration,
     /// Bytes of this instance's log, both streams together; the oldest lines go first.
     pub max_size: u64,
+    /// Lines that are kept in a second; further ones are left out, and a line says so. `None`: all.
+    pub rate: Option<u32>,
 }
 
 impl Default for StreamLimits {
     fn default() -> Self {
-        Self { retention: Duration::from_secs(7 * 24 * 3600), max_size: 1 << 30 }
+        Self { retention: Duration::from_secs(7 * 24 * 3600), max_size: 1 << 30, rate: None }
     }
 }
 

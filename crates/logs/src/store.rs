@@ -7,18 +7,25 @@ use std::{
     fs::DirBuilder,
     io,
     os::{fd::OwnedFd, unix::fs::DirBuilderExt},
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
+use tenement_core::{
+    name::InstanceName,
+    slot::RunId,
+    time::{Millis, WallMillis},
+};
+use tenement_runtime::clock;
 
 use crate::{
     follow::{Begin, Bells, Follower},
+    incident::{Disk, DiskStats, Incident, Observer},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
     instance::{COALESCE, FOLLOWED, Instance},
+    packer::Packer,
     query::{self, LogPage, LogQuery, QueryError},
     retention::{self, Limits, Room},
 };
@@ -33,17 +40,21 @@ pub struct LogStore {
 /// Ends the ingest thread when the last [`LogStore`] goes.
 struct Handle {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// Ingest and packer.
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What the ingest thread and the callers share.
 pub(crate) struct Shared {
     dir: PathBuf,
-    limits: Limits,
+    limits: RwLock<Arc<Limits>>,
     instances: Mutex<BTreeMap<InstanceName, Arc<Instance>>>,
     pub(crate) pipes: Pipes,
     pub(crate) mailbox: Mailbox,
     pub(crate) bells: Bells,
+    pub(crate) disk: Disk,
+    observer: Box<dyn Observer>,
+    pub(crate) packer: Packer,
 }
 
 /// What was taken in from one instance.
@@ -61,6 +72,12 @@ pub struct InstanceStats {
     pub passed_over: u64,
     /// Failed writes; the bytes stay in the pipe and are tried again.
     pub write_errors: u64,
+    /// Lines that were left out because there were more in a second than may be.
+    pub lines_left_out: u64,
+    /// Bytes of them.
+    pub bytes_left_out: u64,
+    /// Bytes of lines in closed segments that no index has yet. They are found too, only slower.
+    pub unindexed: u64,
 }
 
 /// What is kept of every instance.
@@ -73,13 +90,34 @@ impl LogStore {
     /// # Errors
     /// The directory cannot be made or read, or the thread not started.
     pub fn open(dir: PathBuf, limits: Limits) -> io::Result<Self> {
+        Self::open_observed(dir, limits, Box::new(|_: &Incident| ()))
+    }
+
+    /// As [`Self::open`], and tells `observer` what an operator should know of.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_observed(dir: PathBuf, limits: Limits, observer: Box<dyn Observer>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let (pipes, mailbox) = channel()?;
         let instances = Mutex::new(folders::find(&dir, &limits)?);
-        let shared = Arc::new(Shared { dir, limits, instances, pipes, mailbox, bells: Bells::default() });
+        let shared = Arc::new(Shared {
+            dir,
+            limits: RwLock::new(Arc::new(limits)),
+            instances,
+            pipes,
+            mailbox,
+            bells: Bells::default(),
+            disk: Disk::default(),
+            observer,
+            packer: Packer::default(),
+        });
         let ingest = Ingest::new(Arc::clone(&shared));
-        let thread = thread::Builder::new().name("logs".into()).spawn(|| ingest.run())?;
-        Ok(Self { handle: Arc::new(Handle { shared, thread: Some(thread) }) })
+        let thread = |name: &str| thread::Builder::new().name(name.into());
+        let mut handle = Handle { shared: Arc::clone(&shared), threads: Vec::new() };
+        handle.threads.push(thread("logs").spawn(|| ingest.run())?);
+        handle.threads.push(thread("logs-packer").spawn(move || shared.packer.run())?);
+        Ok(Self { handle: Arc::new(handle) })
     }
 
     /// Takes in what comes out of `pipes`, the non-blocking read ends of stdout and stderr.
@@ -92,7 +130,7 @@ impl LogStore {
         let instance = match instances.get(name) {
             Some(instance) => Arc::clone(instance),
             None => {
-                let opened = Instance::open(&shared.dir, name.clone(), shared.limits.of(name))?;
+                let opened = Instance::open(&shared.dir, name.clone(), shared.limits().of(name))?;
                 let opened = Arc::new(opened);
                 instances.insert(name.clone(), Arc::clone(&opened));
                 opened
@@ -103,6 +141,40 @@ impl LogStore {
         // A line that the run before left unfinished has ended.
         shared.tell(&instance);
         shared.pipes.add(&instance, run, pipes)
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        self.handle.shared.limits()
+    }
+
+    /// Puts other limits in force, for all that is there and all that comes. What is too much by them goes soon
+    /// after.
+    pub fn set_limits(&self, limits: Limits) {
+        let shared = &self.handle.shared;
+        let limits = Arc::new(limits);
+        // Whoever is attached meanwhile gets the new ones: that needs this lock too.
+        let instances = shared.instances();
+        *shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&limits);
+        for instance in instances.values() {
+            instance.set_limits(limits.of(&instance.name));
+        }
+        drop(instances);
+        shared.mailbox.send(Command::Chores);
+    }
+
+    /// When the oldest line of every instance arrived that has any. Reads from the disk.
+    #[must_use]
+    pub fn oldest(&self) -> BTreeMap<InstanceName, WallMillis> {
+        let all = self.handle.shared.all();
+        all.iter().filter_map(|instance| Some((instance.name.clone(), instance.oldest()?))).collect()
+    }
+
+    /// What came of a full disk.
+    #[must_use]
+    pub fn disk(&self) -> DiskStats {
+        self.handle.shared.disk.stats()
     }
 
     /// Takes in what is left in the pipes of a run whose processes are gone, closes them, and calls `done` on
@@ -163,6 +235,9 @@ impl LogStore {
     /// A file could not be removed; what is left is still found.
     pub fn purge(&self, name: &InstanceName) -> io::Result<()> {
         let shared = &self.handle.shared;
+        let packed = shared.get(name);
+        // Before all instances are held up.
+        let _alone = packed.as_ref().map(|instance| instance.unpacked());
         let mut instances = shared.instances();
         if let Some(instance) = instances.get(name) {
             instance.purge()?;
@@ -173,6 +248,19 @@ impl LogStore {
             }
         }
         folders::purge_set_aside(&shared.dir, name)
+    }
+
+    /// Makes the indexes of all closed segments anew, in the background. [`InstanceStats::unindexed`] says how
+    /// much is left.
+    ///
+    /// # Errors
+    /// An old one could not be removed.
+    pub fn reindex(&self) -> io::Result<()> {
+        for instance in self.handle.shared.all() {
+            instance.forget_indexes()?;
+            self.handle.shared.packer.offer(&instance);
+        }
+        Ok(())
     }
 
     /// Every instance something is kept of, also those that are gone.
@@ -197,11 +285,12 @@ impl std::fmt::Debug for LogStore {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.mailbox.send(Command::Stop);
-        if let Some(thread) = self.thread.take()
+        self.shared.packer.stop();
+        for thread in self.threads.drain(..) {
             // The last clone may die in a callback on the thread itself.
-            && thread.thread().id() != thread::current().id()
-        {
-            let _ = thread.join();
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -211,11 +300,23 @@ impl Shared {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn get(&self, name: &InstanceName) -> Option<Arc<Instance>> {
         self.instances().get(name).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<Instance>> {
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn tell_of(&self, incident: &Incident) {
+        self.observer.happened(incident);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Instance>> {
         self.instances().values().cloned().collect()
     }
 
@@ -240,21 +341,45 @@ impl Shared {
         }
     }
 
+    /// Has what was closed packed.
+    pub(crate) fn pack_closed(&self, instance: &Arc<Instance>) {
+        if instance.has_closed() {
+            self.packer.offer(instance);
+        }
+    }
+
+    /// Has everything packed that is not.
+    pub(crate) fn pack_all(&self) {
+        self.all()
+            .iter()
+            .filter(|instance| instance.has_to_pack())
+            .for_each(|instance| self.packer.offer(instance));
+    }
+
     /// Lets go what is too much over all instances.
     pub(crate) fn bound(&self) -> Room {
-        retention::bound(&self.all(), &self.limits)
+        retention::bound(&self.all(), &self.limits())
     }
 
     /// Lets go what is too old, and forgets instances nothing is left of.
     pub(crate) fn expire(&self) {
         retention::expire(&self.all());
         self.instances().retain(|_, instance| {
-            let over = instance.is_over();
+            // A file that is being packed would be taken for one of a later instance of this name.
+            let over = instance.is_over() && !instance.is_packing();
             if over {
                 instance.forget();
             }
             !over
         });
+    }
+
+    /// Closes segments that have grown for long enough.
+    pub(crate) fn close_segments(&self, segment_size: u64) {
+        let (now, wall) = (clock::now(), clock::wall());
+        for instance in self.all() {
+            instance.close_segments(now, wall, segment_size);
+        }
     }
 
     /// Closes files that were not used since `before`.

@@ -6,5 +6,6 @@ pub mod daemon;
 pub mod history;
 mod metrics;
 mod panics;
+pub mod retention;
 pub mod store;
 pub mod token_file;

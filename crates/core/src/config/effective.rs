@@ -41,6 +41,8 @@ struct Settings {
     max_starting: usize,
     log_retention: Seconds,
     log_max_size: u64,
+    log_rate_limit: Option<u32>,
+    log_disk_full: &'static str,
     metrics_detail: &'static str,
     trusted_proxies: Vec<String>,
     allowed_origins: Vec<String>,
@@ -70,6 +72,7 @@ struct ServiceView {
     max_connections: Option<u32>,
     log_retention: Option<Seconds>,
     log_max_size: Option<u64>,
+    log_rate_limit: Option<u32>,
     env: BTreeMap<String, String>,
 }
 
@@ -105,6 +108,8 @@ fn settings(settings: &super::Settings) -> Settings {
         max_starting: settings.max_starting,
         log_retention: Seconds(settings.log_retention),
         log_max_size: settings.log_max_size,
+        log_rate_limit: settings.log_rate_limit,
+        log_disk_full: settings.log_disk_full.as_str(),
         metrics_detail: match settings.metrics_detail {
             MetricsDetail::Token => "token",
             MetricsDetail::Public => "public",
@@ -138,6 +143,7 @@ fn service(service: &Service) -> ServiceView {
         max_connections: service.max_connections,
         log_retention: service.log_retention.map(Seconds),
         log_max_size: service.log_max_size,
+        log_rate_limit: service.log_rate_limit,
         env: service.env.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect(),
     }
 }

@@ -3,6 +3,7 @@
 mod diagnostic;
 mod effective;
 mod instances;
+mod logs;
 mod model;
 mod parse;
 mod quantity;
@@ -15,6 +16,7 @@ pub mod testing;
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::{Effective, effective};
 pub use instances::{SOCKET_PATH_MAX, same_socket};
+pub use logs::DiskFull;
 pub use model::*;
 pub use parse::{Parsed, Source, parse};
 pub use service::check_variable;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use ipnet::IpNet;
 
-use super::template::Template;
+use super::{logs::DiskFull, template::Template};
 use crate::name::{InstanceName, ServiceName};
 
 /// A whole checked `tenement.toml`.
@@ -47,6 +47,10 @@ pub struct Settings {
     pub log_retention: Duration,
     /// Bytes of log over all instances.
     pub log_max_size: u64,
+    /// Lines of log per instance that are kept in a second; `None`: all.
+    pub log_rate_limit: Option<u32>,
+    /// What happens to log lines when the disk is full.
+    pub log_disk_full: DiskFull,
     /// Whether `/metrics` names instances without a token.
     pub metrics_detail: MetricsDetail,
     /// Whose `X-Forwarded-*` is believed.
@@ -113,6 +117,8 @@ pub struct Service {
     pub log_retention: Option<Duration>,
     /// Bytes of log per instance; `None`: the settings'.
     pub log_max_size: Option<u64>,
+    /// Lines of log that are kept in a second; 0: all; `None`: the settings'.
+    pub log_rate_limit: Option<u32>,
     /// `[service.NAME.env]`; placeholders not yet filled in.
     pub env: BTreeMap<String, Template>,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use toml::de::DeValue;
 
 use super::{
-    Activation, Isolation, OnDemand, RestartPolicy, Service,
+    Activation, Isolation, OnDemand, RestartPolicy, Service, logs,
     parse::Source,
     settings::positive,
     table::{Table, kind, whole},
@@ -84,6 +84,7 @@ impl Service {
                 .and_then(|count| u32::try_from(count).ok()),
             log_retention: table.duration("log_retention"),
             log_max_size: table.size("log_max_size"),
+            log_rate_limit: logs::rate(table, "log_rate_limit"),
             env: env(table),
             command: command?,
             name,

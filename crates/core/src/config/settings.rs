@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{MetricsDetail, Settings, parse::Source, table::Table};
+use super::{MetricsDetail, Settings, logs, logs::DiskFull, parse::Source, table::Table};
 
 impl Settings {
     pub(super) fn read(table: &mut Table<'_, '_, '_>, source: &Source) -> Self {
@@ -30,6 +30,8 @@ impl Settings {
             ),
             log_retention: positive(table, "log_retention", seconds(7 * 86_400)),
             log_max_size: table.size("log_max_size").unwrap_or(1 << 30),
+            log_rate_limit: logs::rate(table, "log_rate_limit").filter(|&lines| lines > 0),
+            log_disk_full: table.choice("log_disk_full", &DiskFull::WORDS).unwrap_or_default(),
             metrics_detail: table
                 .choice(
                     "metrics_detail",

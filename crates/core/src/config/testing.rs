@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Activation, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, Settings, template::Template,
+    Activation, DiskFull, Isolation, MetricsDetail, OnDemand, RestartPolicy, Service, Settings,
+    template::Template,
 };
 
 /// Settings with every default, that listen nowhere.
@@ -22,6 +23,8 @@ pub fn settings() -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(7 * 86_400),
         log_max_size: 1 << 30,
+        log_rate_limit: None,
+        log_disk_full: DiskFull::default(),
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
         allowed_origins: Vec::new(),
@@ -58,6 +61,7 @@ pub fn service(name: &str) -> Service {
         max_connections: None,
         log_retention: None,
         log_max_size: None,
+        log_rate_limit: None,
         env: BTreeMap::new(),
     }
 }

@@ -180,6 +180,48 @@ fn quantities_out_of_range_name_their_key_and_the_range() {
     one_finding("[service.a]\ncommand = 'x'\nmax_waiting = 0", "max_waiting: must be from 1 to 1000000");
 }
 
+// faults: C4
+#[test]
+fn rates_of_logs_are_numbers_or_say_that_they_are_per_second() {
+    let config = good(
+        "[settings]\nlog_rate_limit = '1000/s'\nlog_disk_full = 'drop_oldest'\n[service.a]\ncommand = 'x'\n\
+        log_rate_limit = 0\n[service.b]\ncommand = 'x'\nlog_rate_limit = 5",
+    );
+    assert_eq!(config.settings.log_rate_limit, Some(1000));
+    assert_eq!(config.settings.log_disk_full, DiskFull::DropOldest);
+    let of = |service: &str| config.services[service].log_rate_limit;
+    assert_eq!((of("a"), of("b")), (Some(0), Some(5)));
+    assert_eq!(
+        good("[settings]\nlog_rate_limit = 0\n[service.a]\ncommand = 'x'").settings.log_rate_limit,
+        None
+    );
+    for bad in
+        ["-1", "1.5", "'1000'", "'/s'", "'10/m'", "'-1/s'", "4294967296", "'99999999999999999999/s'", "true"]
+    {
+        one_finding(&settings(&format!("log_rate_limit = {bad}")), "[settings] log_rate_limit: ");
+    }
+    one_finding(&settings("log_disk_full = 'stop'"), "must be one of \"drop-oldest\", \"wait\"");
+}
+
+#[test]
+fn the_keys_of_logs_can_be_taken_alone() {
+    let text = |retention: &str, listen: &str| {
+        format!(
+            "[settings]\nlog_retention = '{retention}'\nlisten = '{listen}'\n[service.a]\ncommand = 'x{listen}'\n\
+            log_max_size = '{}M'\n[service.b{listen}]\ncommand = 'x'",
+            listen.len()
+        )
+        .replace(".b127.0.0.1:", ".b")
+    };
+    let (mut ours, theirs) = (good(&text("1d", "127.0.0.1:80")), good(&text("2d", "127.0.0.1:8080")));
+    ours.take_log_keys(&theirs);
+    assert_eq!(ours.settings.log_retention.as_secs(), 2 * 86_400);
+    assert_eq!(ours.settings.listen[0].port(), 80);
+    assert_eq!(ours.services["a"].log_max_size, Some(14 << 20));
+    assert_eq!(ours.services["a"].command_line(), "x127.0.0.1:80");
+    assert_eq!(ours.services.keys().map(ToString::to_string).collect::<Vec<_>>(), ["a", "b80"]);
+}
+
 #[test]
 fn whole_numbers_are_read_by_their_value_however_they_are_written() {
     let config = good(

@@ -222,7 +222,7 @@ fn hand_out(piece: &Arc<Piece>, filter: &Filter, place: &mut u64, batch: &mut Sh
     }
     let text = piece.text();
     batch.looked_at(text.bytes().len());
-    if filter.spans(text.wall) && filter.may_match(text) {
+    if filter.in_time(text.wall) && filter.may_match(text) {
         let from = usize::try_from(place.saturating_sub(piece.seq())).unwrap_or(usize::MAX);
         for index in from..text.len() {
             let line = text.line(index);

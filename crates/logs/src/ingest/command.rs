@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Detach { instance: Arc<Instance>, run: RunId, done: Box<dyn FnOnce() + Send> },
     /// Takes in what is in the pipes of an instance now, and calls `done`.
     Take { instance: Arc<Instance>, done: Box<dyn FnOnce() + Send> },
+    /// The limits are other ones: what is too much goes now.
+    Chores,
     /// The store is dropped.
     Stop,
 }

@@ -4,9 +4,9 @@
 //!           ┌──────────────── epoll_wait ◄── until the next mark is due, or a chore
 //!           ▼
 //!  pipe readable ──► Instance::take, at most TURN bytes, then the next pipe's turn
-//!       │ no writer: woken only by new data     │ disk full: left alone, tried again after RETRY
+//!       │ no writer: woken only by new data     │ disk full: the oldest go, or left alone, tried again after RETRY
 //!       ▼
-//!  marks that are due ──► Instance::settle; who follows hears of it
+//!  what is due        ──► Instance::settle: marks, notes, segments closed; who follows hears of it
 //!  limit reached      ──► the oldest lines of the largest instances go
 //!  once a minute      ──► retention, idle files closed
 //! ```
@@ -14,6 +14,7 @@
 //! Idle pipes cost nothing. A writer that never stops gets the same turn as everybody else.
 
 mod command;
+mod full;
 mod pipes;
 
 use std::{
@@ -36,11 +37,13 @@ pub(crate) use command::{Command, Mailbox};
 pub(crate) use pipes::Pipes;
 
 use crate::{
-    instance::Instance,
+    incident::Incident,
+    instance::{Instance, Peeker, Taken, Turn},
     retention::Room,
     segment::{BLOCK, Intake},
     store::Shared,
 };
+use full::Full;
 use pipes::{Pipe, WAKE};
 
 /// Bytes of one pipe before it is the next one's turn.
@@ -55,7 +58,7 @@ const CHORES: Duration = Duration::from_secs(60);
 /// The thread's own state.
 pub(crate) struct Ingest {
     shared: Arc<Shared>,
-    /// Instances with bytes that no mark describes.
+    /// Instances with bytes that no mark describes, or for which something else is due.
     unsettled: Vec<Arc<Instance>>,
     settle_at: Option<Millis>,
     /// Pipes whose bytes could not be written.
@@ -64,6 +67,11 @@ pub(crate) struct Ingest {
     chores_at: Millis,
     /// Of the limit over all instances.
     room: Room,
+    peeker: Peeker,
+    /// While the disk is full.
+    full: Option<Full>,
+    /// Bytes that may come before it is looked at how much room there is.
+    unlooked: u64,
 }
 
 impl Ingest {
@@ -76,6 +84,9 @@ impl Ingest {
             retry_at: None,
             chores_at: clock::now(),
             room: Room::default(),
+            peeker: Peeker::default(),
+            full: None,
+            unlooked: 0,
         }
     }
 
@@ -102,43 +113,72 @@ impl Ingest {
             self.timers();
             if !self.obey() {
                 self.settle();
+                for instance in &self.unsettled {
+                    instance.note();
+                }
                 return;
             }
         }
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let due = [self.settle_at, self.retry_at, Some(self.chores_at)].into_iter().flatten().min()?;
+        let due = [
+            self.settle_at,
+            self.retry_at,
+            self.full.as_ref().map(|full| full.look_at),
+            Some(self.chores_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()?;
         Timespec::try_from(due.since(clock::now())).ok()
     }
 
     fn serve(&mut self, token: u64) {
         let Some(pipe) = self.shared.pipes.get(token) else { return };
         match self.take(&pipe) {
-            Ok(Intake::Bytes(_)) => self.shared.pipes.opened(&pipe),
-            Ok(Intake::Closed) => self.shared.pipes.closed(&pipe),
-            Ok(Intake::Empty) => {}
+            Ok(Taken { intake: Intake::Bytes(_), .. }) => self.shared.pipes.opened(&pipe),
+            Ok(Taken { intake: Intake::Closed, .. }) => self.shared.pipes.closed(&pipe),
+            Ok(Taken { intake: Intake::Empty, .. }) => {}
             Err(error) => self.stall(pipe, &error),
         }
     }
 
-    fn take(&mut self, pipe: &Pipe) -> io::Result<Intake> {
-        let taken = pipe.instance.take(pipe.stream, pipe.fd.as_fd(), TURN, self.room.segment_size);
-        if let Ok(Intake::Bytes(bytes)) = taken {
-            self.took(&pipe.instance, bytes);
+    fn take(&mut self, pipe: &Pipe) -> io::Result<Taken> {
+        loop {
+            let mut turn = Turn {
+                stream: pipe.stream,
+                pipe: pipe.fd.as_fd(),
+                max: TURN,
+                segment_size: self.room.segment_size,
+                peeker: &mut self.peeker,
+            };
+            match pipe.instance.take(&mut turn) {
+                Ok(taken) => {
+                    self.took(&pipe.instance, taken);
+                    return Ok(taken);
+                }
+                Err(error) if full::is_full(&error) && self.make_room(&pipe.instance) => {}
+                Err(error) => return Err(error),
+            }
         }
-        taken
     }
 
-    fn took(&mut self, instance: &Arc<Instance>, bytes: u64) {
-        if !self.unsettled.iter().any(|other| Arc::ptr_eq(other, instance)) {
-            self.unsettled.push(Arc::clone(instance));
-            let due = instance.due(self.shared.window(instance));
-            self.settle_at = self.settle_at.into_iter().chain(due).min();
+    fn took(&mut self, instance: &Arc<Instance>, taken: Taken) {
+        if let Some(limit) = taken.over {
+            let instance = instance.name.clone();
+            self.shared.tell_of(&Incident::RateLimited { instance, limit });
         }
+        let Intake::Bytes(bytes) = taken.intake else { return };
+        if instance.remember() {
+            self.unsettled.push(Arc::clone(instance));
+        }
+        let due = instance.due(self.shared.window(instance));
+        self.settle_at = self.settle_at.into_iter().chain(due).min();
         if !self.room.take(bytes) {
             self.room = self.shared.bound();
         }
+        self.keep_reserve(bytes, instance);
     }
 
     /// The application blocks once its pipe is full; nothing is lost.
@@ -162,6 +202,7 @@ impl Ingest {
                 self.shared.pipes.resume(&pipe);
             }
         }
+        self.end_full(now);
         if self.chores_at <= now {
             self.chores(now);
         }
@@ -170,6 +211,8 @@ impl Ingest {
     fn chores(&mut self, now: Millis) {
         self.shared.expire();
         self.room = self.shared.bound();
+        self.shared.close_segments(self.room.segment_size);
+        self.shared.pack_all();
         self.shared.rest(Millis(now.0.saturating_sub(CHORES.as_millis() as u64)));
         self.chores_at = now.after(CHORES);
     }
@@ -178,9 +221,13 @@ impl Ingest {
         let now = clock::now();
         let mut next: Option<Millis> = None;
         self.unsettled.retain(|instance| {
-            let due = instance.settle(now, self.shared.window(instance));
+            let due = instance.settle(now, self.room.segment_size, self.shared.window(instance));
             next = next.into_iter().chain(due).min();
             self.shared.tell(instance);
+            if due.is_none() {
+                instance.unremember();
+            }
+            self.shared.pack_closed(instance);
             due.is_some()
         });
         self.settle_at = next;
@@ -191,6 +238,7 @@ impl Ingest {
         for command in self.shared.mailbox.take() {
             match command {
                 Command::Stop => return false,
+                Command::Chores => self.chores(clock::now()),
                 Command::Detach { instance, run, done } => {
                     self.detach(&instance, run);
                     call(&instance, done);
@@ -216,6 +264,7 @@ impl Ingest {
         }
         instance.detach(run);
         self.shared.tell(instance);
+        self.shared.pack_closed(instance);
     }
 
     /// Takes in what is in a pipe. What is put there meanwhile, by a process that outlives the run, does not
@@ -226,8 +275,8 @@ impl Ingest {
         // Twice, for what was read before and not written yet.
         while taken < 2 * full {
             match self.take(pipe)? {
-                Intake::Bytes(bytes) => taken += bytes,
-                Intake::Empty | Intake::Closed => break,
+                Taken { intake: Intake::Bytes(bytes), left_out, .. } => taken += bytes + left_out,
+                Taken { intake: Intake::Empty | Intake::Closed, .. } => break,
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What is guarded by an instance's lock.
 
-use std::{io, os::fd::BorrowedFd, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use tenement_core::{
     slot::RunId,
@@ -8,11 +8,14 @@ use tenement_core::{
 };
 use tenement_runtime::clock;
 
-use super::{COALESCE, FIRST, Snapshot};
+use super::{
+    AGAIN, COALESCE, FIRST, Snapshot, Turn,
+    rate::{Episode, Rate},
+};
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
-    segment::{Chain, Intake, marked},
+    segment::{Chain, Intake, ToPack, marked},
 };
 
 #[derive(Debug)]
@@ -30,7 +33,14 @@ pub(super) struct State {
     pub(super) told: u64,
     /// When everything was last described.
     described: Millis,
-    limits: StreamLimits,
+    pub(super) limits: StreamLimits,
+    /// Of its limit, while there is one.
+    pub(super) rate: Option<Rate>,
+    pub(super) episode: Episode,
+    pub(super) lines_left_out: u64,
+    pub(super) bytes_left_out: u64,
+    /// How many segments had been closed when somebody last asked.
+    pub(super) closings_told: u64,
     /// The run whose pipes are open.
     pub(super) attached: Option<RunId>,
     pub(super) write_errors: u64,
@@ -55,11 +65,32 @@ impl State {
             taken: 0,
             told: next_seq,
             described: Millis(0),
+            closings_told: 0,
             limits,
+            rate: None,
+            episode: Episode::default(),
+            lines_left_out: 0,
+            bytes_left_out: 0,
             attached: None,
             write_errors: 0,
             scratch: Vec::new(),
         })
+    }
+
+    /// Leaves no file open where nothing will come.
+    pub(super) fn leave_tidy(&mut self) {
+        if self.attached.is_none() {
+            self.chains.iter_mut().for_each(Chain::close);
+        }
+    }
+
+    pub(super) fn chain(&mut self, stream: Stream) -> &mut Chain {
+        &mut self.chains[stream as usize]
+    }
+
+    /// What is to be packed next.
+    pub(super) fn to_pack(&self) -> Option<ToPack> {
+        self.chains.iter().find_map(Chain::to_pack)
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -70,16 +101,11 @@ impl State {
         self.write_errors += u64::from(error.is_some());
     }
 
-    pub(super) fn take(
-        &mut self,
-        stream: Stream,
-        pipe: BorrowedFd<'_>,
-        max: usize,
-        segment_size: u64,
-    ) -> io::Result<Intake> {
-        let segment_size = segment_size.min(self.limits.segment_size());
+    /// Moves at most `max` bytes from a pipe to the segment.
+    pub(super) fn take_in(&mut self, turn: &Turn<'_>, max: usize) -> io::Result<Intake> {
+        let segment_size = turn.segment_size.min(self.limits.segment_size());
         let Self { chains: [out, err], next_seq, scratch, .. } = self;
-        let (chain, other) = if stream == Stream::Stdout { (out, err) } else { (err, out) };
+        let (chain, other) = if turn.stream == Stream::Stdout { (out, err) } else { (err, out) };
         // What the other stream wrote before comes first.
         other.complete(next_seq, scratch)?;
         let old = chain.pending().is_some_and(|pending| pending.since.after(COALESCE) <= clock::now());
@@ -93,11 +119,36 @@ impl State {
         }
         // A line that has not ended makes a segment larger.
         let room = segment_size.saturating_sub(chain.last_size()).max(SEGMENT_MIN);
-        let intake = chain.take(pipe, max.min(usize::try_from(room).unwrap_or(max)))?;
+        let intake = chain.take(turn.pipe, max.min(usize::try_from(room).unwrap_or(max)))?;
         if let Intake::Bytes(count) = intake {
             self.taken += count;
         }
         Ok(intake)
+    }
+
+    /// Closes segments to which nothing comes any more. When the next one may be.
+    pub(super) fn close_quiet(&mut self, now: Millis, segment_size: u64) -> Option<Millis> {
+        let size = segment_size.min(self.limits.segment_size());
+        let mut next = None;
+        for index in 0..2 {
+            let Some(due) = self.chains[index].quiet_at(size) else { continue };
+            let failed = due <= now && self.close(index).is_err();
+            let due = if due > now { Some(due) } else { failed.then(|| now.after(AGAIN)) };
+            next = next.into_iter().chain(due).min();
+        }
+        next
+    }
+
+    /// Closes segments that have grown for long enough.
+    pub(super) fn close_old(&mut self, now: WallMillis) -> io::Result<()> {
+        (0..2).try_for_each(|index| if self.chains[index].is_old(now) { self.close(index) } else { Ok(()) })
+    }
+
+    fn close(&mut self, index: usize) -> io::Result<()> {
+        let Self { chains, next_seq, scratch, .. } = self;
+        let closed = chains[index].roll(next_seq, scratch);
+        self.count(closed.as_ref().err());
+        closed
     }
 
     /// Lets go what is too old or too much.
@@ -134,8 +185,7 @@ impl State {
         if self.chains[by_size[0]].last_size() > self.limits.max_size / 4 && self.trim(by_size[0], over)? {
             return Ok(true);
         }
-        let closed = (0..2).filter(|&index| self.chains[index].segments().len() > 1);
-        if let Some(index) = closed.min_by_key(|&index| self.chains[index].oldest()) {
+        if let Some(index) = self.oldest_closed() {
             return self.chains[index].remove_oldest();
         }
         for index in by_size {
@@ -173,6 +223,20 @@ impl State {
             next_seq: self.next_seq,
             lines: self.chains.iter().map(|chain| chain.lines() + u64::from(chain.has_open_line())).sum(),
         }
+    }
+
+    /// The stream that has the oldest segment that is closed.
+    fn oldest_closed(&self) -> Option<usize> {
+        let closed = (0..2).filter(|&index| self.chains[index].segments().len() > 1);
+        closed.min_by_key(|&index| self.chains[index].oldest())
+    }
+
+    /// Lets go the oldest segment that is closed. How many bytes that were.
+    pub(super) fn drop_closed(&mut self) -> io::Result<Option<u64>> {
+        let Some(index) = self.oldest_closed() else { return Ok(None) };
+        let before = self.bytes();
+        self.chains[index].remove_oldest()?;
+        Ok(Some(before.saturating_sub(self.bytes())))
     }
 
     pub(super) fn complete_all(&mut self) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! Reads the level from what a line says, in the formats loggers write.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::{
     Level,
@@ -130,7 +132,8 @@ fn json_value(value: &[u8]) -> Option<Level> {
 /// `level=warn`, `lvl="warn"`: a field of the line, not something that another field quotes.
 fn logfmt(line: &[u8]) -> Option<Level> {
     const KEYS: [&[u8]; 3] = [b"level=", b"severity=", b"lvl="];
-    KEYS.iter().find(|key| memmem::find(line, key).is_some())?;
+    static FINDERS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| KEYS.map(Finder::new));
+    FINDERS.iter().find(|key| key.find(line).is_some())?;
     let mut rest = line.trim_ascii_start();
     while !rest.is_empty() {
         let value = KEYS.iter().find_map(|key| rest.strip_prefix(*key));

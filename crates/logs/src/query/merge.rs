@@ -16,8 +16,8 @@ struct StreamTail {
     stream: Stream,
     cursor: Cursor,
     text: Text,
-    /// Lines of `text` that were not returned yet.
-    left: usize,
+    /// Lines of `text` that pass and were not returned yet.
+    left: Vec<u32>,
     /// Lines from here on are left out.
     end: u64,
 }
@@ -25,22 +25,24 @@ struct StreamTail {
 impl StreamTail {
     /// Place and time of the newest line that was not returned yet.
     fn head(&self) -> Option<(u64, WallMillis)> {
-        if self.left > 0 {
-            return Some((self.text.line(self.left - 1).seq, self.text.wall));
+        if let Some(&last) = self.left.last() {
+            return Some((self.text.line(last as usize).seq, self.text.wall));
         }
         self.cursor.peek().map(|block| (block.seq + block.lines.saturating_sub(1), block.wall))
     }
 
-    /// Reads the next block that may hold what is asked for, unless there are lines left.
-    fn fill(&mut self, filter: &Filter) -> io::Result<()> {
-        while self.left == 0 {
-            let Some(block) = self.cursor.peek() else { return Ok(()) };
-            if !filter.may_hold(block) || block.seq >= self.end {
-                self.cursor.advance()?;
-            } else if let Some(text) = self.cursor.read()? {
-                self.left = if filter.may_match(&text) { text.len() } else { 0 };
-                self.text = text;
+    /// Reads the next block, if lines of it can pass.
+    fn step(&mut self, filter: &Filter) -> io::Result<()> {
+        let Some(block) = self.cursor.peek() else { return Ok(()) };
+        if !filter.may_hold(block) || block.seq >= self.end {
+            return self.cursor.advance();
+        }
+        if let Some(text) = self.cursor.read()? {
+            self.left = filter.select(self.stream, &text);
+            while self.left.last().is_some_and(|&last| text.line(last as usize).seq >= self.end) {
+                self.left.pop();
             }
+            self.text = text;
         }
         Ok(())
     }
@@ -49,12 +51,12 @@ impl StreamTail {
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let mut matching = 0;
         loop {
-            let passing = (0..self.left).map(|at| self.text.line(at));
-            let passing = passing.filter(|line| line.seq < self.end && filter.passes(self.stream, line));
-            matching += passing.count() as u64;
-            self.left = 0;
-            self.fill(filter)?;
-            if self.left == 0 {
+            matching += std::mem::take(&mut self.left).len() as u64;
+            if let Some(known) = self.cursor.pass_known(|wall| filter.in_time(wall), self.end)? {
+                matching += known;
+            } else if self.cursor.peek().is_some() {
+                self.step(filter)?;
+            } else {
                 return Ok(matching);
             }
         }
@@ -71,11 +73,11 @@ pub(super) struct InstanceTail {
 
 impl InstanceTail {
     /// `lenient`: leaves out what goes away while it is read. Lines from the place `end` on are left out.
-    pub(super) fn new(instance: &Instance, lenient: bool, end: u64) -> io::Result<Self> {
+    pub(super) fn new(instance: &Instance, filter: &Filter, lenient: bool, end: u64) -> io::Result<Self> {
         let Snapshot { segments: [out, err], next_seq, lines } = instance.snapshot();
         let tail = |stream, segments, open_seq| {
-            let cursor = Cursor::new(segments, open_seq, lenient)?;
-            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: 0, end })
+            let cursor = Cursor::new(segments, open_seq, lenient, filter.plan())?;
+            io::Result::Ok(StreamTail { stream, cursor, text: Text::default(), left: Vec::new(), end })
         };
         let lines = lines.saturating_sub(next_seq.saturating_sub(end));
         let streams = [tail(Stream::Stdout, out, next_seq)?, tail(Stream::Stderr, err, next_seq + 1)?];
@@ -87,19 +89,16 @@ impl InstanceTail {
         heads.filter_map(|(index, stream)| stream.head().map(|(seq, wall)| (seq, wall, index))).max()
     }
 
-    /// The newest line that was not returned yet, when it passes.
+    /// The newest line that passes and was not returned yet; `None` when some of the log was passed to find it.
     fn next(&mut self, filter: &Filter) -> io::Result<Option<LogLine>> {
         let Some((_, wall, index)) = self.head() else { return Ok(None) };
         let stream = &mut self.streams[index];
-        if stream.left == 0 {
-            // What was skipped may leave the other stream with the newest line.
-            stream.fill(filter)?;
+        let Some(last) = stream.left.pop() else {
+            // What was skipped may leave the other stream, or another instance, with the newest line.
+            stream.step(filter)?;
             return Ok(None);
-        }
-        stream.left -= 1;
-        let line = stream.text.line(stream.left);
-        let passes = line.seq < stream.end && filter.passes(stream.stream, &line);
-        Ok(passes.then(|| line.of(&self.name, stream.stream, wall)))
+        };
+        Ok(Some(stream.text.line(last as usize).of(&self.name, stream.stream, wall)))
     }
 
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {

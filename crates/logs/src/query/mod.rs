@@ -1,6 +1,7 @@
 //! Questions to the log, answered by reading backwards.
 
 mod filter;
+mod literals;
 mod merge;
 
 use std::{collections::BTreeMap, io, sync::Arc};
@@ -143,7 +144,8 @@ pub(crate) fn before(
 ) -> Result<Vec<LogLine>, QueryError> {
     let filter = Filter::new(query)?;
     let read = |lenient| {
-        let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, end(instance)));
+        let tails =
+            instances.iter().map(|instance| InstanceTail::new(instance, &filter, lenient, end(instance)));
         merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query)
     };
     let (mut lines, _) = patiently(read)?;
@@ -169,7 +171,7 @@ fn page(
     lenient: bool,
 ) -> io::Result<LogPage> {
     let end = |instance: &Instance| query.before.get(&instance.name).copied().unwrap_or(u64::MAX);
-    let tails = instances.iter().map(|instance| InstanceTail::new(instance, lenient, end(instance)));
+    let tails = instances.iter().map(|instance| InstanceTail::new(instance, filter, lenient, end(instance)));
     let mut tails = tails.collect::<io::Result<Vec<_>>>()?;
     let (mut lines, passed) = merge::newest(&mut tails, filter, query)?;
     let total = if filter.is_open() {

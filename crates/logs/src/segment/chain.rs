@@ -1,12 +1,15 @@
 //! The segments of one stream, the last of which grows.
 
+mod close;
+mod note;
+
 use std::{
     collections::VecDeque,
     fs::{self, File},
     io,
     os::{fd::BorrowedFd, unix::fs::FileExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use tenement_core::{
@@ -20,6 +23,7 @@ use super::{
     intake::{Intake, Mover},
     mark::{Context, Header, Mark},
     mark_offset, marks_path, open_file,
+    pack::{Packed, index_path, pack_path},
     read::SegmentView,
     recover,
     split::{self, Split},
@@ -29,6 +33,16 @@ use crate::line::Stream;
 
 /// Bytes that arrive together get one time and one mark, up to about so many.
 pub(crate) const BLOCK: u64 = 256 * 1024;
+
+/// A closed segment that is to be packed, or indexed anew.
+#[derive(Debug)]
+pub(crate) struct ToPack {
+    pub(crate) stream: Stream,
+    pub(crate) base: u64,
+    pub(crate) view: SegmentView,
+    /// Only its index is missing.
+    pub(crate) is_packed: bool,
+}
 
 /// Bytes that lie in the segment and are not described by a mark.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +69,8 @@ pub(crate) struct Chain {
     /// The last segment's files, while it is being written.
     files: Option<Files>,
     used: Millis,
+    /// How many segments were closed.
+    closings: u64,
 }
 
 #[derive(Debug)]
@@ -81,6 +97,7 @@ impl Chain {
             pending: None,
             files: None,
             used: Millis(0),
+            closings: 0,
         })
     }
 
@@ -179,6 +196,7 @@ impl Chain {
                 seq: *next_seq,
                 wall: segment.last.wall,
                 context: Context::default(),
+                note: false,
             };
             *next_seq += 1;
             segment.unwritten.push(segment.last);
@@ -211,7 +229,8 @@ impl Chain {
     /// lines, and the beginning of one. Whether anything could be erased.
     pub(crate) fn trim(&mut self, keep: u64, next_seq: &mut u64, scratch: &mut Vec<u8>) -> io::Result<bool> {
         self.complete(next_seq, scratch)?;
-        if self.segments.len() != 1 || self.segments.back().is_none_or(|only| only.last.done == 0) {
+        let is_whole = |only: &Segment| only.last.done == 0 || only.packed.is_some();
+        if self.segments.len() != 1 || self.segments.back().is_none_or(is_whole) {
             return Ok(false);
         }
         self.write_marks()?;
@@ -230,8 +249,15 @@ impl Chain {
         files.data.read_exact_at(&mut moved, at)?;
         let header = Header { context: split.context, begun: clock::wall(), run: self.run };
         let mut next = Segment::new(segment.base + at, header);
-        let new = create(&self.dir, self.stream, &next)?;
-        new.data.write_all_at(&moved, 0)?;
+        let begun = create(&self.dir, self.stream, &next)
+            .and_then(|new| new.data.write_all_at(&moved, 0).map(|()| new));
+        if begun.is_err() {
+            // The old one goes on, and may be closed at another place later: then this name would end it here.
+            for path in [data_path, marks_path] {
+                let _ = remove(&path(&self.dir, self.stream, next.base));
+            }
+        }
+        let new = begun?;
         // From here on the new segment's name ends the old one; cutting off what moved only saves space.
         let _ = files.data.set_len(at);
         (segment.len, segment.marks, segment.last) = (at, split.marks, split.before);
@@ -241,6 +267,7 @@ impl Chain {
         next.last = split.after.last().copied().unwrap_or(next.last);
         next.unwritten = split.after;
         self.segments.push_back(next);
+        self.closings += 1;
         self.files = Some(new);
         self.write_marks()
     }
@@ -261,9 +288,10 @@ impl Chain {
     pub(crate) fn remove_oldest(&mut self) -> io::Result<bool> {
         let Some(oldest) = self.segments.front() else { return Ok(false) };
         let (base, end, size) = (oldest.base, oldest.base + oldest.len, oldest.size());
-        let [data, marks] = [data_path, marks_path].map(|path| path(&self.dir, self.stream, base));
-        remove(&data)?;
-        remove(&marks)?;
+        self.remove_raw(base)?;
+        for path in [pack_path, index_path] {
+            remove(&path(&self.dir, self.stream, base))?;
+        }
         self.segments.pop_front();
         if self.segments.is_empty() {
             self.next_base = end;
@@ -275,10 +303,86 @@ impl Chain {
         Ok(true)
     }
 
+    fn remove_raw(&self, base: u64) -> io::Result<()> {
+        for path in [data_path, marks_path] {
+            remove(&path(&self.dir, self.stream, base))?;
+        }
+        Ok(())
+    }
+
+    /// The oldest closed segment that is not packed, or else that has no index.
+    pub(crate) fn to_pack(&self) -> Option<ToPack> {
+        let closed = || self.segments.range(..self.segments.len().saturating_sub(1));
+        let segment =
+            closed().find(|segment| segment.packed.is_none() && !segment.stays_raw).or_else(|| {
+                self.segments.iter().find(|segment| segment.packed.is_some() && segment.unindexed() > 0)
+            })?;
+        let view = SegmentView::new(Arc::clone(&self.dir), self.stream, segment.clone());
+        Some(ToPack { stream: self.stream, base: segment.base, view, is_packed: segment.packed.is_some() })
+    }
+
+    /// A segment was packed: its raw files go. One that was erased meanwhile is erased again.
+    pub(crate) fn packed(&mut self, base: u64, packed: &Packed) -> io::Result<()> {
+        let Some(segment) = self.segments.iter_mut().find(|segment| segment.base == base) else {
+            for path in [pack_path, index_path] {
+                remove(&path(&self.dir, self.stream, base))?;
+            }
+            return Ok(());
+        };
+        let before = segment.size();
+        *segment = Segment::of(base, packed, true);
+        self.closed = (self.closed + segment.size()).saturating_sub(before);
+        self.remove_raw(base)
+    }
+
+    /// The index of a packed segment was made anew.
+    pub(crate) fn indexed(&mut self, base: u64) {
+        if let Some(packed) =
+            self.segments.iter().find(|segment| segment.base == base).and_then(|one| one.packed.as_ref())
+        {
+            packed.indexed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A closed segment can't be packed.
+    pub(crate) fn leave_raw(&mut self, base: u64) {
+        if let Some(segment) = self.segments.iter_mut().find(|segment| segment.base == base) {
+            segment.stays_raw = true;
+        }
+    }
+
+    /// How many segments were closed since this was opened.
+    pub(crate) fn closings(&self) -> u64 {
+        self.closings
+    }
+
+    /// Throws all indexes away.
+    pub(crate) fn forget_indexes(&self) -> io::Result<()> {
+        for segment in &self.segments {
+            remove(&index_path(&self.dir, self.stream, segment.base))?;
+            segment.no_index();
+        }
+        Ok(())
+    }
+
+    /// Bytes of lines of closed segments that no index has.
+    pub(crate) fn unindexed(&self) -> u64 {
+        self.segments.iter().rev().skip(1).map(Segment::unindexed).sum()
+    }
+
     /// What a reader needs, without holding anything up.
     pub(crate) fn view(&self) -> Vec<SegmentView> {
         let view = |segment: &Segment| SegmentView::new(Arc::clone(&self.dir), self.stream, segment.clone());
         self.segments.iter().map(view).collect()
+    }
+
+    /// Only a raw segment grows. A packed one is the last where a power cut took the one after it.
+    fn go_on_after_packed(&mut self) {
+        let Some(last) = self.segments.back().filter(|last| last.packed.is_some()) else { return };
+        let header = Header { context: last.last.context, begun: clock::wall(), run: self.run };
+        let next = Segment::new(last.base + last.len, header);
+        self.closed += last.size();
+        self.segments.push_back(next);
     }
 
     /// Opens the files of the last segment; begins the first one when there is none.
@@ -286,6 +390,7 @@ impl Chain {
         if self.files.is_some() {
             return Ok(());
         }
+        self.go_on_after_packed();
         if let Some(last) = self.segments.back() {
             let open = |path: PathBuf| open_file(&path, false);
             self.files = Some(Files {

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, io};
 
-use super::read::{Block, Direction, Reader, SegmentView, Text};
+use super::{
+    block::{Block, Text},
+    read::{Direction, Reader, SegmentView},
+};
 
 /// Goes through the blocks of a stream from a place on to the newest. What has no end yet is none of them.
 #[derive(Debug)]
@@ -10,9 +13,6 @@ pub(crate) struct Onward {
     /// Segments that were not reached yet, oldest first.
     segments: VecDeque<SegmentView>,
     current: Option<Reader>,
-    /// The mark of `next`, and how many there are.
-    at: u32,
-    end: u32,
     next: Option<Block>,
     place: u64,
 }
@@ -24,8 +24,9 @@ impl Onward {
         // The last block of the one before may reach beyond the place.
         let passed = segments.partition_point(|segment| segment.last_seq() <= place).saturating_sub(1);
         segments.drain(..passed);
-        let mut onward = Self { segments, current: None, at: 0, end: 0, next: None, place };
+        let mut onward = Self { segments, current: None, next: None, place };
         onward.enter()?;
+        onward.advance()?;
         Ok(onward)
     }
 
@@ -49,65 +50,36 @@ impl Onward {
         Ok(Some(text))
     }
 
-    /// Passes a block, or what is left of it.
+    /// Passes a block, or what is left of it, and looks for the next with lines from the place on. What is damaged
+    /// keeps nobody from reading what follows.
     pub(crate) fn advance(&mut self) -> io::Result<()> {
-        self.at += 1;
-        self.find()
-    }
-
-    /// Begins with the next segment.
-    fn enter(&mut self) -> io::Result<()> {
-        self.next = None;
-        let Some(view) = self.segments.pop_front() else {
-            self.current = None;
-            return Ok(());
-        };
-        self.end = view.marks();
-        let mut reader = Reader::new(view, Direction::On);
-        self.at = first_from(&mut reader, self.end, self.place)?;
-        self.current = Some(reader);
-        self.find()
-    }
-
-    /// Looks for a block with lines from the place on. What is damaged keeps nobody from reading what follows.
-    fn find(&mut self) -> io::Result<()> {
         self.next = None;
         while let Some(reader) = &mut self.current {
-            if self.at == self.end {
-                return self.enter();
-            }
-            match reader.block(self.at) {
-                Ok(block) if block.seq + block.lines > self.place => {
+            match reader.next() {
+                Ok(Some(block)) if block.seq + block.lines > self.place => {
                     self.next = Some(block);
                     return Ok(());
                 }
+                Ok(None) => self.enter()?,
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-                Ok(_) | Err(_) => self.at += 1,
+                Ok(Some(_)) | Err(_) => {}
             }
         }
         Ok(())
     }
-}
 
-/// The first mark whose lines may reach to `place`: the last one that begins there or before. Who follows is
-/// mostly near the end, so that is looked at first.
-fn first_from(reader: &mut Reader, marks: u32, place: u64) -> io::Result<u32> {
-    const NEAR: u32 = 100;
-    let (mut low, mut high) = (0, marks);
-    let mut probe = marks.saturating_sub(NEAR);
-    while low < high {
-        // A damaged mark is passed later; before it lies nothing that is lost by beginning there.
-        let before = match reader.mark(probe) {
-            Ok(mark) => mark.seq <= place,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
-            Err(error) => return Err(error),
-        };
-        if before {
-            low = probe + 1
-        } else {
-            high = probe
+    /// Begins with the next segment.
+    fn enter(&mut self) -> io::Result<()> {
+        self.current = None;
+        while let Some(view) = self.segments.pop_front() {
+            let mut reader = match Reader::new(view, Direction::On) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                reader => reader?,
+            };
+            reader.seek(self.place)?;
+            self.current = Some(reader);
+            return Ok(());
         }
-        probe = low + (high - low) / 2;
+        Ok(())
     }
-    Ok(low.saturating_sub(1))
 }

@@ -32,6 +32,11 @@ pub(super) struct Mover {
 }
 
 impl Mover {
+    /// Whether bytes wait that are in no pipe any more.
+    pub(super) fn carries(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
     /// Moves at most `max` bytes to `offset` of `file`.
     ///
     /// splice(2) takes from the pipe what it has put into the file, in one step as far as a kill can see. A

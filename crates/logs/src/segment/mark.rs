@@ -13,6 +13,7 @@ pub(crate) const HEADER_LEN: usize = 32;
 const MAGIC: u32 = 0x316b_6d74;
 const CONTINUES: u32 = 1;
 const TRACEBACK: u32 = 2;
+const NOTE: u32 = 4;
 
 /// What reading on needs to know about the text before a point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,11 +25,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    fn bits(self) -> u32 {
+    pub(super) fn bits(self) -> u32 {
         u32::from(self.continues) * CONTINUES + u32::from(self.traceback) * TRACEBACK
     }
 
-    fn from_bits(bits: u32) -> Self {
+    pub(super) fn from_bits(bits: u32) -> Self {
         Self { continues: bits & CONTINUES != 0, traceback: bits & TRACEBACK != 0 }
     }
 }
@@ -46,6 +47,8 @@ pub(crate) struct Mark {
     pub(crate) wall: WallMillis,
     /// What holds at `done`.
     pub(crate) context: Context,
+    /// These lines are the daemon's own, put among those of the application.
+    pub(crate) note: bool,
 }
 
 /// The first record of a marks file. Written anew in place when a run begins.
@@ -61,13 +64,23 @@ pub(crate) struct Header {
 }
 
 impl Mark {
+    /// What is true of it.
+    pub(super) fn bits(&self) -> u32 {
+        self.context.bits() + u32::from(self.note) * NOTE
+    }
+
+    /// One of which only that is known.
+    pub(super) fn of_bits(bits: u32) -> Self {
+        Self { context: Context::from_bits(bits), note: bits & NOTE != 0, ..Self::default() }
+    }
+
     pub(crate) fn encode(&self) -> [u8; MARK_LEN] {
         let mut record = [0; MARK_LEN];
         record[0..4].copy_from_slice(&self.done.to_le_bytes());
         record[4..8].copy_from_slice(&self.lines.to_le_bytes());
         record[8..16].copy_from_slice(&self.seq.to_le_bytes());
         record[16..24].copy_from_slice(&self.wall.0.to_le_bytes());
-        record[24..28].copy_from_slice(&self.context.bits().to_le_bytes());
+        record[24..28].copy_from_slice(&self.bits().to_le_bytes());
         seal(&mut record);
         record
     }
@@ -75,12 +88,13 @@ impl Mark {
     /// `None` when the record is torn or foreign.
     pub(crate) fn decode(record: &[u8]) -> Option<Self> {
         let record = sealed(record)?;
+        let bits = u32_at(record, 24);
         Some(Self {
             done: u32_at(record, 0),
             lines: u32_at(record, 4),
             seq: u64_at(record, 8),
             wall: WallMillis(u64_at(record, 16)),
-            context: Context::from_bits(u32_at(record, 24)),
+            ..Self::of_bits(bits)
         })
     }
 }
@@ -126,6 +140,6 @@ fn sealed(record: &[u8]) -> Option<&[u8; MARK_LEN]> {
 }
 
 /// FNV-1a: tells a torn record from a whole one; no defence against an adversary is needed here.
-fn fnv(bytes: &[u8]) -> u32 {
+pub(super) fn fnv(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -4,17 +4,22 @@
 //! {service}/{id}/stdout-00000000000000000000.log     raw bytes as the application wrote them
 //!                stdout-00000000000000000000.marks   Header, Mark, Mark, …
 //!                stdout-00000000000008388591.log     named by the offset of its first byte in the stream
+//!
+//!   pipe ─► last segment, grows ── full, or old ──► closed ── packer ──► .zst, .idx, see `pack`
 //! ```
 //!
 //! Only the last segment of a chain grows. It is closed at a line's end: the beginning of the next line, when
 //! it is already there, is copied to the new segment, whose name then says where the old one ends. So a crash
 //! in the middle of it neither loses nor doubles a byte.
 
+mod block;
 mod chain;
+mod cursor;
 mod cut;
 mod forward;
 mod intake;
 mod mark;
+mod pack;
 mod read;
 mod recover;
 mod split;
@@ -25,12 +30,21 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-pub(crate) use chain::{BLOCK, Chain};
+pub(crate) use block::{Block, Known, LineRef, Text};
+pub(crate) use chain::{BLOCK, Chain, ToPack};
+pub(crate) use cursor::Cursor;
+pub(crate) use cut::MAX_LINE;
 pub(crate) use forward::Onward;
 pub(crate) use intake::Intake;
-pub(crate) use read::{Block, Cursor, LineRef, SegmentView, Text, is_stale};
+use pack::{Packed, Summary};
+pub(crate) use pack::{pack, reindex};
+pub(crate) use read::{SegmentView, is_stale};
 pub(crate) use recover::{marked, streams_in};
 
 use tenement_core::{slot::RunId, time::WallMillis};
@@ -60,13 +74,50 @@ pub(crate) struct Segment {
     unwritten: Vec<Mark>,
     /// What the last mark says.
     last: Mark,
+    /// That it is packed. Then all marks are in that file.
+    packed: Option<Form>,
+    /// It can't be packed.
+    stays_raw: bool,
+}
+
+/// A segment's packed form.
+#[derive(Clone, Debug)]
+struct Form {
+    /// Bytes of its files.
+    size: u64,
+    /// The earliest and the latest time of a line.
+    from: WallMillis,
+    to: WallMillis,
+    /// The place after that of its last line.
+    end_seq: u64,
+    /// There is an index, as far as anybody knows.
+    indexed: Arc<AtomicBool>,
+}
+
+impl Form {
+    fn new(packed: &Packed, indexed: bool) -> Self {
+        let Summary { from, to, end_seq, .. } = packed.summary;
+        Self { size: packed.size, from, to, end_seq, indexed: Arc::new(AtomicBool::new(indexed)) }
+    }
 }
 
 impl Segment {
     fn new(base: u64, header: Header) -> Self {
         let Header { context: begins, begun, run } = header;
         let last = Mark { wall: begun, context: begins, ..Mark::default() };
-        Self { base, len: 0, begins, begun, written: begun, run, marks: 0, unwritten: Vec::new(), last }
+        Self {
+            base,
+            len: 0,
+            begins,
+            begun,
+            written: begun,
+            run,
+            marks: 0,
+            unwritten: Vec::new(),
+            last,
+            packed: None,
+            stays_raw: false,
+        }
     }
 
     /// Lines that have ended.
@@ -76,7 +127,30 @@ impl Segment {
 
     /// Bytes of its files.
     pub(crate) fn size(&self) -> u64 {
+        if let Some(packed) = &self.packed {
+            return packed.size;
+        }
         self.len + mark_offset(self.marks) + (self.unwritten.len() * MARK_LEN) as u64
+    }
+
+    /// A packed segment as its file describes it.
+    fn of(base: u64, packed: &Packed, indexed: bool) -> Self {
+        let Summary { header, last, len, written, marks, .. } = packed.summary;
+        let form = Form::new(packed, indexed);
+        Self { len, written, marks, last, packed: Some(form), ..Self::new(base, header) }
+    }
+
+    /// Its index can't be used.
+    fn no_index(&self) {
+        if let Some(packed) = &self.packed {
+            packed.indexed.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of lines that no index has.
+    fn unindexed(&self) -> u64 {
+        let indexed = self.packed.as_ref().is_some_and(|packed| packed.indexed.load(Ordering::Relaxed));
+        if indexed { 0 } else { self.len }
     }
 
     /// Bytes of a line that has not ended.

@@ -1,39 +1,34 @@
-//! Reads a stream backwards, block by block, without reading what nobody asked for.
+//! Reads a segment, block by block, without reading what nobody asked for.
 //!
-//! Files are open only while something is read from them: a query over all instances has thousands of them.
+//! Files are open only while something is read from them: a query over all instances has thousands of them. A
+//! segment that is packed while it is read goes on to be read from its packed file.
 
-use std::{collections::VecDeque, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
-
-use tenement_core::{name::InstanceName, time::WallMillis};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use super::{
     Segment,
-    cut::{Cutter, MAX_LINE},
+    block::{Block, LINES, PIECE, Text},
     data_path,
-    mark::{Context, HEADER_LEN, MARK_LEN, Mark},
+    mark::{HEADER_LEN, MARK_LEN, Mark},
     mark_offset, marks_path,
+    pack::{Pack, index_path, pack_path},
 };
 use crate::{
-    level::{Level, Tracebacks, level_of, may_hold_traceback},
-    line::{LogLine, Part, Stream},
+    index::{Hits, Index, Plan},
+    line::Stream,
 };
 
 /// Marks read in one go.
 const MARKS: u32 = 128;
 /// Bytes read in one go, at least: marks of a slow writer describe a line each.
 const WINDOW: usize = 64 * 1024;
-/// The most bytes of a block whose lines are looked for in one go where not all of them are needed, and the most
-/// lines that are.
-const PIECE: usize = 72 * 1024;
-const LINES: usize = 1024;
-const _: () = assert!(PIECE > MAX_LINE + 4, "a piece shows where a line is cut");
 
 /// A segment as it was at one moment.
 #[derive(Debug)]
 pub(crate) struct SegmentView {
-    dir: Arc<Path>,
-    stream: Stream,
-    segment: Segment,
+    pub(super) dir: Arc<Path>,
+    pub(super) stream: Stream,
+    pub(super) segment: Segment,
 }
 
 impl SegmentView {
@@ -58,259 +53,31 @@ impl SegmentView {
     fn read_marks(&self, records: &mut [u8], at: u64) -> io::Result<()> {
         File::open(marks_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(records, at)
     }
-}
 
-/// Lines that arrived in one go, not read yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Block {
-    /// Where its text lies in the segment.
-    start: u32,
-    end: u32,
-    /// Place of its first line.
-    pub(crate) seq: u64,
-    /// How many lines.
-    pub(crate) lines: u64,
-    /// When they arrived.
-    pub(crate) wall: WallMillis,
-    /// What holds at its beginning.
-    context: Context,
-    /// Its last line was cut for its length.
-    cut: bool,
-    /// Its only line has no end yet.
-    open: bool,
-}
-
-impl Segment {
-    /// The line that has not ended, which will probably get the place `seq`.
-    fn open_line(&self, seq: u64) -> Option<Block> {
-        (self.open_bytes() > 0).then(|| Block {
-            start: self.last.done,
-            end: u32::try_from(self.len).unwrap_or(u32::MAX),
-            seq,
-            lines: 1,
-            wall: self.written,
-            context: self.last.context,
-            cut: false,
-            open: true,
-        })
-    }
-}
-
-/// The lines of a block.
-#[derive(Debug, Default)]
-pub(crate) struct Text {
-    bytes: Vec<u8>,
-    lines: Vec<Found>,
-    /// Place of the first line.
-    seq: u64,
-    /// When they arrived.
-    pub(crate) wall: WallMillis,
-}
-
-#[derive(Debug)]
-struct Found {
-    range: Range<usize>,
-    part: Part,
-    traceback: bool,
-}
-
-/// A line in the text of its block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LineRef<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) part: Part,
-    pub(crate) seq: u64,
-    traceback: bool,
-}
-
-impl LineRef<'_> {
-    pub(crate) fn level(&self, stream: Stream) -> Level {
-        if self.traceback { Level::Error } else { level_of(stream, self.bytes) }
+    fn pack(&self) -> io::Result<Packed> {
+        let pack = Pack::open(&pack_path(&self.dir, self.stream, self.segment.base))?;
+        let mut marks = pack.marks()?;
+        // What came after this moment is not in it.
+        marks.truncate(marks.partition_point(|mark| mark.done <= self.segment.last.done));
+        Ok(Packed { marks, pack, hits: None })
     }
 
-    /// As it is handed out.
-    pub(crate) fn of(&self, instance: &InstanceName, stream: Stream, timestamp: WallMillis) -> LogLine {
-        self.with_level(instance, stream, timestamp, self.level(stream))
-    }
-
-    /// The same, when its level is known.
-    pub(crate) fn with_level(
-        &self,
-        instance: &InstanceName,
-        stream: Stream,
-        timestamp: WallMillis,
-        level: Level,
-    ) -> LogLine {
-        LogLine {
-            timestamp,
-            instance: instance.clone(),
-            stream,
-            seq: self.seq,
-            level,
-            bytes: self.bytes.to_vec(),
-            part: self.part,
-        }
-    }
-}
-
-impl Text {
-    pub(crate) fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// All of it, line ends included.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The line at `index`; there must be one.
-    pub(crate) fn line(&self, index: usize) -> LineRef<'_> {
-        let found = &self.lines[index];
-        LineRef {
-            bytes: &self.bytes[found.range.clone()],
-            part: found.part,
-            seq: self.seq + index as u64,
-            traceback: found.traceback,
-        }
-    }
-
-    fn cut(bytes: Vec<u8>, block: &Block) -> Self {
-        let mut cutter = Cutter::new(&bytes, block.context.continues);
-        let mut lines: Vec<(Range<usize>, Part)> = cutter.by_ref().collect();
-        let rest = cutter.rest()..bytes.len();
-        if !rest.is_empty() {
-            let part = match (block.open, block.cut, cutter.continues()) {
-                (true, ..) => Part::Open,
-                (_, true, _) => Part::Cut,
-                (_, _, true) => Part::Last,
-                _ => Part::Whole,
-            };
-            lines.push((rest, part));
-        }
-        let mut tracebacks = Tracebacks::new(block.context.traceback);
-        let watch = block.context.traceback || may_hold_traceback(&bytes);
-        let found = |(range, part): (Range<usize>, Part)| {
-            let traceback = watch && tracebacks.follow(&bytes[range.clone()]);
-            Found { range, part, traceback }
-        };
-        let lines = lines.into_iter().map(found).collect();
-        Self { bytes, lines, seq: block.seq, wall: block.wall }
-    }
-
-    /// The first lines, few, that end in the beginning `bytes` of a block, and what is left of it.
-    fn cut_some(mut bytes: Vec<u8>, block: &Block) -> (Self, Block) {
-        let mut cutter = Cutter::new(&bytes, block.context.continues);
-        let mut tracebacks = Tracebacks::new(block.context.traceback);
-        let watch = block.context.traceback || may_hold_traceback(&bytes);
-        let mut lines = Vec::new();
-        for (range, part) in cutter.by_ref().take(LINES) {
-            let traceback = watch && tracebacks.follow(&bytes[range.clone()]);
-            lines.push(Found { range, part, traceback });
-        }
-        let rest = cutter.rest();
-        let left = Block {
-            start: block.start + rest as u32,
-            seq: block.seq + lines.len() as u64,
-            lines: block.lines.saturating_sub(lines.len() as u64),
-            context: Context { continues: cutter.continues(), traceback: tracebacks.inside() },
-            ..*block
-        };
-        bytes.truncate(rest);
-        (Self { bytes, lines, seq: block.seq, wall: block.wall }, left)
-    }
-}
-
-/// Goes through the blocks of a stream from the newest to the oldest.
-#[derive(Debug)]
-pub(crate) struct Cursor {
-    /// Segments that were not reached yet, oldest first.
-    segments: VecDeque<SegmentView>,
-    current: Option<Reader>,
-    next: Option<Block>,
-    /// The newest segment was not left yet.
-    newest: bool,
-    /// Goes on without what is not there any more.
-    lenient: bool,
-}
-
-impl Cursor {
-    /// `open_seq`: the place an unfinished line will probably get. `lenient`: what went away since `segments`
-    /// were looked at is left out; otherwise it is an error ([`is_stale`]) where its lines may have moved on.
-    pub(crate) fn new(segments: Vec<SegmentView>, open_seq: u64, lenient: bool) -> io::Result<Self> {
-        let mut cursor = Self { segments: segments.into(), current: None, next: None, newest: true, lenient };
-        cursor.current = cursor.segments.pop_back().map(Reader::back);
-        let open = cursor.current.as_ref().and_then(|reader| reader.view.segment.open_line(open_seq));
-        match open {
-            Some(open) => cursor.next = Some(open),
-            None => cursor.advance()?,
-        }
-        Ok(cursor)
-    }
-
-    /// The newest block that was not passed yet.
-    pub(crate) fn peek(&self) -> Option<&Block> {
-        self.next.as_ref()
-    }
-
-    /// Reads the block that [`Self::peek`] shows, and passes it. `None` when it is not there any more.
-    pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
-        let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
-        let text = match reader.read(&block) {
-            Ok(text) => Some(text),
-            Err(error) => self.without(error).map(|()| None)?,
-        };
-        self.advance()?;
-        Ok(text)
-    }
-
-    /// Passes a block without reading it.
-    pub(crate) fn advance(&mut self) -> io::Result<()> {
-        self.next = None;
-        while let Some(reader) = &mut self.current {
-            match reader.previous() {
-                Ok(Some(block)) => {
-                    self.next = Some(block);
-                    return Ok(());
-                }
-                Ok(None) => {
-                    self.newest = false;
-                    self.current = self.segments.pop_back().map(Reader::back);
-                }
-                Err(error) => self.without(error)?,
+    /// What its index says to a plan, when there is one that can be read.
+    fn hits(&self, plan: &Plan) -> Option<Hits> {
+        let found = Index::open(&index_path(&self.dir, self.stream, self.segment.base))
+            .and_then(|index| plan.hits(&index))
+            .map(|hits| (hits.maybe.lines() == self.segment.last.lines).then_some(hits));
+        match found {
+            Ok(Some(hits)) => Some(hits),
+            Ok(None) | Err(_) => {
+                self.segment.no_index();
+                None
             }
         }
-        Ok(())
-    }
-
-    /// Goes on without what is not there, where that is no error: retention takes segments, and all before
-    /// them, any time. Of the newest segment that can't be said: it may have been split. What is damaged keeps
-    /// nobody from reading the rest.
-    fn without(&mut self, error: io::Error) -> io::Result<()> {
-        let retained = error.kind() == io::ErrorKind::NotFound && !self.newest;
-        let left_out = self.lenient && is_stale(&error);
-        let damaged = error.kind() == io::ErrorKind::InvalidData;
-        if !(retained || left_out || damaged) {
-            return Err(error);
-        }
-        if let Some(reader) = self.current.as_ref().filter(|_| damaged) {
-            let folder = reader.view.dir.display();
-            tracing::error!(%folder, %error, "a log is damaged; what is older can't be read");
-        }
-        // The end of a line that has not ended moves on alone.
-        if !self.next.is_some_and(|block| block.open) {
-            self.segments.clear();
-            self.current = None;
-        }
-        Ok(())
     }
 }
 
-/// Whether an error means that the files are not as they were when the reading began.
-pub(crate) fn is_stale(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
-}
-
-/// What a [`Reader`] reads in one go: what lies before the place that is asked for, or after it.
+/// Which blocks come after each other, and so what is read in one go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Back,
@@ -320,10 +87,24 @@ pub(super) enum Direction {
 /// One segment.
 #[derive(Debug)]
 pub(super) struct Reader {
-    view: SegmentView,
+    pub(super) view: SegmentView,
     direction: Direction,
-    /// Marks that were not returned yet.
-    left: u32,
+    source: Source,
+    /// Back: how many marks are left. On: the next one.
+    at: u32,
+    /// Where the part of the segment begins, or ends, whose blocks were returned.
+    passed: u32,
+}
+
+#[derive(Debug)]
+enum Source {
+    Raw(Raw),
+    Packed(Box<Packed>),
+}
+
+/// Parts of the raw files.
+#[derive(Debug, Default)]
+struct Raw {
     /// Some of the marks in the file, from index `loaded` on; `None` where one is damaged.
     chunk: Vec<Option<Mark>>,
     loaded: u32,
@@ -331,20 +112,134 @@ pub(super) struct Reader {
     window_at: u32,
 }
 
+#[derive(Debug)]
+struct Packed {
+    pack: Pack,
+    marks: Vec<Mark>,
+    hits: Option<Hits>,
+}
+
 impl Reader {
-    pub(super) fn new(view: SegmentView, direction: Direction) -> Self {
-        let left = view.marks();
-        Self { view, direction, left, chunk: Vec::new(), loaded: 0, window: Vec::new(), window_at: 0 }
+    pub(super) fn new(view: SegmentView, direction: Direction) -> io::Result<Self> {
+        let at = if direction == Direction::Back { view.marks() } else { 0 };
+        let passed = if direction == Direction::Back { view.segment.last.done } else { 0 };
+        let source = match &view.segment.packed {
+            Some(_) => Source::Packed(Box::new(view.pack()?)),
+            None => Source::Raw(Raw::default()),
+        };
+        Ok(Self { view, direction, source, at, passed })
     }
 
-    fn back(view: SegmentView) -> Self {
-        Self::new(view, Direction::Back)
+    /// Only blocks with lines that may have what `plan` asks for, where an index knows.
+    pub(super) fn only(&mut self, plan: &Plan) {
+        if let Source::Packed(packed) = &mut self.source {
+            packed.hits = self.view.hits(plan);
+        }
     }
 
-    fn previous(&mut self) -> io::Result<Option<Block>> {
-        let Some(index) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = index;
-        self.block(index).map(Some)
+    /// What an index says of its lines.
+    pub(super) fn hits(&self) -> Option<&Hits> {
+        match &self.source {
+            Source::Packed(packed) => packed.hits.as_ref(),
+            Source::Raw(_) => None,
+        }
+    }
+
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(self.source, Source::Packed(_))
+    }
+
+    /// How many marks it has.
+    pub(super) fn marks(&self) -> u32 {
+        match &self.source {
+            Source::Packed(packed) => packed.marks.len() as u32,
+            Source::Raw(_) => self.view.marks(),
+        }
+    }
+
+    /// The next block in its direction.
+    pub(super) fn next(&mut self) -> io::Result<Option<Block>> {
+        loop {
+            let at = self.at;
+            let Some(index) = self.step() else { return Ok(None) };
+            match self.block(index) {
+                Ok(block) => {
+                    self.passed = if self.direction == Direction::Back { block.start } else { block.end };
+                    return Ok(Some(block));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.moved()? => {}
+                Err(error) => {
+                    // What is damaged is passed.
+                    self.at = if error.kind() == io::ErrorKind::InvalidData { self.at } else { at };
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The next mark.
+    fn step(&mut self) -> Option<u32> {
+        if self.direction == Direction::On {
+            self.at += 1;
+            return (self.at <= self.marks()).then(|| self.at - 1);
+        }
+        if let Source::Packed(packed) = &self.source
+            && let Some(hits) = &packed.hits
+        {
+            let end = packed.marks[..self.at as usize].last()?.lines;
+            let line = hits.maybe.last_before(end)?;
+            self.at = packed.marks.partition_point(|mark| mark.lines <= line) as u32;
+            return Some(self.at);
+        }
+        self.at = self.at.checked_sub(1)?;
+        Some(self.at)
+    }
+
+    /// Goes on with the packed file, when there is one. Whether there is.
+    fn moved(&mut self) -> io::Result<bool> {
+        if self.is_packed() {
+            return Ok(false);
+        }
+        let packed = match self.view.pack() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            packed => packed?,
+        };
+        // Every mark of the raw segment is one of the packed one.
+        self.at = packed.marks.partition_point(|mark| mark.done <= self.passed) as u32;
+        self.source = Source::Packed(Box::new(packed));
+        Ok(true)
+    }
+
+    /// Goes to the last mark whose first line is not after the place `seq`, or to the first one.
+    pub(super) fn seek(&mut self, seq: u64) -> io::Result<()> {
+        self.at = match self.first_from(seq) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.moved()? => self.first_from(seq)?,
+            found => found?,
+        };
+        Ok(())
+    }
+
+    /// Who follows is mostly near the end, so that is looked at first.
+    fn first_from(&mut self, seq: u64) -> io::Result<u32> {
+        const NEAR: u32 = 100;
+        let marks = self.marks();
+        let (mut low, mut high) = (0, marks);
+        let mut probe = marks.saturating_sub(NEAR);
+        while low < high {
+            // A damaged mark is passed later; before it lies nothing that is lost by beginning there.
+            let before = match self.mark(probe) {
+                Ok(mark) => mark.seq <= seq,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
+                Err(error) => return Err(error),
+            };
+            if before {
+                low = probe + 1
+            } else {
+                high = probe
+            }
+            probe = low + (high - low) / 2;
+        }
+        Ok(low.saturating_sub(1))
     }
 
     /// The block that the mark `index` describes.
@@ -355,31 +250,22 @@ impl Reader {
         Ok(Block {
             start: before.done,
             end: mark.done,
+            first: before.lines,
             seq: mark.seq,
             lines: u64::from(mark.lines.saturating_sub(before.lines)),
             wall: mark.wall,
             context: before.context,
             cut: mark.context.continues,
             open: false,
+            note: mark.note,
         })
     }
 
     pub(super) fn mark(&mut self, index: u32) -> io::Result<Mark> {
-        if let Some(unwritten) = index.checked_sub(self.view.segment.marks) {
-            return self.view.segment.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
+        match &mut self.source {
+            Source::Packed(packed) => packed.marks.get(index as usize).copied().ok_or_else(damaged),
+            Source::Raw(raw) => raw.mark(&self.view, self.direction, index),
         }
-        if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
-            // One mark of overlap: a block needs the mark before it.
-            let (first, end) = match self.direction {
-                Direction::Back => ((index + 1).saturating_sub(MARKS), index + 1),
-                Direction::On => (index.saturating_sub(1), (index + MARKS).min(self.view.segment.marks)),
-            };
-            let mut records = vec![0; (end - first) as usize * MARK_LEN];
-            self.view.read_marks(&mut records, mark_offset(first))?;
-            self.chunk = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
-            self.loaded = first;
-        }
-        self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
     }
 
     /// Some of the first lines of a block, and what is left of it.
@@ -389,36 +275,85 @@ impl Reader {
             return Ok((self.read(block)?, None));
         }
         let (text, left) = Text::cut_some(self.text(block.start, end)?, block);
-        if text.len() == 0 { Err(damaged()) } else { Ok((text, Some(left))) }
+        if text.len() == 0 { Err(damaged()) } else { Ok((text, Some(left).filter(|left| left.lines > 0))) }
     }
 
     /// The lines of a block.
     pub(super) fn read(&mut self, block: &Block) -> io::Result<Text> {
-        self.text(block.start, block.end).map(|bytes| Text::cut(bytes, block))
+        let bytes = self.text(block.start, block.end)?;
+        Ok(Text::cut(bytes, block).judged(block, self.hits()))
     }
 
     fn text(&mut self, start: u32, end: u32) -> io::Result<Vec<u8>> {
+        if let Source::Raw(raw) = &mut self.source {
+            match raw.text(&self.view, self.direction, start, end) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if !self.moved()? {
+                        return Err(error);
+                    }
+                }
+                text => return text,
+            }
+        }
+        match &mut self.source {
+            Source::Packed(packed) => packed.pack.text(start..end),
+            Source::Raw(_) => Err(damaged()),
+        }
+    }
+}
+
+impl Raw {
+    fn mark(&mut self, view: &SegmentView, direction: Direction, index: u32) -> io::Result<Mark> {
+        if let Some(unwritten) = index.checked_sub(view.segment.marks) {
+            return view.segment.unwritten.get(unwritten as usize).copied().ok_or_else(damaged);
+        }
+        if !(self.loaded..self.loaded + self.chunk.len() as u32).contains(&index) {
+            // One mark of overlap: a block needs the mark before it.
+            let (first, end) = match direction {
+                Direction::Back => ((index + 1).saturating_sub(MARKS), index + 1),
+                Direction::On => (index.saturating_sub(1), (index + MARKS).min(view.segment.marks)),
+            };
+            let mut records = vec![0; (end - first) as usize * MARK_LEN];
+            view.read_marks(&mut records, mark_offset(first))?;
+            self.chunk = records.chunks_exact(MARK_LEN).map(Mark::decode).collect();
+            self.loaded = first;
+        }
+        self.chunk[(index - self.loaded) as usize].ok_or_else(damaged)
+    }
+
+    fn text(
+        &mut self,
+        view: &SegmentView,
+        direction: Direction,
+        start: u32,
+        end: u32,
+    ) -> io::Result<Vec<u8>> {
         let length = end.checked_sub(start).ok_or_else(damaged)? as usize;
         if length >= WINDOW {
             let mut bytes = vec![0; length];
-            self.view.read_data(&mut bytes, u64::from(start))?;
+            view.read_data(&mut bytes, u64::from(start))?;
             return Ok(bytes);
         }
         let window = self.window_at..self.window_at + self.window.len() as u32;
         if start < window.start || end > window.end {
             let mut fresh = std::mem::take(&mut self.window);
-            let (from, to) = match self.direction {
+            let (from, to) = match direction {
                 Direction::Back => (end.saturating_sub(WINDOW as u32), end),
-                Direction::On => (start, self.view.segment.last.done.clamp(end, start + WINDOW as u32)),
+                Direction::On => (start, view.segment.last.done.clamp(end, start + WINDOW as u32)),
             };
             self.window_at = from;
             fresh.resize((to - from) as usize, 0);
-            self.view.read_data(&mut fresh, u64::from(self.window_at))?;
+            view.read_data(&mut fresh, u64::from(self.window_at))?;
             self.window = fresh;
         }
         let at = (start - self.window_at) as usize;
         Ok(self.window[at..at + length].to_vec())
     }
+}
+
+/// Whether an error means that the files are not as they were when the reading began.
+pub(crate) fn is_stale(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
 }
 
 pub(super) fn damaged() -> io::Error {

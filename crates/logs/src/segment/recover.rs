@@ -1,7 +1,7 @@
 //! Finds the segments a predecessor left, at whatever point it was killed.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io,
     os::unix::fs::{FileExt, MetadataExt},
@@ -15,34 +15,41 @@ use super::{
     chain::write_marks,
     data_path,
     mark::{Context, HEADER_LEN, Header, MARK_LEN, Mark},
-    mark_offset, marks_path, open_file,
+    mark_offset, marks_path, open_file, pack,
     tally::tally,
 };
 use crate::line::Stream;
 
-/// The offsets that the segments of `stream` in `dir` begin at, in ascending order.
-fn bases(dir: &Path, stream: Stream) -> io::Result<Vec<u64>> {
+/// The offsets that files of `stream` in `dir` begin at, in ascending order: those of raw segments, or of packed ones.
+fn bases(dir: &Path, stream: Stream, suffix: &str) -> io::Result<Vec<u64>> {
     let mut bases = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
         let base = name
             .to_str()
-            .and_then(|name| name.strip_prefix(stream.as_str())?.strip_prefix('-')?.strip_suffix(".log"));
+            .and_then(|name| name.strip_prefix(stream.as_str())?.strip_prefix('-')?.strip_suffix(suffix));
         bases.extend(base.and_then(|base| base.parse::<u64>().ok()));
     }
     bases.sort_unstable();
     Ok(bases)
 }
 
+const RAW: &str = ".log";
+const PACKED: &str = ".zst";
+
 /// Whether `dir` holds anything an instance wrote.
 pub(crate) fn streams_in(dir: &Path) -> io::Result<bool> {
-    let [out, err] = Stream::ALL.map(|stream| bases(dir, stream));
-    Ok(!out?.is_empty() || !err?.is_empty())
+    for (stream, suffix) in Stream::ALL.into_iter().flat_map(|stream| [(stream, RAW), (stream, PACKED)]) {
+        if !bases(dir, stream, suffix)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The place after the last line of `stream` that a mark describes.
 pub(crate) fn marked(dir: &Path, stream: Stream) -> io::Result<u64> {
-    for base in bases(dir, stream)?.into_iter().rev() {
+    for base in bases(dir, stream, RAW)?.into_iter().rev() {
         let Ok(marks) = File::open(marks_path(dir, stream, base)) else { continue };
         let len = fs::metadata(data_path(dir, stream, base))?.len();
         if header(&marks)?.is_some()
@@ -51,7 +58,8 @@ pub(crate) fn marked(dir: &Path, stream: Stream) -> io::Result<u64> {
             return Ok(last.seq + lines_of(&marks, count, &last)?);
         }
     }
-    Ok(0)
+    let packed = bases(dir, stream, PACKED)?.last().and_then(|&base| pack::find(dir, stream, base).ok());
+    Ok(packed.map_or(0, |(packed, _)| packed.summary.end_seq))
 }
 
 /// The segments of `stream`, oldest first, each described by marks up to its end. Advances `next_seq` over
@@ -59,16 +67,45 @@ pub(crate) fn marked(dir: &Path, stream: Stream) -> io::Result<u64> {
 ///
 /// Nothing has to be written for that: on a full disk files stay as they are, and new marks in memory.
 pub(super) fn segments(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Result<VecDeque<Segment>> {
-    let mut bases = bases(dir, stream)?;
+    let mut packed = packed(dir, stream)?;
+    let mut bases = bases(dir, stream, RAW)?;
     discard_unborn(dir, stream, &mut bases)?;
+    bases.extend(packed.keys());
+    bases.sort_unstable();
     let mut found: VecDeque<Segment> = VecDeque::with_capacity(bases.len());
     for (index, &base) in bases.iter().enumerate() {
+        if let Some((segment, end_seq)) = packed.remove(&base) {
+            *next_seq = (*next_seq).max(end_seq);
+            found.push_back(segment);
+            continue;
+        }
         let data = open_file(&data_path(dir, stream, base), false)?;
         let end = bases.get(index + 1).map_or(u64::MAX, |next| next - base);
         let before = found.back().map_or_else(Context::default, |before| before.last.context);
         let mut segment = undescribed(base, before, &data, end)?;
         describe(&mut segment, dir, stream, &data, next_seq)?;
         found.push_back(segment);
+    }
+    Ok(found)
+}
+
+/// The packed segments of `stream`, and the place after the last line of each. Where the raw files of one are still
+/// there they go; what can't be read is made raw again, as far as possible.
+fn packed(dir: &Path, stream: Stream) -> io::Result<BTreeMap<u64, (Segment, u64)>> {
+    let mut found = BTreeMap::new();
+    for base in bases(dir, stream, PACKED)? {
+        match pack::find(dir, stream, base) {
+            Ok((packed, indexed)) => {
+                for path in [data_path, marks_path] {
+                    let _ = fs::remove_file(path(dir, stream, base));
+                }
+                found.insert(base, (Segment::of(base, &packed, indexed), packed.summary.end_seq));
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                pack::salvage(dir, stream, base, &error)?
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(found)
 }

@@ -38,6 +38,7 @@ pub(super) fn tally(
             seq: *next_seq,
             wall,
             context: step.context,
+            note: false,
         };
         *next_seq += u64::from(step.lines);
         segment.last = mark;

@@ -4,27 +4,31 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
 };
 
-use tenement_logs::{Limits, LogStore};
+use tenement_logs::{Limits, LogStore, StreamLimits};
 
 use crate::support::{Instance, fifo, messages, open_with, query, until};
 
 const READER: &str = "TENEMENT_TEST_LOG_READER";
+const RATE: &str = "TENEMENT_TEST_LOG_RATE";
 const LINES: usize = 300_000;
 const KILLS: usize = 20;
 
 /// With segments so small that a kill often comes while one is closed.
-fn open(folder: &Path) -> LogStore {
-    open_with(folder, Limits { segment_size: 16 << 10, ..Limits::default() })
+fn open(folder: &Path, rate: Option<u32>) -> LogStore {
+    let instance = StreamLimits { rate, ..StreamLimits::default() };
+    open_with(folder, Limits { segment_size: 16 << 10, instance, ..Limits::default() })
 }
 
 /// Not a test by itself: what the test below starts and kills.
 #[test]
 fn reader() {
     let Some(folder) = std::env::var_os(READER).map(PathBuf::from) else { return };
-    let store = open(&folder);
+    let rate = std::env::var(RATE).ok().map(|rate| rate.parse().unwrap());
+    let store = open(&folder, rate);
     let _app = Instance::attach(&store, &folder, "api:a");
     println!("reading");
     loop {
@@ -32,10 +36,12 @@ fn reader() {
     }
 }
 
-fn start(folder: &Path) -> Child {
+fn start(folder: &Path, rate: Option<u32>) -> Child {
+    let rate = rate.map(|rate| (RATE, rate.to_string()));
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::reader", "--nocapture"])
         .env(READER, folder)
+        .envs(rate)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -62,12 +68,12 @@ fn a_killed_reader_loses_and_doubles_nothing() {
     };
     for _ in 0..KILLS {
         let before = size();
-        let mut child = start(folder.path());
+        let mut child = start(folder.path(), None);
         until("more was read", || size() > before || writer.is_finished());
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let store = open(folder.path());
+    let store = open(folder.path(), None);
     let app = Instance::attach(&store, folder.path(), "api:a");
     let _pipe = writer.join().unwrap();
     app.detach(&store);
@@ -76,4 +82,41 @@ fn a_killed_reader_loses_and_doubles_nothing() {
     for (n, message) in messages(&page).iter().enumerate() {
         assert_eq!(*message, format!("line {n:07}"));
     }
+}
+
+// faults: G6 G9
+#[test]
+fn a_killed_reader_that_leaves_lines_out_keeps_none_twice() {
+    const RATE: Option<u32> = Some(200);
+    let folder = tempfile::tempdir().unwrap();
+    let (_keep, mut pipe) = fifo(&folder.path().join("api-a.out"));
+    let (stop, stopped) = mpsc::channel::<()>();
+    let writer = thread::spawn(move || {
+        let mut written = 0;
+        while stopped.try_recv().is_err() {
+            pipe.write_all(format!("line {written:09}\n").as_bytes()).unwrap();
+            written += 1;
+        }
+        (pipe, written)
+    });
+    for _ in 0..KILLS {
+        let mut child = start(folder.path(), RATE);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let store = open(folder.path(), RATE);
+    let app = Instance::attach(&store, folder.path(), "api:a");
+    until("left out", || store.stats()[&app.name].lines_left_out > 0);
+    stop.send(()).unwrap();
+    let (_pipe, written) = writer.join().unwrap();
+    app.detach(&store);
+    let lines = store.query(&query(1_000_000)).unwrap().lines;
+    let (notes, kept): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.note);
+    let kept: Vec<_> = kept.iter().map(|line| line.message().into_owned()).collect();
+    let (whole, ends): (Vec<_>, Vec<_>) =
+        kept.iter().partition(|line| line.len() == "line 000000000".len() && line.starts_with("line "));
+    assert!(whole.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
+    assert!(ends.len() <= KILLS, "of what was being left out at a kill, the end at most: {ends:?}");
+    assert!(!notes.is_empty() && whole.len() < written);
+    assert!(notes.iter().all(|note| note.message().ends_with("left out: over log_rate_limit = 200/s")));
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tenement_core::{
-    config::{Config, MetricsDetail, Service, Settings, template::Template, testing},
+    config::{Config, DiskFull, MetricsDetail, Service, Settings, template::Template, testing},
     history::Transition,
     name::InstanceName,
     slot::RunId,
@@ -155,6 +155,8 @@ fn settings(data_dir: &Path) -> Settings {
         max_starting: 4,
         log_retention: Duration::from_secs(3600),
         log_max_size: 1 << 30,
+        log_rate_limit: None,
+        log_disk_full: DiskFull::default(),
         metrics_detail: MetricsDetail::Token,
         trusted_proxies: Vec::new(),
         allowed_origins: Vec::new(),

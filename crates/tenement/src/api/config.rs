@@ -14,7 +14,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenement_core::config::{Diagnostic, effective};
+use tenement_core::config::{Config, Diagnostic, Parsed, effective};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -54,7 +54,7 @@ struct InForce {
     security(("bearer" = ["admin", "unbound"])),
 )]
 async fn get(State(api): State<Api>) -> Result<Json<InForce>, ApiError> {
-    let shown = serde_json::to_value(effective(&api.about.config)).and_then(serde_json::from_value);
+    let shown = serde_json::to_value(effective(&api.retention.config())).and_then(serde_json::from_value);
     shown.map(Json).map_err(|error| ApiError::internal(&error))
 }
 
@@ -199,22 +199,66 @@ fn check(body: &[u8], file: Option<PathBuf>) -> Verdict {
     }
 }
 
+/// A configuration file that can't be used; nothing was changed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfigRefused)]
+pub(super) struct Refused {
+    /// A word for programs.
+    #[schema(example = "unprocessable_entity")]
+    error: &'static str,
+    /// A sentence for people.
+    message: String,
+    /// The status of the answer.
+    #[schema(example = 422)]
+    status: u16,
+    /// False.
+    valid: bool,
+    /// All of them.
+    errors: Vec<String>,
+    /// What else is probably not meant.
+    warnings: Vec<String>,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(self)).into_response()
+    }
+}
+
+impl From<Verdict> for Refused {
+    fn from(Verdict { errors, warnings }: Verdict) -> Self {
+        let message = format!("Nothing was changed: {}", errors.join("; "));
+        let status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+        Self { error: "unprocessable_entity", message, status, valid: false, errors, warnings }
+    }
+}
+
+/// What stands in the file now, when it has no errors. Blocks.
+pub(super) fn of_file(file: Option<&Path>) -> Result<Config, Refused> {
+    let parsed = parsed(file)?;
+    let verdict = Verdict::of(&parsed.diagnostics, true);
+    parsed.config.filter(|_| verdict.errors.is_empty()).ok_or_else(|| verdict.into())
+}
+
 /// Checks what the daemon would be started with now.
 fn on_disk(file: Option<&Path>) -> Verdict {
+    parsed(file).map_or_else(|refused| refused, |parsed| Verdict::of(&parsed.diagnostics, true))
+}
+
+fn parsed(file: Option<&Path>) -> Result<Parsed, Verdict> {
     let Some(file) = file else {
-        return Verdict::refused("there is no file: send the configuration as the body");
+        return Err(Verdict::refused("there is no file: send the configuration as the body"));
     };
     // An answer names no path of this machine.
-    match config_file::load(file) {
-        Ok((_, parsed)) => Verdict::of(&parsed.diagnostics, true),
-        Err(FileError::Read { source, .. }) => {
+    config_file::load(file).map(|(_, parsed)| parsed).map_err(|error| match error {
+        FileError::Read { source, .. } => {
             Verdict::refused(format!("the configuration file can't be read: {source}"))
         }
-        Err(FileError::TooLarge(_)) => Verdict::refused("the configuration file has more than 1 MiB"),
-        Err(FileError::None | FileError::NotAFile(_)) => {
+        FileError::TooLarge(_) => Verdict::refused("the configuration file has more than 1 MiB"),
+        FileError::None | FileError::NotAFile(_) => {
             Verdict::refused("the configuration file is not a regular file")
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub use self::{
     stream::{READ_BUFFER, WRITE_BUFFER},
     usage::{Samples, sample},
 };
-use crate::{history::History, store::Store};
+use crate::{history::History, retention::Retention, store::Store};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -68,6 +68,8 @@ pub struct Api {
     pub supervisor: Supervisor,
     /// Their logs.
     pub logs: LogStore,
+    /// How much of them is kept.
+    pub retention: Arc<Retention>,
     /// The tokens.
     pub store: Arc<Store>,
     /// What was last seen of their usage.

@@ -71,6 +71,12 @@ pub(crate) enum Cause {
     Backoff,
     /// Nothing of its processes is left.
     Gone,
+    /// It writes more log lines than it may.
+    LogsOverRate,
+    /// The disk has no room for log lines.
+    LogsDiskFull,
+    /// The disk has room for log lines again.
+    LogsDiskRoom,
 }
 
 /// What a token may do. Each includes the ones before it.

@@ -137,7 +137,9 @@ impl Shown {
             if self.colours { format!("\x1b[{colour}m{level:<5}\x1b[0m") } else { format!("{level:<5}") };
         let message = line["message"].as_str().unwrap_or_default();
         let message = if self.raw { Cow::from(message) } else { inert(message) };
-        format!("{} {} {level} {message}", text(line, "timestamp"), text(line, "instance"))
+        // Where a line of an instance has its level: so none of them looks like one of the daemon's.
+        let by_daemon = if line["source"] == "daemon" { "- " } else { "" };
+        format!("{} {} {by_daemon}{level} {message}", text(line, "timestamp"), text(line, "instance"))
     }
 }
 
@@ -153,6 +155,8 @@ mod tests {
         let line = json!({ "timestamp": "t", "instance": "api:a", "level": "warn", "message": "a\x1b[2Jb" });
         let plain = Shown { json: false, raw: false, colours: false };
         assert_eq!(plain.render(&line), "t api:a warn  a^[[2Jb");
+        let note = json!({ "timestamp": "t", "instance": "api:a", "level": "warn", "message": "n", "source": "daemon" });
+        assert_eq!(plain.render(&note), "t api:a - warn  n");
         assert_eq!(Shown { raw: true, ..plain }.render(&line), "t api:a warn  a\x1b[2Jb");
         assert_eq!(Shown { colours: true, ..plain }.render(&line), "t api:a \x1b[33mwarn \x1b[0m a^[[2Jb");
     }

@@ -19,6 +19,7 @@ mod progress;
 mod ps;
 mod query;
 mod restart;
+mod retention;
 mod screen;
 mod serve;
 mod service;
@@ -184,6 +185,11 @@ enum Verb {
     /// Every change of an instance's state, the newest last: what it was and became, what brought it about, who
     /// asked for it, and how its process ended.
     Events(events::Events),
+    /// Show how much of the logs is kept, or change it
+    ///
+    /// With --apply, what tenement.toml says now of log_retention, log_max_size, log_rate_limit and
+    /// log_disk_full holds, without a restart.
+    Retention(retention::Retention),
     /// Show what instances use and do
     ///
     /// Memory, processor time, requests, errors and health checks of every instance or of one.
@@ -252,6 +258,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Health(health) => health.run(&global),
         Verb::Logs(logs) => logs.run(&global),
         Verb::Events(events) => events.run(&global),
+        Verb::Retention(retention) => retention.run(&global),
         Verb::Metrics(metrics) => metrics.run(&global),
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),

@@ -13,6 +13,7 @@ mod backend;
 mod chores;
 mod data_dir;
 mod first_token;
+mod incidents;
 mod listen;
 mod log;
 mod output;
@@ -37,6 +38,7 @@ use crate::{
     api::{self, About, Api},
     history::{History, HistoryError},
     panics,
+    retention::{self, Retention},
     store::{Store, StoreError},
 };
 
@@ -84,7 +86,8 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
     let records = store.records().map_err(dir.state())?;
-    let logs = LogStore::open(dir.path().join(layout::LOGS), output::limits(&config))
+    let (observer, incidents) = incidents::channel();
+    let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
     let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
     let bound = listen::bind(&config)?;
@@ -113,6 +116,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         let supervisor = tenement_supervisor::start(deps, records);
         let api = Api {
             supervisor,
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
             logs,
             store,
             samples: Arc::default(),
@@ -122,6 +126,8 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             draining: Arc::default(),
             about: Arc::new(about),
         };
+        let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
+        tokio::runtime::Handle::current().spawn(recording);
         serve(api, &host, bound, admin, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.

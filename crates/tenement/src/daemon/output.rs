@@ -4,16 +4,10 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use tenement_core::{
-    config::{Config, Service},
-    layout,
-    name::InstanceName,
-    slot::RunId,
-};
-use tenement_logs::{Limits, LogStore, StreamLimits};
+use tenement_core::{layout, name::InstanceName, slot::RunId};
+use tenement_logs::LogStore;
 use tenement_runtime::output::{fifo, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
@@ -44,18 +38,6 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// How much is kept of all logs together, and of each instance's.
-pub(super) fn limits(config: &Config) -> Limits {
-    let settings = &config.settings;
-    let instance = StreamLimits { retention: settings.log_retention, max_size: settings.log_max_size };
-    let of_service = |service: &Arc<Service>| StreamLimits {
-        retention: service.log_retention.unwrap_or(instance.retention),
-        max_size: service.log_max_size.unwrap_or(instance.max_size),
-    };
-    let services = config.services.iter().map(|(name, service)| (name.clone(), of_service(service)));
-    Limits { max_size: settings.log_max_size, instance, services: services.collect(), ..Limits::default() }
 }
 
 impl Output for Pipes {

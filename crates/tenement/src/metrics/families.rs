@@ -10,6 +10,7 @@ use tenement_core::{
     slot::{DURATION_BUCKETS_US, StatusClass, Tally, WAKE_BUCKETS_US, WakeStage},
     view::{CheckCounts, InstanceView, Status},
 };
+use tenement_logs::{DiskStats, Stats};
 use tenement_runtime::{own::OwnUsage, process::Usage};
 use tenement_supervisor::Totals;
 
@@ -186,7 +187,7 @@ pub(super) fn usage(
 }
 
 /// What instances printed.
-pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stored: u64) {
+pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stats: &Stats, disk: DiskStats) {
     let mut each = |family, of: fn(&Taken) -> u64| {
         text.family(family);
         for (service, taken) in taken {
@@ -197,7 +198,12 @@ pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stored
     each(&names::LOG_LINES, |taken| taken.lines);
     each(&names::LOG_BYTES, |taken| taken.bytes);
     each(&names::LOG_DROPPED, |taken| taken.dropped);
-    text.single(&names::LOG_STORED, stored);
+    each(&names::LOG_LEFT_OUT, |taken| taken.left_out);
+    each(&names::LOG_WRITE_ERRORS, |taken| taken.write_errors);
+    text.single(&names::LOG_DISK_FULL, u64::from(disk.full));
+    text.single(&names::LOG_DISK_FULL_LET_GO, disk.let_go);
+    text.single(&names::LOG_UNINDEXED, stats.values().map(|stats| stats.unindexed).sum::<u64>());
+    text.single(&names::LOG_STORED, stats.values().map(|stats| stats.bytes).sum::<u64>());
 }
 
 /// What was asked of the API.

@@ -24,11 +24,19 @@ pub(super) struct Taken {
     pub(super) lines: u64,
     pub(super) bytes: u64,
     pub(super) dropped: u64,
+    pub(super) left_out: u64,
+    pub(super) write_errors: u64,
 }
 
 impl Taken {
     fn of(stats: &InstanceStats) -> Self {
-        Self { lines: stats.lines_taken, bytes: stats.bytes_taken, dropped: stats.passed_over }
+        Self {
+            lines: stats.lines_taken,
+            bytes: stats.bytes_taken,
+            dropped: stats.passed_over,
+            left_out: stats.lines_left_out,
+            write_errors: stats.write_errors,
+        }
     }
 
     /// What came since `before`; all, if it began anew.
@@ -40,6 +48,8 @@ impl Taken {
             lines: self.lines - before.lines,
             bytes: self.bytes - before.bytes,
             dropped: self.dropped.saturating_sub(before.dropped),
+            left_out: self.left_out.saturating_sub(before.left_out),
+            write_errors: self.write_errors.saturating_sub(before.write_errors),
         }
     }
 
@@ -47,6 +57,8 @@ impl Taken {
         self.lines += other.lines;
         self.bytes += other.bytes;
         self.dropped += other.dropped;
+        self.left_out += other.left_out;
+        self.write_errors += other.write_errors;
     }
 }
 

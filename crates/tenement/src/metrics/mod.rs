@@ -98,8 +98,7 @@ async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
         families::usage(&mut text, &views, &used, detail);
     }
     let stats = api.logs.stats();
-    let stored = stats.values().map(|stats| stats.bytes).sum();
-    families::logs(&mut text, &api.samples.logs.look(&stats), stored);
+    families::logs(&mut text, &api.samples.logs.look(&stats), &stats, api.logs.disk());
     let used = tokio::task::spawn_blocking(own::usage).await.unwrap_or_default();
     families::api(&mut text, |class| api.samples.answered.of(class), api.limits.refused());
     families::daemon(&mut text, &used, own::started().0, panics::count());

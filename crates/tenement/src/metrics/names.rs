@@ -38,6 +38,11 @@ families! {
     LOG_LINES = "tenement_log_lines_total" "counter" "Log lines taken in";
     LOG_BYTES = "tenement_log_bytes_total" "counter" "Log bytes taken in";
     LOG_DROPPED = "tenement_log_lines_dropped_total" "counter" "Log lines that readers of streams were too slow for; they are kept all the same";
+    LOG_LEFT_OUT = "tenement_log_lines_left_out_total" "counter" "Log lines that were not kept because there were more in a second than log_rate_limit";
+    LOG_WRITE_ERRORS = "tenement_log_write_errors_total" "counter" "Writes of log lines that failed; they are tried again";
+    LOG_DISK_FULL = "tenement_log_disk_full" "gauge" "1 while the disk has no room for log lines";
+    LOG_DISK_FULL_LET_GO = "tenement_log_disk_full_let_go_bytes_total" "counter" "Bytes of the oldest log lines that went because the disk was full";
+    LOG_UNINDEXED = "tenement_log_unindexed_bytes" "gauge" "Bytes of log lines in closed segments that no index has yet";
     LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
     API_REQUESTS = "tenement_api_requests_total" "counter" "Answers of the API, by class";
     API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";

@@ -87,8 +87,12 @@ fn a_reader_that_comes_again_has_each_line_once_also_after_a_kill() {
         }
         // Not all of them, so that some of each are left for the next time.
         let wanted = if round == 3 { 600 * 4 } else { 600 * round + 350 };
+        let mut text = String::new();
         while seen.len() < wanted {
-            for line in events.chunk().expect("more").lines() {
+            // A chunk may end in the middle of a line.
+            text.push_str(&events.chunk().expect("more"));
+            let rest = text.split_off(text.rfind('\n').map_or(0, |at| at + 1));
+            for line in std::mem::replace(&mut text, rest).lines() {
                 if seen.len() == wanted {
                     break;
                 }

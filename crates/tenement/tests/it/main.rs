@@ -10,6 +10,7 @@ mod follow;
 mod logs;
 mod metrics;
 mod reference;
+mod retention;
 mod serve;
 mod support;
 mod survives;

@@ -34,6 +34,10 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     part: Option<&'static str>,
+    /// `daemon`: the daemon's own words, put where lines of the instance were left out. No instance can write one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    source: Option<&'static str>,
     /// While lines are followed: so many of this instance were passed over. Then this is no line of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -52,6 +56,7 @@ impl From<&LogLine> for Line {
             stream: Some(line.stream.as_str()),
             seq: Some(line.seq),
             part: line.part.as_str(),
+            source: line.note.then_some("daemon"),
             dropped: None,
         }
     }
@@ -70,6 +75,7 @@ impl Line {
             stream: None,
             seq: None,
             part: None,
+            source: Some("daemon"),
             dropped: Some(lines),
         }
     }

@@ -1,9 +1,11 @@
 //! `/api/logs`.
 
 mod feed;
+mod index;
 mod line;
 mod live;
 mod query;
+mod retention;
 mod search;
 
 use axum::{extract::State, response::Response};
@@ -27,6 +29,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(all))
         .routes(routes!(of_instance))
         .routes(routes!(live::stream))
+        .routes(routes!(retention::get, retention::apply))
+        .routes(routes!(index::reindex))
         .routes(routes!(search::search))
 }
 

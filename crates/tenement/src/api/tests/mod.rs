@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tenement_core::{
-    config::{Config, MetricsDetail, Settings, template::Template, testing},
+    config::{Config, DiskFull, MetricsDetail, Settings, template::Template, testing},
     name::InstanceName,
     slot::RunId,
     time::WallMillis,
@@ -79,6 +79,8 @@ impl Fixture {
             max_starting: 4,
             log_retention: Duration::from_secs(3600),
             log_max_size: 1 << 30,
+            log_rate_limit: None,
+            log_disk_full: DiskFull::default(),
             metrics_detail: MetricsDetail::Token,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
@@ -99,6 +101,7 @@ impl Fixture {
         };
         let api = Api {
             supervisor: tenement_supervisor::start(deps, Vec::new()),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
             logs,
             samples: Arc::default(),
             limits: Arc::default(),

@@ -20,6 +20,7 @@ impl Shape {
         match parts[..] {
             ["api", "instances"] if method == Method::GET => Self::List("instances", &["instance", "status"]),
             ["api", "instances", ..] => Self::Members(&["instance", "status"]),
+            ["api", "logs", "retention"] => Self::List("services", &["service"]),
             ["api", "logs", ..] => Self::List("logs", &["instance"]),
             ["api", "events"] => Self::List("events", &["instance"]),
             ["api", "metrics"] => Self::List("instances", &["instance"]),
@@ -80,6 +81,7 @@ mod tests {
                 (post, "/api/instances?wait=false"),
                 (delete, "/api/instances/api/a"),
                 (get, "/api/logs/api/a?limit=1"),
+                (post, "/api/logs/retention"),
                 (get, "/api/events"),
                 (get, "/api/metrics"),
                 (get, "/api/status"),

@@ -1,0 +1,62 @@
+//! How much of the logs is kept: what the configuration says of it, and how that is taken anew while the daemon runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tenement_core::config::{self, Config, Service};
+use tenement_logs::{DiskFull, Limits, LogStore, StreamLimits};
+
+/// What is in force.
+#[derive(Debug)]
+pub struct Retention {
+    logs: LogStore,
+    config: Mutex<Arc<Config>>,
+}
+
+impl Retention {
+    /// `config`: what `logs` were opened with.
+    #[must_use]
+    pub fn new(logs: LogStore, config: Arc<Config>) -> Self {
+        Self { logs, config: Mutex::new(config) }
+    }
+
+    /// The configuration in force, with the keys `log_*` as they were taken last.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts the keys `log_*` of `file` in force, and nothing else of it. What is too much by them goes soon after.
+    pub fn take_from(&self, file: &Config) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut config).take_log_keys(file);
+        self.logs.set_limits(limits(&config));
+    }
+}
+
+/// How much is kept of all logs together, and of each instance's.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
+    let settings = &config.settings;
+    let instance = StreamLimits {
+        retention: settings.log_retention,
+        max_size: settings.log_max_size,
+        rate: settings.log_rate_limit,
+    };
+    let of_service = |service: &Arc<Service>| StreamLimits {
+        retention: service.log_retention.unwrap_or(instance.retention),
+        max_size: service.log_max_size.unwrap_or(instance.max_size),
+        rate: service.log_rate_limit.or(instance.rate).filter(|&lines| lines > 0),
+    };
+    let services = config.services.iter().map(|(name, service)| (name.clone(), of_service(service)));
+    let disk_full = match settings.log_disk_full {
+        config::DiskFull::DropOldest => DiskFull::DropOldest,
+        config::DiskFull::Wait => DiskFull::Wait,
+    };
+    Limits {
+        max_size: settings.log_max_size,
+        instance,
+        services: services.collect(),
+        disk_full,
+        ..Limits::default()
+    }
+}
