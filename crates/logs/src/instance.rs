@@ -24,6 +24,7 @@ use tenement_core::{
 };
 
 use crate::{
+    follow::Recent,
     retention::StreamLimits,
     segment::{Chain, Intake, Onward, SegmentView, ToPack, pack, reindex},
     store::InstanceStats,
@@ -34,6 +35,10 @@ use state::State;
 
 /// Lines that arrive within this time of each other get one time and one mark.
 pub(crate) const COALESCE: Duration = Duration::from_millis(10);
+/// The same while somebody follows, who would not wait so long.
+pub(crate) const FOLLOWED: Duration = Duration::from_millis(4);
+/// After a silence a mark comes so soon: what is written in one go is written by then.
+const FIRST: Duration = Duration::from_millis(1);
 
 /// When what could not be written is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -51,6 +56,7 @@ pub(crate) struct Instance {
     state: Mutex<State>,
     /// Lines that followers passed over.
     passed_over: AtomicU64,
+    recent: Mutex<Recent>,
     /// The thread that takes lines in has something to do for it.
     remembered: AtomicBool,
     /// Held while a segment is packed.
@@ -80,6 +86,7 @@ impl Instance {
             dir,
             state: Mutex::new(state),
             passed_over: AtomicU64::new(0),
+            recent: Mutex::default(),
             remembered: AtomicBool::new(false),
             packing: Mutex::default(),
         })
@@ -101,12 +108,19 @@ impl Instance {
         begun.into_iter().for_each(|failed| state.count(failed));
         state.rate = None;
         state.run_seq = state.next_seq;
+        state.last_run = Some(run);
         Ok(())
     }
 
     /// Place of the first line of the last run that began here; of all lines, if none did.
     pub(crate) fn run_seq(&self) -> u64 {
         self.state().run_seq
+    }
+
+    /// The last run that began here, and the place of its first line.
+    pub(crate) fn last_run(&self) -> (Option<RunId>, u64) {
+        let state = self.state();
+        (state.last_run, state.run_seq)
     }
 
     /// Nothing of this run will come any more.
@@ -137,11 +151,17 @@ impl Instance {
         taken
     }
 
+    /// When what has arrived is to be described, if anything has: soon after a silence, else one `window` after
+    /// the last time.
+    pub(crate) fn due(&self, window: Duration) -> Option<Millis> {
+        self.state().due(window)
+    }
+
     /// Does what is due at `now`: describes what has lain long enough, notes what was left out, closes what is
     /// `segment_size` by half and grows no more. When the next is due, if anything is.
-    pub(crate) fn settle(&self, now: Millis, segment_size: u64) -> Option<Millis> {
+    pub(crate) fn settle(&self, now: Millis, segment_size: u64, window: Duration) -> Option<Millis> {
         let mut state = self.state();
-        let described = describe(&mut state, now);
+        let described = describe(&mut state, now, window);
         let noted = state.note_if_due(now);
         let closed = state.close_quiet(now, segment_size);
         state.leave_tidy();
@@ -160,11 +180,47 @@ impl Instance {
         self.state().next_seq
     }
 
+    /// The place of the next line, with all that has arrived before it; and whether the time alone does not say that it
+    /// is the first one since.
+    pub(crate) fn begins(&self, since: WallMillis) -> (u64, bool) {
+        let mut state = self.state();
+        let completed = state.complete_all();
+        state.count(completed.err());
+        let open = state.chains.iter().any(Chain::has_open_line);
+        (state.next_seq, open || !state.is_silent_since(since))
+    }
+
+    /// Whether no line has arrived since. What has arrived and is not described yet counts.
+    pub(crate) fn is_silent_since(&self, since: WallMillis) -> bool {
+        let mut state = self.state();
+        let completed = state.complete_all();
+        state.count(completed.err());
+        state.is_silent_since(since)
+    }
+
     /// Whether lines were described since this was asked.
     pub(crate) fn has_news(&self) -> bool {
         let mut state = self.state();
         let next = state.next_seq;
         std::mem::replace(&mut state.told, next) != next
+    }
+
+    /// What a reader needs who is content with what is described already, and can be found again after a kill.
+    pub(crate) fn described(&self) -> Snapshot {
+        let mut state = self.state();
+        let written = state.chains.iter_mut().try_for_each(Chain::write_marks);
+        state.count(written.err());
+        state.snapshot()
+    }
+
+    /// The newest lines, while several follow them.
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless somebody has it.
+    pub(crate) fn try_recent(&self) -> Option<MutexGuard<'_, Recent>> {
+        self.recent.try_lock().ok()
     }
 
     /// What a reader needs. What has arrived is in it.
@@ -173,11 +229,7 @@ impl Instance {
         // A full disk must not keep anyone from reading: marks stay in memory then.
         let completed = state.complete_all();
         state.count(completed.err());
-        Snapshot {
-            segments: state.chains.each_ref().map(Chain::view),
-            next_seq: state.next_seq,
-            lines: state.chains.iter().map(|chain| chain.lines() + u64::from(chain.has_open_line())).sum(),
-        }
+        state.snapshot()
     }
 
     /// When its oldest line arrived.
@@ -355,10 +407,10 @@ impl Instance {
 }
 
 /// Describes what has lain long enough. When the next is due.
-fn describe(state: &mut State, now: Millis) -> Option<Millis> {
-    let oldest = state.chains.iter().filter_map(|chain| Some(chain.pending()?.since)).min()?;
-    if oldest.after(COALESCE) > now {
-        return Some(oldest.after(COALESCE));
+fn describe(state: &mut State, now: Millis, window: Duration) -> Option<Millis> {
+    let due = state.due(window)?;
+    if due > now {
+        return Some(due);
     }
     let settled = state.complete_all();
     let failed = settled.is_err();

@@ -21,6 +21,7 @@ mod index;
 mod inert;
 mod ingest;
 mod instance;
+mod last;
 
 pub mod level;
 mod line;
@@ -32,14 +33,15 @@ mod segment;
 mod store;
 mod zst;
 
-pub use follow::{Batch, Begin, Bell, Followed, Follower, Place};
+pub use follow::{Batch, Begin, Bell, Bookmark, Followed, Follower, Place, ReadTo, SharedLine};
 pub use incident::{DiskStats, Incident, Observer};
 pub use inert::inert;
+pub use last::LastLines;
 pub use level::{Level, LevelSet};
 pub use line::{LogLine, Part, Stream};
 pub use query::{
-    Bookmark, BookmarkError, Bounds, Bucket, Context, Export, Field, FieldError, Grain, Histogram, LogPage,
-    LogQuery, Near, QueryError, Surrounded,
+    Bounds, Bucket, Context, Export, Field, FieldError, Grain, Histogram, LogPage, LogQuery, Near, PageEnd,
+    PageEndError, QueryError, Surrounded,
 };
 pub use retention::{DiskFull, Limits, StreamLimits};
 pub use store::{InstanceStats, LogStore, Stats};

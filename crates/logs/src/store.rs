@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tenement_core::{
@@ -23,7 +24,7 @@ use crate::{
     follow::{Begin, Bells, Follower},
     incident::{Disk, DiskStats, Incident, Observer},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
-    instance::Instance,
+    instance::{COALESCE, FOLLOWED, Instance},
     line::LogLine,
     packer::Packer,
     query::{self, Context, Export, Grain, Histogram, LogPage, LogQuery, QueryError, Surrounded},
@@ -246,6 +247,14 @@ impl LogStore {
         }
     }
 
+    pub(crate) fn instance(&self, name: &InstanceName) -> Option<Arc<Instance>> {
+        self.handle.shared.get(name)
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        self.handle.shared.mailbox.send(command);
+    }
+
     /// Erases everything an instance wrote.
     ///
     /// # Errors
@@ -258,6 +267,7 @@ impl LogStore {
         let mut instances = shared.instances();
         if let Some(instance) = instances.get(name) {
             instance.purge()?;
+            instance.recent().clear();
             if instance.is_over() {
                 instance.forget();
                 instances.remove(name);
@@ -353,6 +363,11 @@ impl Shared {
             }
             None => self.all().into_iter().filter(|instance| query.covers(&instance.name)).collect(),
         }
+    }
+
+    /// How long lines of an instance may wait for their mark.
+    pub(crate) fn window(&self, instance: &Instance) -> Duration {
+        if self.bells.followers(&instance.name) > 0 { FOLLOWED } else { COALESCE }
     }
 
     /// Rings for who follows an instance that has new lines.

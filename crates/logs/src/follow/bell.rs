@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tenement_core::name::{InstanceName, ServiceName};
@@ -13,17 +16,26 @@ use crate::query::LogQuery;
 
 /// Rings when there may be lines for one [`super::Follower`].
 #[derive(Debug, Default)]
-pub struct Bell(Notify);
+pub struct Bell {
+    notify: Notify,
+    crowd: AtomicUsize,
+}
 
 impl Bell {
     /// Rings it; once more has no effect until somebody has heard it.
     pub fn ring(&self) {
-        self.0.notify_one();
+        self.notify.notify_one();
     }
 
     /// Waits until it has rung since it was last heard.
     pub async fn rung(&self) {
-        self.0.notified().await;
+        self.notify.notified().await;
+    }
+
+    /// How many rang with it when it last rang, itself included.
+    #[must_use]
+    pub fn crowd(&self) -> usize {
+        self.crowd.load(Ordering::Relaxed)
     }
 }
 
@@ -49,12 +61,14 @@ impl Key {
     }
 }
 
+type Hung = BTreeMap<Key, Vec<Weak<Bell>>>;
+
 /// The bells of all followers.
 #[derive(Debug, Default)]
-pub(crate) struct Bells(Mutex<BTreeMap<Key, Vec<Weak<Bell>>>>);
+pub(crate) struct Bells(Mutex<Hung>);
 
 impl Bells {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Vec<Weak<Bell>>>> {
+    fn lock(&self) -> MutexGuard<'_, Hung> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,19 +86,33 @@ impl Bells {
         take_down(&mut self.lock(), bell);
     }
 
+    /// How many ring for this instance.
+    pub(crate) fn followers(&self, name: &InstanceName) -> usize {
+        let bells = self.lock();
+        of(&bells, name).map(Vec::len).sum()
+    }
+
     /// There may be lines of this instance.
     pub(crate) fn ring(&self, name: &InstanceName) {
         let bells = self.lock();
-        if bells.is_empty() {
-            return;
-        }
-        for key in [Key::All, Key::Service(name.service.clone()), Key::Instance(name.clone())] {
-            bells.get(&key).into_iter().flatten().filter_map(Weak::upgrade).for_each(|bell| bell.ring());
-        }
+        let crowd = of(&bells, name).map(Vec::len).sum();
+        of(&bells, name).flatten().filter_map(Weak::upgrade).for_each(|bell| {
+            bell.crowd.store(crowd, Ordering::Relaxed);
+            bell.ring();
+        });
     }
 }
 
-fn take_down(bells: &mut BTreeMap<Key, Vec<Weak<Bell>>>, bell: &Arc<Bell>) {
+/// Those that ring for an instance.
+fn of<'a>(bells: &'a Hung, name: &InstanceName) -> impl Iterator<Item = &'a Vec<Weak<Bell>>> {
+    let keys = match bells.is_empty() {
+        true => None,
+        false => Some([Key::All, Key::Service(name.service.clone()), Key::Instance(name.clone())]),
+    };
+    keys.into_iter().flatten().filter_map(|key| bells.get(&key))
+}
+
+fn take_down(bells: &mut Hung, bell: &Arc<Bell>) {
     bells.retain(|_, hung| {
         hung.retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(bell)));
         !hung.is_empty()

@@ -10,34 +10,37 @@
 //! Lines wait on the disk, nowhere else. So a follower needs the same memory however much is written, and who
 //! writes never waits for it.
 
+mod batch;
+mod begin;
 mod bell;
+mod bookmark;
+mod read;
+mod recent;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    io,
     sync::Arc,
 };
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_runtime::clock;
 
+pub use batch::{Batch, Followed};
+pub use begin::Begin;
 pub use bell::Bell;
 pub(crate) use bell::Bells;
+pub use bookmark::{Bookmark, Place};
+pub(crate) use recent::Recent;
+pub use recent::SharedLine;
 
 use crate::{
     instance::Instance,
-    line::{LogLine, Part, Stream},
+    line::LogLine,
     query::{self, Filter, LogQuery, QueryError},
-    segment::{Block, Onward, is_stale},
     store::Shared,
 };
+use begin::{find_place, first_since};
 
-/// The most lines of a [`Batch`].
-const BATCH_LINES: usize = 256;
-/// The most bytes of a [`Batch`], about, as JSON.
-const BATCH_BYTES: usize = 64 * 1024;
-/// The most bytes that are looked at for one.
-const BATCH_READ: u64 = 8 << 20;
 /// The most bytes of the lines from before.
 const BACKLOG_BYTES: usize = 1 << 20;
 /// A reader that has more lines of an instance before it than this is too slow for it.
@@ -46,80 +49,6 @@ const BEHIND: u64 = 65_536;
 const RESUMED: u64 = 1000;
 /// How often lines that move while they are read are looked for anew, before they are given up.
 const ATTEMPTS: usize = 5;
-
-/// Where a follower begins.
-#[derive(Clone, Debug, Default)]
-pub enum Begin {
-    /// With the lines from now on.
-    #[default]
-    Now,
-    /// With the newest so many lines.
-    Newest(usize),
-    /// After a line that was read before. Of other instances: with lines of about the same time, some of which
-    /// may come a second time.
-    After {
-        /// Whose.
-        instance: InstanceName,
-        /// Which.
-        seq: u64,
-        /// When it was written.
-        timestamp: WallMillis,
-    },
-    /// With these lines of these instances, however many follow them. A place after the last line is one of an
-    /// instance that was erased and made anew: then with its first.
-    From {
-        /// The next line of each.
-        places: BTreeMap<InstanceName, u64>,
-        /// Of the others: with lines not before.
-        since: Option<WallMillis>,
-    },
-}
-
-/// What a follower hands out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Followed {
-    /// A line that was asked for.
-    Line(LogLine),
-    /// Lines that were passed over.
-    Dropped {
-        /// Whose.
-        instance: InstanceName,
-        /// How many, those that were not asked for included: nobody has read them.
-        lines: u64,
-        /// When that was seen.
-        timestamp: WallMillis,
-    },
-}
-
-/// Some lines, in the order of each instance.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Those lines.
-    pub entries: Vec<Followed>,
-    /// There are more, for which no bell will ring.
-    pub more: bool,
-    bytes: usize,
-    read: u64,
-}
-
-impl Batch {
-    fn push(&mut self, line: LogLine) {
-        self.bytes += line.json_len();
-        self.entries.push(Followed::Line(line));
-    }
-
-    fn is_full(&self) -> bool {
-        self.entries.len() >= BATCH_LINES || self.bytes >= BATCH_BYTES || self.read >= BATCH_READ
-    }
-
-    fn dropped(&mut self, instance: &Instance, lines: u64) {
-        if lines > 0 {
-            instance.pass_over(lines);
-            let (instance, timestamp) = (instance.name.clone(), clock::wall());
-            self.entries.push(Followed::Dropped { instance, lines, timestamp });
-        }
-    }
-}
 
 /// Reads lines as they come: wait for its bell, read until there are no more, wait again.
 pub struct Follower {
@@ -135,13 +64,15 @@ pub struct Follower {
     backlog: VecDeque<LogLine>,
     /// Whose lines came last when there was no more room.
     last: Option<InstanceName>,
+    /// Where it began.
+    bookmark: Bookmark,
     /// Nothing that is still kept is passed over, however far behind it is.
     patient: bool,
 }
 
 /// Up to where an instance was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ReadTo {
     /// Tells it from another instance of the same name, before or after it.
     pub number: u64,
     /// The next line.
@@ -154,6 +85,7 @@ impl Follower {
         let bell = Arc::new(Bell::default());
         // From here on nothing goes unnoticed.
         shared.bells.hang(&bell, &query);
+        let now = clock::wall();
         let mut follower = Self {
             shared,
             bell,
@@ -163,10 +95,17 @@ impl Follower {
             returning: HashSet::new(),
             backlog: VecDeque::new(),
             last: None,
+            bookmark: Bookmark::new(now),
             patient: false,
         };
         let instances = follower.instances();
-        follower.places = instances.iter().map(|one| (one.number, one.next_seq())).collect();
+        for one in &instances {
+            let (next, ambiguous) = one.begins(now);
+            follower.places.insert(one.number, next);
+            if ambiguous {
+                follower.bookmark.set(&one.name, next.into());
+            }
+        }
         follower.backlog = follower.begin(&instances, begin)?.into();
         follower.bell.ring();
         Ok(follower)
@@ -194,6 +133,13 @@ impl Follower {
         Ok(())
     }
 
+    /// Where it is before the first line it hands out; a reader that moves it with each can come again with it
+    /// ([`Begin::At`]).
+    #[must_use]
+    pub fn bookmark(&self) -> Bookmark {
+        self.bookmark.clone()
+    }
+
     /// From now on nothing that is still kept is passed over, however far behind the reader is.
     #[must_use]
     pub fn patiently(mut self) -> Self {
@@ -203,10 +149,10 @@ impl Follower {
 
     /// Up to where each instance was read that is there and was met.
     #[must_use]
-    pub fn places(&self) -> BTreeMap<InstanceName, Place> {
+    pub fn places(&self) -> BTreeMap<InstanceName, ReadTo> {
         let place = |one: &Arc<Instance>| {
             let next = *self.places.get(&one.number)?;
-            Some((one.name.clone(), Place { number: one.number, next }))
+            Some((one.name.clone(), ReadTo { number: one.number, next }))
         };
         self.instances().iter().filter_map(place).collect()
     }
@@ -216,6 +162,14 @@ impl Follower {
     /// # Errors
     /// The disk cannot be read.
     pub fn read(&mut self) -> Result<Batch, QueryError> {
+        self.read_shared().map(Batch::into_own)
+    }
+
+    /// The same, with lines that followers of the same instance share.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn read_shared(&mut self) -> Result<Batch<SharedLine>, QueryError> {
         let mut batch = Batch::default();
         while !batch.is_full()
             && let Some(line) = self.backlog.pop_front()
@@ -230,27 +184,50 @@ impl Follower {
         let after = self.last.take().map_or(0, |last| instances.partition_point(|one| one.name <= last));
         instances.rotate_left(after);
         for instance in instances {
-            let place = self.places.entry(instance.number).or_insert(0);
-            if *place >= instance.next_seq() {
-                continue;
-            }
-            let behind = instance.next_seq().saturating_sub(*place);
-            if behind <= BEHIND {
-                self.returning.remove(&instance.number);
-            }
-            if !batch.is_full() {
-                let waits = self.patient || self.returning.contains(&instance.number);
-                let bound = if waits { u64::MAX } else { BEHIND };
-                read_on(&instance, &self.filter, bound, place, &mut batch)?;
-            }
+            self.read_of(&instance, &mut batch)?;
             if batch.is_full() {
                 self.last = Some(instance.name.clone());
                 batch.more = true;
                 return Ok(batch);
             }
         }
-        batch.more = !self.backlog.is_empty();
+        batch.more |= !self.backlog.is_empty();
         Ok(batch)
+    }
+
+    fn read_of(&mut self, instance: &Instance, batch: &mut Batch<SharedLine>) -> Result<(), QueryError> {
+        let place = self.places.entry(instance.number).or_insert(0);
+        let behind = instance.next_seq().saturating_sub(*place);
+        if behind == 0 {
+            return Ok(());
+        }
+        if behind <= BEHIND {
+            self.returning.remove(&instance.number);
+        }
+        if batch.is_full() {
+            return Ok(());
+        }
+        let several = self.shared.bells.followers(&instance.name) > 1;
+        if !several || !read::read_near(instance, &self.filter, place, batch)? {
+            let waits = self.patient || self.returning.contains(&instance.number);
+            let bound = if waits { u64::MAX } else { BEHIND };
+            read::read_on(instance, &self.filter, bound, place, batch)?;
+        }
+        batch.more |= *place < instance.next_seq();
+        Ok(())
+    }
+
+    /// The next lines, perhaps none, if others have read them already: waits for nothing. `None` when that is not so.
+    pub fn look(&mut self) -> Option<Batch<SharedLine>> {
+        let (_, Some(_)) = self.query.narrowest() else { return None };
+        let instances = self.instances();
+        let ([instance], true) = (&instances[..], self.backlog.is_empty()) else { return None };
+        let (place, mut batch) = (self.places.get_mut(&instance.number)?, Batch::default());
+        if *place < instance.next_seq() && !read::look(instance, &self.filter, place, &mut batch) {
+            return None;
+        }
+        batch.more = *place < instance.next_seq();
+        Some(batch)
     }
 
     fn instances(&self) -> Vec<Arc<Instance>> {
@@ -262,46 +239,62 @@ impl Follower {
         let mut query = self.query.clone();
         query.offset = 0;
         query.max_bytes = BACKLOG_BYTES;
-        let mut first = None;
         match begin {
             Begin::Now => return Ok(Vec::new()),
             Begin::Newest(lines) => query.limit = *lines,
             Begin::From { places, since } => {
-                for one in instances {
-                    let place = match places.get(&one.name) {
-                        Some(&place) if place <= one.next_seq() => place,
-                        Some(_) => 0,
-                        None => first_since(one, *since)?,
-                    };
-                    self.places.insert(one.number, place);
-                    self.returning.insert(one.number);
-                }
-                return Ok(Vec::new());
+                let place = |one: &Instance| places.get(&one.name).map(|&seq| seq.into());
+                return self.resume(instances, place, *since);
             }
-            Begin::After { instance, seq, timestamp } => {
-                const ABOUT: u64 = 1000;
-                let about = WallMillis(timestamp.0.saturating_sub(ABOUT));
-                query.since = query.since.max(Some(about));
-                query.limit = RESUMED as usize;
-                first = instances.iter().find(|one| one.name == *instance);
-                if let Some(one) = first {
-                    let place = self.places.entry(one.number).or_default();
-                    *place = (*place).min(seq.saturating_add(1));
-                }
+            Begin::At { places, since } => {
+                return self.resume(instances, |one| places.get(&one.name).copied(), *since);
             }
         }
-        let before = |one: &Instance| {
-            let whole = first.is_some_and(|first| first.number == one.number);
-            // One that is read from its place on has no lines from before.
-            if whole { 0 } else { self.places.get(&one.number).copied().unwrap_or(0) }
-        };
-        query::before(&query, instances, before)
+        let lines =
+            query::before(&query, instances, |one| self.places.get(&one.number).copied().unwrap_or(0))?;
+        if let Some(oldest) = lines.iter().map(|line| line.timestamp).min() {
+            self.bookmark.catch_up(oldest);
+        }
+        for line in lines.iter().rev() {
+            self.bookmark.set(&line.instance, line.seq.into());
+        }
+        Ok(lines)
+    }
+
+    /// Goes on where a reader was.
+    fn resume(
+        &mut self,
+        instances: &[Arc<Instance>],
+        place: impl Fn(&Instance) -> Option<Place>,
+        since: Option<WallMillis>,
+    ) -> Result<Vec<LogLine>, QueryError> {
+        self.bookmark = Bookmark::new(since.unwrap_or_default());
+        for one in instances {
+            let seq = match place(one) {
+                Some(place) => {
+                    let seq = find_place(one, place)?;
+                    let after = place.after.filter(|_| seq == place.seq);
+                    self.bookmark.set(&one.name, Place { seq, after });
+                    seq
+                }
+                None => first_since(one, since)?,
+            };
+            self.places.insert(one.number, seq);
+            self.returning.insert(one.number);
+        }
+        Ok(Vec::new())
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         self.shared.bells.take_down(&self.bell);
+        for one in self.instances() {
+            // One alone shares nothing.
+            if self.shared.bells.followers(&one.name) < 2 {
+                one.recent().clear();
+            }
+        }
     }
 }
 
@@ -309,128 +302,4 @@ impl std::fmt::Debug for Follower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Follower").field("query", &self.query).finish_non_exhaustive()
     }
-}
-
-/// The first line of an instance that is not before; the next one where there is none.
-fn first_since(instance: &Instance, since: Option<WallMillis>) -> io::Result<u64> {
-    let Some(since) = since else { return Ok(0) };
-    for _ in 0..ATTEMPTS {
-        match find_since(instance, since) {
-            Err(error) if is_stale(&error) => {}
-            found => return found,
-        }
-    }
-    Ok(0)
-}
-
-fn find_since(instance: &Instance, since: WallMillis) -> io::Result<u64> {
-    let snapshot = instance.snapshot();
-    let mut first = snapshot.next_seq;
-    for segments in snapshot.segments {
-        let mut onward = Onward::new(segments, 0)?;
-        while let Some(block) = onward.peek().filter(|block| block.seq < first) {
-            if block.wall >= since {
-                first = block.seq;
-            } else {
-                onward.advance()?;
-            }
-        }
-    }
-    Ok(first)
-}
-
-/// Reads what an instance has from `place` on, and moves it. More than `bound` lines are passed over.
-fn read_on(
-    instance: &Instance,
-    filter: &Filter,
-    bound: u64,
-    place: &mut u64,
-    batch: &mut Batch,
-) -> Result<(), QueryError> {
-    let mut next_seq = *place;
-    for _ in 0..ATTEMPTS {
-        match read_once(instance, filter, bound, place, batch, &mut next_seq) {
-            Err(error) if is_stale(&error) => {}
-            read => return Ok(read?),
-        }
-    }
-    let lines = next_seq.saturating_sub(*place);
-    batch.dropped(instance, lines);
-    *place = next_seq;
-    Ok(())
-}
-
-fn read_once(
-    instance: &Instance,
-    filter: &Filter,
-    bound: u64,
-    place: &mut u64,
-    batch: &mut Batch,
-    next_seq: &mut u64,
-) -> io::Result<()> {
-    let snapshot = instance.snapshot();
-    *next_seq = snapshot.next_seq;
-    let pass_to = |place: &mut u64, seq: u64, batch: &mut Batch| {
-        batch.dropped(instance, seq.saturating_sub(*place));
-        *place = seq.max(*place);
-    };
-    if snapshot.next_seq.saturating_sub(*place) > bound {
-        pass_to(place, snapshot.next_seq - RESUMED, batch);
-    }
-    let [out, err] = snapshot.segments;
-    let mut streams = [Onward::new(out, *place)?, Onward::new(err, *place)?];
-    loop {
-        let first = |index: &usize| streams[*index].peek().map_or(u64::MAX, |block| block.seq);
-        let index = if first(&1) < first(&0) { 1 } else { 0 };
-        let Some(&block) = streams[index].peek() else {
-            // Nothing is left of what came before, and what comes next is not there yet.
-            pass_to(place, snapshot.next_seq, batch);
-            return Ok(());
-        };
-        pass_to(place, block.seq, batch);
-        if read_some(instance, (Stream::ALL[index], &mut streams[index], &block), filter, place, batch)? {
-            return Ok(());
-        }
-    }
-}
-
-/// Reads some lines of a block of a stream. Whether there is no more room.
-fn read_some(
-    instance: &Instance,
-    (stream, onward, block): (Stream, &mut Onward, &Block),
-    filter: &Filter,
-    place: &mut u64,
-    batch: &mut Batch,
-) -> io::Result<bool> {
-    let end = block.seq + block.lines;
-    if !filter.wants(stream) || !filter.may_hold(block) {
-        *place = end;
-        return onward.advance().map(|()| false);
-    }
-    if batch.is_full() {
-        return Ok(true);
-    }
-    let Some(text) = onward.read()? else {
-        batch.dropped(instance, end.saturating_sub(*place));
-        *place = end;
-        return onward.advance().map(|()| false);
-    };
-    let end = block.seq + text.len() as u64;
-    batch.read += text.bytes().len() as u64;
-    if filter.may_match(&text) {
-        let from = usize::try_from(place.saturating_sub(block.seq)).unwrap_or(usize::MAX);
-        for index in from..text.len() {
-            let line = text.line(index);
-            debug_assert!(line.part != Part::Open, "a mark describes lines that have ended");
-            *place = line.seq + 1;
-            if filter.passes(stream, &line) {
-                batch.push(line.of(&instance.name, stream, text.wall));
-                if batch.is_full() {
-                    return Ok(true);
-                }
-            }
-        }
-    }
-    *place = end.max(*place);
-    Ok(false)
 }

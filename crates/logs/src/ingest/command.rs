@@ -14,6 +14,8 @@ use crate::instance::Instance;
 pub(crate) enum Command {
     /// Takes in what is left of a run, closes its pipes and calls `done`.
     Detach { instance: Arc<Instance>, run: RunId, done: Box<dyn FnOnce() + Send> },
+    /// Takes in what is in the pipes of an instance now, and calls `done`.
+    Take { instance: Arc<Instance>, done: Box<dyn FnOnce() + Send> },
     /// The limits are other ones: what is too much goes now.
     Chores,
     /// The store is dropped.

@@ -173,8 +173,8 @@ impl Ingest {
         if instance.remember() {
             self.unsettled.push(Arc::clone(instance));
         }
-        let due = clock::now().after(crate::instance::COALESCE);
-        self.settle_at = Some(self.settle_at.map_or(due, |at| at.min(due)));
+        let due = instance.due(self.shared.window(instance));
+        self.settle_at = self.settle_at.into_iter().chain(due).min();
         if !self.room.take(bytes) {
             self.room = self.shared.bound();
         }
@@ -221,7 +221,7 @@ impl Ingest {
         let now = clock::now();
         let mut next: Option<Millis> = None;
         self.unsettled.retain(|instance| {
-            let due = instance.settle(now, self.room.segment_size);
+            let due = instance.settle(now, self.room.segment_size, self.shared.window(instance));
             next = next.into_iter().chain(due).min();
             self.shared.tell(instance);
             if due.is_none() {
@@ -241,10 +241,14 @@ impl Ingest {
                 Command::Chores => self.chores(clock::now()),
                 Command::Detach { instance, run, done } => {
                     self.detach(&instance, run);
-                    // A panic of the caller's is no reason to stop taking in everybody's lines.
-                    if catch_unwind(AssertUnwindSafe(done)).is_err() {
-                        tracing::error!(instance = %instance.name, "a callback of detach panicked");
+                    call(&instance, done);
+                }
+                Command::Take { instance, done } => {
+                    for pipe in self.shared.pipes.of(&instance) {
+                        // What can't be written now is tried again; it is in its pipe.
+                        let _ = self.drain(&pipe);
                     }
+                    call(&instance, done);
                 }
             }
         }
@@ -276,6 +280,13 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+}
+
+/// A panic of the caller's is no reason to stop taking in everybody's lines.
+fn call(instance: &Instance, done: Box<dyn FnOnce() + Send>) {
+    if catch_unwind(AssertUnwindSafe(done)).is_err() {
+        tracing::error!(instance = %instance.name, "a callback panicked");
     }
 }
 

@@ -83,6 +83,14 @@ impl Pipes {
         self.table().pipes.get(&token).cloned()
     }
 
+    /// The pipes of an instance.
+    pub(super) fn of(&self, instance: &Arc<Instance>) -> Vec<Arc<Pipe>> {
+        let of = |pipe: &&Arc<Pipe>| Arc::ptr_eq(&pipe.instance, instance);
+        let mut pipes: Vec<_> = self.table().pipes.values().filter(of).cloned().collect();
+        pipes.sort_by_key(|pipe| pipe.token);
+        pipes
+    }
+
     /// No longer watches the pipes of a run, and hands them out.
     pub(super) fn remove(&self, instance: &Arc<Instance>, run: RunId) -> Vec<Arc<Pipe>> {
         let of_run = |pipe: &Pipe| pipe.run == run && Arc::ptr_eq(&pipe.instance, instance);

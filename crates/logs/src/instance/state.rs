@@ -9,13 +9,13 @@ use tenement_core::{
 use tenement_runtime::clock;
 
 use super::{
-    AGAIN, COALESCE, Turn,
+    AGAIN, COALESCE, FIRST, Snapshot, Turn,
     rate::{Episode, Rate},
 };
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
-    segment::{Chain, Intake, ToPack},
+    segment::{Chain, Intake, ToPack, marked},
 };
 
 #[derive(Debug)]
@@ -26,10 +26,13 @@ pub(super) struct State {
     pub(super) first_seq: u64,
     /// What it was when the last run began.
     pub(super) run_seq: u64,
+    pub(super) last_run: Option<RunId>,
     /// Bytes that came out of pipes.
     pub(super) taken: u64,
     /// What it was when somebody last asked whether there are new lines.
     pub(super) told: u64,
+    /// When everything was last described.
+    described: Millis,
     pub(super) limits: StreamLimits,
     /// Of its limit, while there is one.
     pub(super) rate: Option<Rate>,
@@ -46,7 +49,9 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn open(dir: &Path, limits: StreamLimits) -> io::Result<Self> {
-        let mut next_seq = 0;
+        // What a killed predecessor left without a mark comes after all that has one, of either stream.
+        let [out, err] = Stream::ALL.map(|stream| marked(dir, stream));
+        let mut next_seq = out?.max(err?);
         let chains = [
             Chain::open(dir, Stream::Stdout, &mut next_seq)?,
             Chain::open(dir, Stream::Stderr, &mut next_seq)?,
@@ -56,8 +61,10 @@ impl State {
             next_seq,
             first_seq: next_seq,
             run_seq: 0,
+            last_run: None,
             taken: 0,
             told: next_seq,
+            described: Millis(0),
             closings_told: 0,
             limits,
             rate: None,
@@ -106,6 +113,8 @@ impl State {
             chain.complete(next_seq, scratch)?;
         }
         if chain.last_size() >= segment_size {
+            // No mark of a later line is kept before those of earlier ones.
+            other.write_marks()?;
             chain.roll(next_seq, scratch)?;
         }
         // A line that has not ended makes a segment larger.
@@ -197,6 +206,25 @@ impl State {
         chain.trim(fits.min(len / 2), next_seq, scratch)
     }
 
+    pub(super) fn due(&self, window: Duration) -> Option<Millis> {
+        let first = self.chains.iter().filter_map(|chain| Some(chain.pending()?.since)).min()?;
+        Some(first.after(FIRST).max(self.described.after(window).min(first.after(window))))
+    }
+
+    /// Whether the newest line of each stream is older.
+    pub(super) fn is_silent_since(&self, since: WallMillis) -> bool {
+        let newest = |chain: &Chain| chain.segments().back().map(crate::segment::Segment::last_wall);
+        self.chains.iter().filter_map(newest).all(|wall| wall < since)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            segments: self.chains.each_ref().map(Chain::view),
+            next_seq: self.next_seq,
+            lines: self.chains.iter().map(|chain| chain.lines() + u64::from(chain.has_open_line())).sum(),
+        }
+    }
+
     /// The stream that has the oldest segment that is closed.
     fn oldest_closed(&self) -> Option<usize> {
         let closed = (0..2).filter(|&index| self.chains[index].segments().len() > 1);
@@ -212,7 +240,10 @@ impl State {
     }
 
     pub(super) fn complete_all(&mut self) -> io::Result<()> {
-        let Self { chains, next_seq, scratch, .. } = self;
+        let Self { chains, next_seq, scratch, described, .. } = self;
+        if chains.iter().any(|chain| chain.pending().is_some()) {
+            *described = clock::now();
+        }
         chains.sort_order().into_iter().try_for_each(|index| chains[index].complete(next_seq, scratch))?;
         chains.iter_mut().try_for_each(Chain::write_marks)
     }

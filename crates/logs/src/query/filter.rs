@@ -19,7 +19,7 @@ use super::{Field, LogQuery, QueryError, literals};
 use crate::{
     fold::fold,
     index::Plan,
-    level::LevelSet,
+    level::{Level, LevelSet},
     line::Stream,
     segment::{Block, Known, LineRef, Text},
 };
@@ -132,10 +132,15 @@ impl Filter {
     /// Whether this line of a block that [`Self::may_hold`] it, of a stream that it [`Self::wants`], passes. Text is
     /// matched as it is shown. Once it takes too long none does, which [`Self::check`] tells.
     pub(crate) fn passes(&self, stream: Stream, line: &LineRef<'_>) -> bool {
-        (self.terms.is_empty() || self.has_terms(line.bytes)) && self.passes_but_terms(stream, line)
+        self.passes_as(line, || line.level(stream))
     }
 
-    fn passes_but_terms(&self, stream: Stream, line: &LineRef<'_>) -> bool {
+    /// The same for a line whose level is perhaps known.
+    pub(crate) fn passes_as(&self, line: &LineRef<'_>, level: impl FnOnce() -> Level) -> bool {
+        (self.terms.is_empty() || self.has_terms(line.bytes)) && self.passes_but_terms(line, level)
+    }
+
+    fn passes_but_terms(&self, line: &LineRef<'_>, level: impl FnOnce() -> Level) -> bool {
         self.search.as_ref().is_none_or(|search| search.find(line.bytes).is_some())
             && self.grep.as_ref().is_none_or(|grep| {
                 self.deadline.allows(line.bytes) && grep.is_match(shown(line.bytes).as_ref())
@@ -143,7 +148,7 @@ impl Filter {
             && self.fields.iter().all(|field| {
                 (!field.is_regex() || self.deadline.allows(line.bytes)) && field.matches(line.bytes)
             })
-            && (self.levels == LevelSet::ALL || self.levels.contains(line.level(stream)))
+            && (self.levels == LevelSet::ALL || self.levels.contains(level()))
     }
 
     /// The lines of a text of a block that [`Self::may_hold`] it which pass, by their index, in their order.
@@ -164,13 +169,14 @@ impl Filter {
         }
         let Some((first, rest)) = self.terms.split_first() else {
             return self.with(self.search.as_ref(), text, text.bytes(), |index, _| {
-                self.passes_but_terms(stream, &text.line(index))
+                let line = text.line(index);
+                self.passes_but_terms(&line, || line.level(stream))
             });
         };
         let folded = folded(text.bytes());
         self.with(Some(first), text, &folded, |index, line| {
             rest.iter().all(|term| term.find(line).is_some())
-                && self.passes_but_terms(stream, &text.line(index))
+                && self.passes_but_terms(&text.line(index), || text.line(index).level(stream))
         })
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 
-use super::{Bookmark, LogQuery, filter::Filter};
+use super::{LogQuery, PageEnd, filter::Filter};
 use crate::{
     instance::{Instance, Snapshot},
     level::Level,
@@ -197,7 +197,7 @@ pub(super) fn newest(
     tails: &mut [InstanceTail],
     filter: &Filter,
     query: &LogQuery,
-    mark: &mut Bookmark,
+    mark: &mut PageEnd,
 ) -> io::Result<(Vec<LogLine>, u64)> {
     let key = |tails: &[InstanceTail], index: usize| Some((tails[index].head()?.1, Reverse(index)));
     let mut heads: BinaryHeap<_> = (0..tails.len()).filter_map(|index| key(tails, index)).collect();

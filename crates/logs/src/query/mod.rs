@@ -1,6 +1,5 @@
 //! Questions to the log, answered by reading backwards.
 
-mod bookmark;
 mod context;
 mod export;
 mod field;
@@ -8,6 +7,7 @@ mod filter;
 mod histogram;
 mod literals;
 mod merge;
+mod page_end;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,8 +27,6 @@ use crate::{
     line::{LogLine, Stream},
     segment::is_stale,
 };
-use bookmark::Resume;
-pub use bookmark::{Bookmark, BookmarkError};
 pub(crate) use context::around;
 pub use context::{Context, Near, Surrounded};
 pub use export::Export;
@@ -37,6 +35,8 @@ pub(crate) use filter::Filter;
 pub(crate) use histogram::histogram;
 pub use histogram::{Bucket, Grain, Histogram};
 use merge::InstanceTail;
+use page_end::Resume;
+pub use page_end::{PageEnd, PageEndError};
 
 /// Instances somebody may see: those of a service, or one, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct LogQuery {
     /// Of these instances only what is before these places among their lines.
     pub before: BTreeMap<InstanceName, u64>,
     /// Goes on where a page ended.
-    pub cursor: Option<Bookmark>,
+    pub cursor: Option<PageEnd>,
     /// Whatever else is asked for, of these only: what the asker may see.
     pub bounds: Bounds,
     /// At most so many.
@@ -150,7 +150,7 @@ pub struct LogPage {
     /// There are older ones.
     pub has_more: bool,
     /// Where those begin.
-    pub next: Bookmark,
+    pub next: PageEnd,
 }
 
 /// Why there is no answer.
@@ -205,7 +205,7 @@ pub(crate) fn before(
     let read = |lenient| {
         let tails =
             instances.iter().map(|instance| InstanceTail::new(instance, &filter, lenient, end(instance)));
-        merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query, &mut Bookmark::default())
+        merge::newest(&mut tails.collect::<io::Result<Vec<_>>>()?, &filter, query, &mut PageEnd::default())
     };
     let (mut lines, _) = patiently(read)?;
     lines.reverse();

@@ -114,12 +114,23 @@ impl LineRef<'_> {
 
     /// As it is handed out.
     pub(crate) fn of(&self, instance: &InstanceName, stream: Stream, timestamp: WallMillis) -> LogLine {
+        self.with_level(instance, stream, timestamp, self.level(stream))
+    }
+
+    /// The same, when its level is known.
+    pub(crate) fn with_level(
+        &self,
+        instance: &InstanceName,
+        stream: Stream,
+        timestamp: WallMillis,
+        level: Level,
+    ) -> LogLine {
         LogLine {
             timestamp,
             instance: instance.clone(),
             stream,
             seq: self.seq,
-            level: self.level(stream),
+            level,
             bytes: self.bytes.to_vec(),
             part: self.part,
             note: self.note,

@@ -47,6 +47,21 @@ pub(crate) fn streams_in(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+/// The place after the last line of `stream` that a mark describes.
+pub(crate) fn marked(dir: &Path, stream: Stream) -> io::Result<u64> {
+    for base in bases(dir, stream, RAW)?.into_iter().rev() {
+        let Ok(marks) = File::open(marks_path(dir, stream, base)) else { continue };
+        let len = fs::metadata(data_path(dir, stream, base))?.len();
+        if header(&marks)?.is_some()
+            && let Some((count, last)) = last_mark(&marks, len)?
+        {
+            return Ok(last.seq + lines_of(&marks, count, &last)?);
+        }
+    }
+    let packed = bases(dir, stream, PACKED)?.last().and_then(|&base| pack::find(dir, stream, base).ok());
+    Ok(packed.map_or(0, |(packed, _)| packed.summary.end_seq))
+}
+
 /// The segments of `stream`, oldest first, each described by marks up to its end. Advances `next_seq` over
 /// every line.
 ///

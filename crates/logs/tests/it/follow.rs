@@ -15,7 +15,7 @@ use crate::support::{Instance, each, open, open_with, query};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads until it has seen enough.
-fn read_until(follower: &mut Follower, enough: impl Fn(&[Followed]) -> bool) -> Vec<Followed> {
+pub(crate) fn read_until(follower: &mut Follower, enough: impl Fn(&[Followed]) -> bool) -> Vec<Followed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut seen = Vec::new();
     let bell = follower.bell();
@@ -37,11 +37,11 @@ fn text(entry: &Followed) -> String {
     }
 }
 
-fn texts(entries: &[Followed]) -> Vec<String> {
+pub(crate) fn texts(entries: &[Followed]) -> Vec<String> {
     entries.iter().map(text).collect()
 }
 
-fn ends_with(last: &str) -> impl Fn(&[Followed]) -> bool {
+pub(crate) fn ends_with(last: &str) -> impl Fn(&[Followed]) -> bool {
     move |seen| seen.last().is_some_and(|entry| text(entry) == last)
 }
 
@@ -115,10 +115,9 @@ fn nothing_is_lost_or_doubled_between_what_was_and_what_comes() {
     }
     let mut all = follow(
         &store,
-        &Begin::After {
-            instance: apps[0].name.clone(),
-            seq: 999,
-            timestamp: tenement_core::time::WallMillis(u64::MAX),
+        &Begin::From {
+            places: [(apps[0].name.clone(), 1000)].into(),
+            since: Some(tenement_core::time::WallMillis(u64::MAX)),
         },
     );
     let seen = read_until(&mut all, |seen| seen.len() == 29_000);

@@ -16,5 +16,7 @@ mod limits;
 mod packed;
 mod query;
 mod rate;
+mod resume;
+mod shared;
 mod support;
 mod tenants;

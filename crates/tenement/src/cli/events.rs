@@ -23,7 +23,8 @@ const PAGE: usize = 1000;
     ten events -f\n  ten --json events -f | jq .cause\n\n\
     A line has the time, the instance, what it was and became, the cause and who asked for it,\n\
     the reason, how its process ended, and for how long it had been what it was.\n\
-    With --json, one object per line.\n\
+    With -v, the last lines of what ended without being asked to follow it.\n\
+    With --json, one object per line, which has those lines too.\n\
     --follow ends with Ctrl-C; when the daemon restarts it waits and goes on where it was."
 )]
 pub(super) struct Events {
@@ -66,7 +67,7 @@ impl Events {
             self.check(&client, &self.query()?)?;
         }
         let events = answer["events"].as_array().into_iter().flatten();
-        let lines: Vec<String> = events.map(|event| shown(event, global.json)).collect();
+        let lines: Vec<String> = events.map(|event| shown(event, global)).collect();
         if lines.is_empty() { Ok(()) } else { print(&lines.join("\n")) }
     }
 
@@ -139,15 +140,24 @@ impl Tail for EventTail<'_> {
         if !id.is_null() {
             self.last = Some(id.clone());
         }
-        print(&shown(&event, self.global.json))
+        print(&shown(&event, self.global))
     }
 }
 
-/// One line. An older or newer daemon may leave out any of it.
-fn shown(event: &Value, as_json: bool) -> String {
-    if as_json {
+/// One line, and with `-v` the last ones it printed. An older or newer daemon may leave out any of it.
+fn shown(event: &Value, global: &Global) -> String {
+    if global.json {
         return event.to_string();
     }
+    let mut shown = line(event);
+    if global.verbose > 0 {
+        let last = event["last_lines"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        last.for_each(|last| shown.extend(["\n    | ", &tenement_logs::inert(last)]));
+    }
+    shown
+}
+
+fn line(event: &Value) -> String {
     let word = |key| Some(text(event, key)).filter(|text| !text.is_empty());
     let from = word("from").unwrap_or_else(|| "-".into());
     let to = word("to").unwrap_or_else(|| "forgotten".into());
@@ -201,11 +211,14 @@ mod tests {
             "duration_ms": 61_500,
         });
         assert_eq!(
-            shown(&full, false),
+            shown(&full, &Global::default()),
             "t api:a running -> failed  exit by token:ci: it^[ died (exit 3, after 1m 1s)"
         );
         let killed = json!({ "from": "running", "to": null, "signal": 9, "lasted_ms": 20 });
-        assert_eq!(shown(&killed, false), "  running -> forgotten (signal 9, after 20ms)");
-        assert_eq!(shown(&json!({ "oom": true, "signal": 9 }), false), "  - -> forgotten (out of memory)");
+        assert_eq!(shown(&killed, &Global::default()), "  running -> forgotten (signal 9, after 20ms)");
+        let (brief, verbose) = (Global::default(), Global { verbose: 1, ..Global::default() });
+        let oom = json!({ "oom": true, "signal": 9, "last_lines": ["a", "b\x1b"] });
+        assert_eq!(shown(&oom, &brief), "  - -> forgotten (out of memory)");
+        assert_eq!(shown(&oom, &verbose), "  - -> forgotten (out of memory)\n    | a\n    | b^[");
     }
 }

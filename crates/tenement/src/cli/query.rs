@@ -17,7 +17,8 @@ impl Query {
 
     /// What needs no encoding and would only get longer by it.
     pub(super) fn with_plain(mut self, key: &str, value: &str) -> Self {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | ':' | ',');
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | ':' | ',' | '@');
         if !value.chars().all(plain) {
             return self.with(key, value);
         }

@@ -93,7 +93,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let (observer, incidents) = incidents::channel();
     let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
-    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY))?);
+    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
     let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;

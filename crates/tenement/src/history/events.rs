@@ -2,12 +2,23 @@
 
 use rusqlite::{Row, Transaction, named_params, params_from_iter};
 use tenement_core::{
-    history::Transition,
+    history::{Cause, Transition},
     name::{InstanceName, ServiceName},
     time::WallMillis,
+    view::Status,
 };
+use tenement_logs::{LastLines, LogStore};
 
 use super::{Conditions, Found, History, HistoryError, number, signed};
+
+/// The last lines that go with an end, and their bytes in all.
+const LINES: usize = 50;
+const LINES_BYTES: usize = 16 << 10;
+/// Ends of an instance, and of all, whose lines are kept.
+const ENDS_OF_EACH: usize = 20;
+const ENDS: usize = 1000;
+/// Bytes of lines on one page, about; the newest have them.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// One change of an instance's status, as it was written down. Words are those of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +51,10 @@ pub struct Event {
     pub oom: bool,
     /// For how long it had been what it was, in milliseconds.
     pub lasted_ms: u64,
+    /// The place in its log after the last line it printed, when it ended without being asked to.
+    pub log_end: Option<u64>,
+    /// Those lines, while they are kept and fit.
+    pub last_lines: Option<Vec<String>>,
 }
 
 /// Which events, and which page of them.
@@ -63,7 +78,37 @@ pub struct EventQuery {
     pub offset: usize,
 }
 
-pub(super) fn insert(transaction: &Transaction<'_>, event: &Transition) -> Result<(), rusqlite::Error> {
+/// What a run printed last, when it is told that it ended and nobody wanted it to.
+pub(super) fn last_lines(event: &Transition, logs: &LogStore) -> Option<LastLines> {
+    let unasked = matches!(event.cause, Cause::Exit | Cause::StartFailed | Cause::Unhealthy);
+    let alive = matches!(event.from, Status::Starting | Status::Running);
+    (unasked && alive).then(|| logs.last_words(&event.instance, event.run, LINES, LINES_BYTES))?
+}
+
+fn insert_lines(
+    transaction: &Transaction<'_>,
+    event: i64,
+    name: &InstanceName,
+    last: &LastLines,
+) -> Result<(), rusqlite::Error> {
+    let (service, id) = (name.service.as_str(), name.id.as_str());
+    let lines = serde_json::to_string(&last.lines).unwrap_or_default();
+    let sql = "INSERT INTO last_lines (event, of_service, of_id, place, lines) VALUES (?1, ?2, ?3, ?4, ?5)";
+    transaction.prepare_cached(sql)?.execute((event, service, id, signed(last.end), lines))?;
+    let sql = "DELETE FROM last_lines WHERE of_service = ?1 AND of_id = ?2 AND event <= (SELECT event FROM last_lines
+                   WHERE of_service = ?1 AND of_id = ?2 ORDER BY event DESC LIMIT 1 OFFSET ?3)";
+    transaction.prepare_cached(sql)?.execute((service, id, signed(ENDS_OF_EACH as u64)))?;
+    let sql = "DELETE FROM last_lines WHERE event <= (SELECT event FROM last_lines
+                   ORDER BY event DESC LIMIT 1 OFFSET ?1)";
+    transaction.prepare_cached(sql)?.execute([signed(ENDS as u64)])?;
+    Ok(())
+}
+
+pub(super) fn insert(
+    transaction: &Transaction<'_>,
+    event: &Transition,
+    last: Option<&LastLines>,
+) -> Result<(), rusqlite::Error> {
     let exit = event.exit.unwrap_or_default();
     let mut statement = transaction.prepare_cached(
         "INSERT INTO events (at, service, id, run, was, became, health, cause, actor, reason, exit_code, signal,
@@ -87,12 +132,15 @@ pub(super) fn insert(transaction: &Transaction<'_>, event: &Transition) -> Resul
         ":oom": exit.oom,
         ":lasted_ms": signed(event.lasted_ms),
     })?;
-    Ok(())
+    last.map_or(Ok(()), |last| {
+        insert_lines(transaction, transaction.last_insert_rowid(), &event.instance, last)
+    })
 }
 
 pub(super) fn erase(transaction: &Transaction<'_>, name: &InstanceName) -> Result<(), rusqlite::Error> {
-    let sql = "DELETE FROM events WHERE service = ?1 AND id = ?2";
-    transaction.execute(sql, (name.service.as_str(), name.id.as_str())).map(drop)
+    let of = (name.service.as_str(), name.id.as_str());
+    transaction.execute("DELETE FROM last_lines WHERE of_service = ?1 AND of_id = ?2", of)?;
+    transaction.execute("DELETE FROM events WHERE service = ?1 AND id = ?2", of).map(drop)
 }
 
 fn read(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
@@ -115,6 +163,10 @@ fn read(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
         signal: row.get("signal")?,
         oom: row.get("oom")?,
         lasted_ms: number(row, "lasted_ms")?,
+        log_end: row.get::<_, Option<i64>>("place")?.and_then(|place| u64::try_from(place).ok()),
+        last_lines: row
+            .get::<_, Option<String>>("lines")?
+            .and_then(|lines| serde_json::from_str(&lines).ok()),
     })
 }
 
@@ -147,7 +199,10 @@ impl History {
         let total: i64 = connection
             .prepare_cached(&total)?
             .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
-        let page = format!("SELECT * FROM events {filter} ORDER BY seq {order} LIMIT ? OFFSET ?");
+        let page = format!(
+            "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq {filter}
+             ORDER BY seq {order} LIMIT ? OFFSET ?"
+        );
         let mut values = conditions.values;
         values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
         let mut statement = connection.prepare_cached(&page)?;
@@ -156,6 +211,18 @@ impl History {
         if query.after.is_none() {
             entries.reverse();
         }
+        bound(&mut entries);
         Ok(Found { entries, total: u64::try_from(total).unwrap_or(0) })
+    }
+}
+
+/// Leaves out the lines of older ones when there are too many.
+fn bound(entries: &mut [Event]) {
+    let mut bytes = 0;
+    for event in entries.iter_mut().rev() {
+        bytes += event.last_lines.iter().flatten().map(String::len).sum::<usize>();
+        if bytes > PAGE_BYTES {
+            event.last_lines = None;
+        }
     }
 }

@@ -26,6 +26,7 @@ use std::{
 
 use rusqlite::{Connection, Row, types::Value};
 use tenement_core::{history::Transition, name::InstanceName};
+use tenement_logs::LogStore;
 use tenement_supervisor::Observer;
 use tokio::sync::watch;
 
@@ -79,16 +80,17 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the history, makes it where it is missing, and starts the thread that writes.
+    /// Opens the history, makes it where it is missing, and starts the thread that writes. What instances printed
+    /// before they ended is in `logs`.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+    pub fn open(path: &Path, logs: LogStore) -> Result<Self, HistoryError> {
         let writer = schema::open(path)?;
         let reader = schema::open(path)?;
         let (queue, entries) = sync_channel(QUEUE);
         let (count, written) = watch::channel(0);
-        let write = move || write(writer, &entries, &count);
+        let write = move || write(writer, &logs, &entries, &count);
         let writer = thread::Builder::new().name("history".into()).spawn(write)?;
         Ok(Self {
             reader: Mutex::new(reader),
@@ -151,21 +153,29 @@ impl Drop for History {
     }
 }
 
-fn write(mut connection: Connection, entries: &Receiver<Entry>, count: &watch::Sender<u64>) {
+fn write(mut connection: Connection, logs: &LogStore, entries: &Receiver<Entry>, count: &watch::Sender<u64>) {
     while let Ok(first) = entries.recv() {
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
-        match put(&mut connection, &batch) {
+        match put(&mut connection, logs, &batch) {
             Ok(()) => count.send_modify(|count| *count += batch.len() as u64),
             Err(error) => tracing::error!(%error, lost = batch.len(), "the history could not be written"),
         }
     }
 }
 
-fn put(connection: &mut Connection, batch: &[Entry]) -> Result<(), rusqlite::Error> {
+fn put(connection: &mut Connection, logs: &LogStore, batch: &[Entry]) -> Result<(), rusqlite::Error> {
+    // Looked for before the transaction: it may wait for another disk.
+    let last: Vec<_> = batch
+        .iter()
+        .map(|entry| match entry {
+            Entry::Event(transition) => events::last_lines(transition, logs),
+            Entry::Change(_) | Entry::Erase(_) => None,
+        })
+        .collect();
     let transaction = connection.transaction()?;
-    for entry in batch {
+    for (entry, last) in batch.iter().zip(&last) {
         match entry {
-            Entry::Event(transition) => events::insert(&transaction, transition)?,
+            Entry::Event(transition) => events::insert(&transaction, transition, last.as_ref())?,
             Entry::Change(change) => audit::insert(&transaction, change)?,
             Entry::Erase(name) => events::erase(&transaction, name)?,
         }

@@ -12,6 +12,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // What an instance printed is not to be found in the file once it is erased.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.execute_batch(
         "BEGIN IMMEDIATE;
          CREATE TABLE IF NOT EXISTS events (
@@ -45,6 +47,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
              token TEXT,
              status INTEGER NOT NULL
          ) STRICT;
+         CREATE TABLE IF NOT EXISTS last_lines (
+             event INTEGER PRIMARY KEY,
+             of_service TEXT NOT NULL,
+             of_id TEXT NOT NULL,
+             place INTEGER NOT NULL,
+             lines TEXT NOT NULL
+         ) STRICT;
+         CREATE INDEX IF NOT EXISTS last_lines_of_instance ON last_lines (of_service, of_id, event);
          COMMIT;",
     )?;
     Ok(connection)
@@ -54,6 +64,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
 pub(super) fn prune(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
     for sql in [
         "DELETE FROM events WHERE seq <= (SELECT MAX(seq) FROM events) - ?1",
+        "DELETE FROM last_lines WHERE event <= (SELECT MAX(seq) FROM events) - ?1",
         "DELETE FROM changes WHERE seq <= (SELECT MAX(seq) FROM changes) - ?1",
     ] {
         transaction.execute(sql, [KEPT])?;

@@ -4,6 +4,7 @@ use tenement_core::{
     time::WallMillis,
     view::{Health, Status},
 };
+use tenement_logs::LastLines;
 
 use super::*;
 
@@ -21,6 +22,11 @@ fn transition(name: &str, at: u64) -> Transition {
         exit: Some(ExitStatus { code: Some(1), signal: None, oom: false }),
         lasted_ms: 1234,
     }
+}
+
+fn open(path: &Path) -> Result<History, HistoryError> {
+    let logs = path.with_file_name("logs");
+    History::open(path, LogStore::open(logs, tenement_logs::Limits::default()).unwrap())
 }
 
 fn change(actor: &str) -> Change {
@@ -42,7 +48,7 @@ fn change(actor: &str) -> Change {
 fn what_was_written_is_found_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     let written = history.written();
     for at in 1..=5 {
         history.changed(&transition("api:a", at));
@@ -52,7 +58,7 @@ fn what_was_written_is_found_after_opening_again() {
     history.record(change("t1"));
     drop(history);
     assert_eq!(*written.borrow(), 12);
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     let query = EventQuery { instance: Some("api:a".parse().unwrap()), limit: 2, ..EventQuery::default() };
     let found = history.events(&query).unwrap();
     assert_eq!((found.total, found.entries.len()), (5, 2));
@@ -70,22 +76,57 @@ fn what_was_written_is_found_after_opening_again() {
 fn old_events_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    drop(History::open(&path).unwrap());
+    drop(open(&path).unwrap());
     Connection::open(&path)
         .unwrap()
         .execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'events'", ())
         .unwrap();
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     history.changed(&transition("api:a", 1));
     drop(history);
     Connection::open(&path)
         .unwrap()
         .execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'events'", ())
         .unwrap();
-    let history = History::open(&path).unwrap();
+    let history = open(&path).unwrap();
     history.changed(&transition("api:a", 2));
     drop(history);
     let all = EventQuery { limit: 10, ..EventQuery::default() };
-    let found = History::open(&path).unwrap().events(&all).unwrap();
+    let found = open(&path).unwrap().events(&all).unwrap();
     assert_eq!(found.entries.iter().map(|event| event.at.0).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_file_from_before_lines_were_kept_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let history = open(&path).unwrap();
+    history.changed(&transition("api:a", 1));
+    drop(history);
+    Connection::open(&path).unwrap().execute("DROP TABLE last_lines", ()).unwrap();
+    let history = open(&path).unwrap();
+    history.changed(&transition("api:a", 2));
+    drop(history);
+    let found = open(&path).unwrap().events(&EventQuery { limit: 10, ..EventQuery::default() }).unwrap();
+    let told: Vec<_> = found.entries.iter().map(|event| (event.at.0, &event.last_lines)).collect();
+    assert_eq!(told, [(1, &None), (2, &None)]);
+}
+
+#[test]
+fn lines_of_the_last_ends_are_kept_and_of_one_that_is_erased_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let last = LastLines { lines: vec!["secret".to_owned()], end: 7 };
+    let transaction = connection.transaction().unwrap();
+    for at in 0..50 {
+        events::insert(&transaction, &transition("api:noisy", at), Some(&last)).unwrap();
+    }
+    events::insert(&transaction, &transition("api:a", 50), Some(&last)).unwrap();
+    let count = |of: &str| {
+        let sql = "SELECT COUNT(*) FROM last_lines WHERE of_id = ?1";
+        transaction.query_row(sql, [of], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("noisy"), count("a")), (20, 1));
+    events::erase(&transaction, &"api:noisy".parse().unwrap()).unwrap();
+    assert_eq!((count("noisy"), count("a")), (0, 1));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction};
 use tenement_core::name::InstanceName;
-use tenement_logs::Place;
+use tenement_logs::ReadTo;
 
 use super::state::State;
 
@@ -75,7 +75,7 @@ impl Places {
     pub(super) fn keep(
         &self,
         sink: &str,
-        now: impl FnOnce() -> BTreeMap<InstanceName, Place>,
+        now: impl FnOnce() -> BTreeMap<InstanceName, ReadTo>,
     ) -> Result<(), PlacesError> {
         let mut inner = self.lock();
         let now = now().into_iter().map(|(name, place)| (name, place.next)).collect();
@@ -92,7 +92,7 @@ impl Places {
     pub(super) fn retain(
         &self,
         sink: &str,
-        still: impl FnOnce() -> BTreeMap<InstanceName, Place>,
+        still: impl FnOnce() -> BTreeMap<InstanceName, ReadTo>,
     ) -> Result<(), PlacesError> {
         let mut inner = self.lock();
         let Some(mut kept) = inner.kept.get(sink).cloned() else { return Ok(()) };
@@ -179,8 +179,8 @@ fn load(connection: &Connection) -> Result<BTreeMap<String, Kept>, rusqlite::Err
 mod tests {
     use super::*;
 
-    fn at(places: &[(&str, u64)]) -> BTreeMap<InstanceName, Place> {
-        places.iter().map(|(name, next)| (name.parse().unwrap(), Place { number: 0, next: *next })).collect()
+    fn at(places: &[(&str, u64)]) -> BTreeMap<InstanceName, ReadTo> {
+        places.iter().map(|(name, next)| (name.parse().unwrap(), ReadTo { number: 0, next: *next })).collect()
     }
 
     fn kept(places: &Places, sink: &str) -> Option<Vec<(String, u64)>> {

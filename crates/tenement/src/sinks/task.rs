@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tenement_core::{config::LogSink, name::InstanceName};
-use tenement_logs::{Begin, Followed, Follower, LogLine, LogQuery, LogStore, Place, QueryError};
+use tenement_logs::{Begin, Followed, Follower, LogLine, LogQuery, LogStore, QueryError, ReadTo};
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use super::{Failure, Receipt, Sink, places::Places, state::State};
@@ -115,7 +115,7 @@ struct Worker {
     /// Lines that were read and not delivered.
     pending: Vec<LogLine>,
     /// Up to where was read when they were.
-    read: BTreeMap<InstanceName, Place>,
+    read: BTreeMap<InstanceName, ReadTo>,
 }
 
 impl Worker {
@@ -182,7 +182,7 @@ impl Worker {
     /// Lets go of lines that were erased while they waited to be delivered.
     fn let_go(&mut self, task: &Task) {
         let still = self.follower.places();
-        let number = |place: Option<&Place>| place.map(|place| place.number);
+        let number = |place: Option<&ReadTo>| place.map(|place| place.number);
         let is_there = |name: &InstanceName| number(still.get(name)) == number(self.read.get(name));
         let gone: Vec<InstanceName> = self.read.keys().filter(|name| !is_there(name)).cloned().collect();
         if gone.is_empty() {

@@ -71,6 +71,62 @@ fn lines_come_over_every_way_there_is() {
     stop(&daemon, &["a", "b"]);
 }
 
+// faults: G9
+#[test]
+fn a_reader_that_comes_again_has_each_line_once_also_after_a_kill() {
+    let mut daemon = start(&["a", "b", "c"]);
+    let (mut id, mut seen) = (String::new(), Vec::new());
+    for round in 0..4 {
+        let header = if id.is_empty() { String::new() } else { format!("Last-Event-ID: {id}\r\n") };
+        let headers = format!("Accept: text/event-stream\r\n{header}");
+        let path = "/api/logs?follow=true&service=app&limit=0&search=of";
+        let (_, mut events) = Chunked::get(&daemon, path, &token(&daemon), &headers);
+        for name in ["a", "b", "c"] {
+            let lines: String = (0..200).map(|n| format!("{n} of {name} {round}\n")).collect();
+            print(&daemon, name, &lines);
+        }
+        // Not all of them, so that some of each are left for the next time.
+        let wanted = if round == 3 { 600 * 4 } else { 600 * round + 350 };
+        let mut text = String::new();
+        while seen.len() < wanted {
+            // A chunk may end in the middle of a line.
+            text.push_str(&events.chunk().expect("more"));
+            let rest = text.split_off(text.rfind('\n').map_or(0, |at| at + 1));
+            for line in std::mem::replace(&mut text, rest).lines() {
+                if seen.len() == wanted {
+                    break;
+                }
+                if let Some(named) = line.strip_prefix("id: ") {
+                    named.clone_into(&mut id);
+                }
+                if let Some(data) = line.strip_prefix("data: ") {
+                    let line: Value = serde_json::from_str(data).unwrap();
+                    seen.push(line["message"].as_str().unwrap().to_owned());
+                }
+            }
+        }
+        if round < 3 {
+            daemon.signal(rustix::process::Signal::KILL);
+            daemon.wait();
+            for pid in daemon.processes() {
+                let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            until("they are gone", || daemon.processes().is_empty());
+            daemon = TestDaemon::start_in(daemon.stop(), &[]);
+            for name in ["a", "b", "c"] {
+                daemon.ten(&["spawn", &format!("app:{name}"), "--no-wait"]);
+            }
+        }
+    }
+    for name in ["a", "b", "c"] {
+        let of: Vec<_> = seen.iter().filter(|line| line.contains(&format!("of {name}"))).collect();
+        let all = (0..4).flat_map(|round| (0..200).map(move |n| format!("{n} of {name} {round}")));
+        assert!(all.eq(of.iter().map(|line| (*line).clone())), "{name}: {of:?}");
+    }
+    stop(&daemon, &["a", "b", "c"]);
+}
+
 #[test]
 fn what_can_not_be_followed_is_refused() {
     let daemon = start(&[]);

@@ -3,6 +3,7 @@
 
 mod cli;
 mod client;
+mod crashes;
 mod daemon;
 mod examples;
 mod follow;

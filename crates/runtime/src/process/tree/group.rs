@@ -147,7 +147,10 @@ impl Group {
 
     /// How many of its processes the out-of-memory killer ended, if it has a memory controller.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
-        let text = fs::read_to_string(self.dir.join("memory.events")).ok()?;
+        // The first one is cgroup v2's, the second v1's.
+        let texts =
+            ["memory.events", "memory.oom_control"].map(|file| fs::read_to_string(self.dir.join(file)));
+        let text = texts.into_iter().find_map(Result::ok)?;
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
 

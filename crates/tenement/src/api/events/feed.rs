@@ -72,5 +72,5 @@ impl Feed for EventFeed {
 
 fn item(happened: Happened) -> Item {
     let id = Some(happened.id.to_string());
-    Item { id, text: serde_json::to_string(&happened).unwrap_or_default() }
+    Item { id, text: serde_json::to_string(&happened).unwrap_or_default().into() }
 }

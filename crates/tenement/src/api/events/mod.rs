@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use tenement_core::history::Cause;
+use tenement_core::{history::Cause, name::InstanceName};
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -96,6 +96,12 @@ pub(super) struct Happened {
     oom: bool,
     /// For how long it had been what it was.
     duration_ms: u64,
+    /// Of an end that nobody asked for: the last lines of its log, 50 and 16 KiB at most. Null when they are not kept any
+    /// more, or when newer events have taken the room for them in this answer.
+    last_lines: Option<Vec<String>>,
+    /// Where those lines are, and the ones before.
+    #[schema(example = "/api/logs/api/user123?before=api:user123:4711&limit=50")]
+    log: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -109,6 +115,9 @@ impl Happened {
     /// Who acted is told to those who are bound only if it was themselves.
     pub(super) fn seen_by(event: Event, caller: &Caller) -> Self {
         let own = caller.actor().0;
+        let InstanceName { service, id } = &event.instance;
+        let log =
+            event.log_end.map(|end| format!("/api/logs/{service}/{id}?before={service}:{id}:{end}&limit=50"));
         let actor = event.actor.filter(|actor| !caller.is_bound() || *actor == own);
         Self {
             id: event.seq,
@@ -125,6 +134,8 @@ impl Happened {
             signal: event.signal,
             oom: event.oom,
             duration_ms: event.lasted_ms,
+            last_lines: event.last_lines,
+            log,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A line as it is shown.
 
 use serde::Serialize;
-use tenement_logs::{Followed, LogLine, Near};
+use tenement_core::{name::InstanceName, time::WallMillis};
+use tenement_logs::{LogLine, Near};
 use utoipa::ToSchema;
 
 use super::super::instances::timestamp;
@@ -72,24 +73,22 @@ impl From<&LogLine> for Line {
     }
 }
 
-impl From<&Followed> for Line {
-    fn from(followed: &Followed) -> Self {
-        match followed {
-            Followed::Line(line) => line.into(),
-            Followed::Dropped { instance, lines, timestamp: at } => Self {
-                timestamp: timestamp(*at),
-                instance: instance.to_string(),
-                level: "warn",
-                message: format!("{lines} lines dropped: the reader is too slow"),
-                service: instance.service.to_string(),
-                id: instance.id.to_string(),
-                stream: None,
-                seq: None,
-                part: None,
-                source: Some("daemon"),
-                dropped: Some(*lines),
-                context: None,
-            },
+impl Line {
+    /// In place of lines that were passed over.
+    pub(super) fn dropped(instance: &InstanceName, lines: u64, at: WallMillis) -> Self {
+        Self {
+            timestamp: timestamp(at),
+            instance: instance.to_string(),
+            level: "warn",
+            message: format!("{lines} lines dropped: the reader is too slow"),
+            service: instance.service.to_string(),
+            id: instance.id.to_string(),
+            stream: None,
+            seq: None,
+            part: None,
+            source: Some("daemon"),
+            dropped: Some(lines),
+            context: None,
         }
     }
 }

@@ -192,7 +192,8 @@ impl Live {
         match &mut self.feed {
             Some(feed) => feed.ask(query),
             None => {
-                let feed = LogFeed::open(self.api.logs.clone(), caller.share(), query, Begin::Now).await;
+                let feed =
+                    LogFeed::open(self.api.logs.clone(), caller.share(), query, Begin::Now, false).await;
                 self.feed = Some(feed.map_err(|error| refused(&error))?);
             }
         }

@@ -122,7 +122,8 @@ async fn follow(
         }
         _ => seen.unwrap_or(Begin::Newest(query.limit)),
     };
-    let feed = LogFeed::open(api.logs.clone(), caller.share(), query, begin).await?;
+    let named = reader.has_events();
+    let feed = LogFeed::open(api.logs.clone(), caller.share(), query, begin, named).await?;
     stream::answer(api, caller, feed, reader)
 }
 

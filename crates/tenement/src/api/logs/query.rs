@@ -1,12 +1,15 @@
 //! Which lines are asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::Deserialize;
 use serde_json::Value;
 use tenement_core::{name::InstanceName, time::WallMillis};
-use tenement_logs::{Begin, Bookmark, Bounds, Level, LevelSet, LogQuery, Stream};
+use tenement_logs::{Begin, Bounds, Level, LevelSet, LogQuery, PageEnd, Stream};
 use tenement_runtime::clock;
 use utoipa::IntoParams;
 
@@ -90,8 +93,11 @@ pub(super) struct LogsQuery {
     #[param(inline, value_type = Option<Whole>)]
     pub(super) context_after: Option<String>,
     /// With `follow`: goes on with these lines of these instances, `SERVICE:ID:SEQ` and several with commas, however
-    /// many follow them; of other instances with those from `since` on. `limit` means nothing then.
-    #[param(pattern = "^([a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19}(,[a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19})*)?$")]
+    /// many follow them; of other instances with those from `since` on. `limit` means nothing then. `SEQ@MILLIS` also
+    /// says when the line before it arrived: an instance that was erased and made anew meanwhile begins with its first.
+    #[param(
+        pattern = "^([a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19}(@[0-9]{1,19})?(,[a-z0-9_-]+:[a-z0-9._-]+:[0-9]{1,19}(@[0-9]{1,19})?)*)?$"
+    )]
     pub(super) from: Option<String>,
     /// `true`: goes on with lines as they come, and never ends. Not together with `offset`, `until`, `before`,
     /// `cursor` or `context`.
@@ -203,7 +209,7 @@ impl LogsQuery {
         stream.ok_or_else(unknown).map(Some)
     }
 
-    fn cursor(&self) -> Result<Option<Bookmark>, ApiError> {
+    fn cursor(&self) -> Result<Option<PageEnd>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         if self.offset.is_some() {
             return Err(ApiError::bad_request("'offset' means nothing together with 'cursor'"));
@@ -215,7 +221,7 @@ impl LogsQuery {
     /// Where a reader that comes again goes on, as it says itself.
     pub(super) fn begin(&self, since: Option<WallMillis>) -> Result<Option<Begin>, ApiError> {
         let Some(from) = &self.from else { return Ok(None) };
-        Ok(Some(Begin::From { places: places("from", from)?, since }))
+        Ok(Some(Begin::At { places: places("from", from)?, since }))
     }
 
     fn levels(&self) -> Result<LevelSet, ApiError> {
@@ -278,7 +284,7 @@ impl LogsQuery {
 }
 
 /// Of `SERVICE:ID:SEQ,…`.
-fn places(name: &str, text: &str) -> Result<BTreeMap<InstanceName, u64>, ApiError> {
+pub(super) fn places<P: FromStr>(name: &str, text: &str) -> Result<BTreeMap<InstanceName, P>, ApiError> {
     let place = |one: &str| {
         let (instance, seq) = one.rsplit_once(':')?;
         Some((instance.parse().ok()?, seq.parse().ok()?))

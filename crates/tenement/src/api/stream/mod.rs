@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
+    extract::ws::Utf8Bytes,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -35,7 +36,7 @@ pub(super) struct Item {
     /// What a reader that comes again names it by.
     pub(super) id: Option<String>,
     /// A JSON object on one line.
-    pub(super) text: String,
+    pub(super) text: Utf8Bytes,
 }
 
 /// Where items come from.

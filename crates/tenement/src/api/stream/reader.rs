@@ -46,6 +46,11 @@ impl Reader {
         names(&self.headers, header::ACCEPT, "text/event-stream")
     }
 
+    /// Whether its answer is server-sent events.
+    pub(in crate::api) fn has_events(&self) -> bool {
+        self.upgrade.is_none() && self.takes_events()
+    }
+
     /// The last event it has seen, when it comes again.
     pub(in crate::api) fn last_event(&self) -> Option<&str> {
         self.headers.get("last-event-id")?.to_str().ok()

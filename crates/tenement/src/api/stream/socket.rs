@@ -94,7 +94,7 @@ impl Socket {
 
     /// Sends items, each in a message of its own. Only when it is idle.
     pub(in crate::api) fn send(&mut self, items: Vec<Item>) {
-        self.write(items.into_iter().map(|item| Message::Text(item.text.into())).collect());
+        self.write(items.into_iter().map(|item| Message::Text(item.text)).collect());
     }
 
     fn write(&mut self, messages: Vec<Message>) {

@@ -89,7 +89,8 @@ impl Fixture {
         let services = BTreeMap::from([(service.name.clone(), Arc::new(service))]);
         let config = Arc::new(Config { path: None, settings, services, instances: Vec::new() });
         let store = Arc::new(Store::open(&folder.path().join("state.db")).unwrap());
-        let history = Arc::new(History::open(&folder.path().join("history.db")).unwrap());
+        let logs = LogStore::open(folder.path().join("logs"), Limits::default()).unwrap();
+        let history = Arc::new(History::open(&folder.path().join("history.db"), logs.clone()).unwrap());
         let host = Arc::new(Host::detect(folder.path()).unwrap());
         let deps = Deps {
             config: Arc::clone(&config),
@@ -99,7 +100,6 @@ impl Fixture {
             observer: Arc::clone(&history) as Arc<_>,
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
-        let logs = LogStore::open(folder.path().join("logs"), Limits::default()).unwrap();
         let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
         let api = Api {
             sinks: Arc::new(sinks),

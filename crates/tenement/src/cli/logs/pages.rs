@@ -1,5 +1,7 @@
 //! The newest lines, page by page, each page older than the one before.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 use super::super::{
@@ -12,12 +14,15 @@ pub(super) const PAGE: usize = 1000;
 /// The longest address that is asked for: the daemon takes 8 KiB.
 const ADDRESS_MAX: usize = 8000;
 
-/// `SERVICE:ID:SEQ,…`, as many as fit into an address with the rest of it; whether all did.
-pub(super) fn places<'a>(query: &Query, places: impl Iterator<Item = (&'a str, u64)>) -> (String, bool) {
+/// `SERVICE:ID:PLACE,…`, as many as fit into an address with the rest of it; whether all did.
+pub(super) fn places<'a, P: Display>(
+    query: &Query,
+    places: impl Iterator<Item = (&'a str, P)>,
+) -> (String, bool) {
     let mut text = String::new();
     let most = ADDRESS_MAX.saturating_sub(query.len());
-    for (instance, seq) in places {
-        let one = format!("{instance}:{seq}");
+    for (instance, place) in places {
+        let one = format!("{instance}:{place}");
         if text.len() + one.len() >= most {
             return (text, false);
         }

@@ -8,6 +8,7 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 use tenement_core::{name::InstanceName, time::WallMillis};
+use tenement_logs::Place;
 use tenement_runtime::clock;
 
 use super::{Logs, PAGE, Shown, pages};
@@ -44,6 +45,12 @@ pub(super) struct LogTail<'a> {
 struct Last {
     seq: u64,
     at: WallMillis,
+}
+
+impl Last {
+    fn next(self) -> Place {
+        Place { seq: self.seq + 1, after: Some(self.at) }
+    }
 }
 
 impl<'a> LogTail<'a> {
@@ -86,7 +93,7 @@ impl<'a> LogTail<'a> {
         let mut last: Vec<_> =
             self.last.iter().filter(|(name, _)| name.parse::<InstanceName>().is_ok()).collect();
         last.sort_by_key(|(_, last)| Reverse(last.at));
-        pages::places(query, last.into_iter().map(|(name, last)| (name.as_str(), last.seq + 1))).0
+        pages::places(query, last.into_iter().map(|(name, last)| (name.as_str(), last.next()))).0
     }
 
     /// Whether it was shown. A number that was seen belongs to another line when the instance was erased and
@@ -205,7 +212,10 @@ mod tests {
         let mut tail = LogTail::new(&logs, &global, "/api/logs".into(), shown);
         assert!(tail.is_fresh(&line("api:a", 7, 10)));
         let path = tail.path(true);
-        assert!(path.ends_with("?since=2026-01-12T10%3A30%3A10.500Z&follow=true&from=api:a:8"), "{path}");
+        assert!(
+            path.ends_with("?since=2026-01-12T10%3A30%3A10.500Z&follow=true&from=api:a:8@1768213810500"),
+            "{path}"
+        );
         let mut open = line("api:a", 8, 11);
         open["part"] = "open".into();
         assert!(tail.is_fresh(&open));

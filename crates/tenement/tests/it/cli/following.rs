@@ -67,7 +67,12 @@ fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
     assert_eq!(asked[0].line, "GET /api/logs?level=info&follow=true&limit=3");
     assert!(asked[0].head.contains("accept: application/x-ndjson"));
     let since = "since=2026-01-12T10%3A30%3A01.000Z";
-    assert_eq!(asked[1].line, format!("GET /api/logs?{since}&level=info&follow=true&from=api:a:3,api:b:2"));
+    assert_eq!(
+        asked[1].line,
+        format!(
+            "GET /api/logs?{since}&level=info&follow=true&from=api:a:3@1768213802000,api:b:2@1768213801000"
+        )
+    );
 }
 
 // faults: L3 W4

@@ -16,7 +16,7 @@ const FORM: &str = "a";
 
 /// Where a page ends. As a text it is opaque, safe in an address, and never longer than 8 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bookmark {
+pub struct PageEnd {
     /// So many matching lines were passed.
     pub(crate) passed: u64,
     /// The earliest time of those.
@@ -36,7 +36,7 @@ pub(crate) enum Resume {
     Until(WallMillis),
 }
 
-impl Bookmark {
+impl PageEnd {
     /// This line was passed.
     pub(crate) fn pass(&mut self, name: &InstanceName, seq: u64, wall: WallMillis) {
         self.passed += 1;
@@ -65,7 +65,7 @@ impl Bookmark {
     }
 }
 
-impl fmt::Display for Bookmark {
+impl fmt::Display for PageEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{FORM}~{:x}~{:x}", self.passed, self.moment.0)?;
         let at = self.at.iter().map(|at| (at, self.places.get(at)));
@@ -83,26 +83,26 @@ impl fmt::Display for Bookmark {
 /// It is none.
 #[derive(Debug, thiserror::Error)]
 #[error("that is no cursor: take 'next_cursor' of the page before as it is")]
-pub struct BookmarkError;
+pub struct PageEndError;
 
-impl FromStr for Bookmark {
-    type Err = BookmarkError;
+impl FromStr for PageEnd {
+    type Err = PageEndError;
 
-    fn from_str(text: &str) -> Result<Self, BookmarkError> {
+    fn from_str(text: &str) -> Result<Self, PageEndError> {
         let number = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            digits.then(|| u64::from_str_radix(text, 16).ok()).flatten().ok_or(BookmarkError)
+            digits.then(|| u64::from_str_radix(text, 16).ok()).flatten().ok_or(PageEndError)
         };
         let parts: Vec<&str> = text.split('~').collect();
-        let [FORM, passed, moment, rest @ ..] = &parts[..] else { return Err(BookmarkError) };
+        let [FORM, passed, moment, rest @ ..] = &parts[..] else { return Err(PageEndError) };
         let mut mark =
             Self { passed: number(passed)?, moment: WallMillis(number(moment)?), ..Self::default() };
         let (names, left) = rest.as_chunks::<3>();
         if !left.is_empty() || names.len() > PLACES + 1 {
-            return Err(BookmarkError);
+            return Err(PageEndError);
         }
         for [service, id, seq] in names {
-            let name = InstanceName::new(service, id).map_err(|_| BookmarkError)?;
+            let name = InstanceName::new(service, id).map_err(|_| PageEndError)?;
             let first = mark.at.is_none();
             if !(first && seq.is_empty()) {
                 mark.places.insert(name.clone(), number(seq)?);

@@ -1,0 +1,88 @@
+//! The last lines of a run, for who has to explain its end.
+
+use std::{sync::mpsc, time::Duration};
+
+use tenement_core::{name::InstanceName, slot::RunId};
+
+use crate::{
+    ingest::Command,
+    line::{LogLine, Part},
+    query::LogQuery,
+    store::LogStore,
+};
+
+/// How long what an ended process has left in its pipes may take to come.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What is put where a line is cut.
+const CUT: &str = "…";
+
+/// The last lines of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastLines {
+    /// Oldest first, as text.
+    pub lines: Vec<String>,
+    /// The place after the last one, among all lines of the instance.
+    pub end: u64,
+}
+
+impl LogStore {
+    /// The last lines that a run printed, at most so many, of so many bytes in all, the newest first of all. What it has
+    /// left in its pipes is among them. `None`: there are none, or they can't be read. Waits for the disk.
+    #[must_use]
+    pub fn last_words(
+        &self,
+        name: &InstanceName,
+        run: RunId,
+        lines: usize,
+        bytes: usize,
+    ) -> Option<LastLines> {
+        let instance = self.instance(name)?;
+        let (taken, is_taken) = mpsc::channel();
+        self.send(Command::Take {
+            instance: instance.clone(),
+            done: Box::new(move || taken.send(()).unwrap_or(())),
+        });
+        let _ = is_taken.recv_timeout(PATIENCE);
+        let (last_run, begun) = instance.last_run();
+        let next = instance.snapshot().next_seq;
+        let mut query = LogQuery { instance: Some(name.clone()), limit: lines, ..LogQuery::default() };
+        let mut from = begun;
+        if last_run.is_some_and(|last| last > run) {
+            // It was started again meanwhile.
+            query.before = [(name.clone(), begun)].into();
+            from = 0;
+        }
+        match self.query(&query) {
+            Ok(page) => {
+                let found: Vec<_> = page.lines.into_iter().filter(|line| line.seq >= from).collect();
+                // Lines without an end get their numbers when the run is over.
+                let open = found.iter().filter(|line| line.part == Part::Open).count() as u64;
+                let end = if open > 0 { next + open } else { found.last()?.seq + 1 };
+                Some(LastLines { lines: newest(&found, bytes), end })
+            }
+            Err(error) => {
+                tracing::warn!(instance = %name, %error, "the last lines could not be read");
+                None
+            }
+        }
+    }
+}
+
+/// As many of the newest as fit. One that does not fit at all is cut.
+fn newest(lines: &[LogLine], mut room: usize) -> Vec<String> {
+    let mut kept = Vec::new();
+    for line in lines.iter().rev() {
+        let text = line.message();
+        if text.len() > room {
+            if kept.is_empty() {
+                let end = (0..=room.saturating_sub(CUT.len())).rev().find(|&at| text.is_char_boundary(at));
+                kept.push(format!("{}{CUT}", &text[..end.unwrap_or(0)]));
+            }
+            break;
+        }
+        room -= text.len();
+        kept.push(text.into_owned());
+    }
+    kept.reverse();
+    kept
+}
