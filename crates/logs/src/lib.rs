@@ -14,6 +14,7 @@
 //! can be made again. Names, stream and time of a line come from where its bytes lie, never from what they say,
 //! so an application cannot forge them.
 
+mod blocks;
 mod fold;
 mod follow;
 mod incident;

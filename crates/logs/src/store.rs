@@ -21,6 +21,7 @@ use tenement_core::{
 use tenement_runtime::clock;
 
 use crate::{
+    blocks,
     follow::{Begin, Bells, Follower},
     incident::{Disk, DiskStats, Incident, Observer},
     ingest::{Command, Ingest, Mailbox, Pipes, channel},
@@ -273,6 +274,7 @@ impl LogStore {
                 instances.remove(name);
             }
         }
+        blocks::forget();
         folders::purge_set_aside(&shared.dir, name)
     }
 

@@ -1,8 +1,6 @@
 //! Reads an index.
 
-use std::{
-    cell::RefCell, collections::HashMap, fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, rc::Rc,
-};
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
 
 use memchr::memmem;
 
@@ -14,29 +12,22 @@ use super::{
     token::{Piece, has_digit},
 };
 use crate::{
+    blocks::{BlockFile, FileId},
     level::{Level, LevelSet},
     zst::{damaged, expand},
 };
 
-/// Bytes of the file that are read in one go when it is opened: mostly all that is needed of it.
-const HEAD: usize = 32 << 10;
 const START: usize = MAGIC.len() + 8;
 
 /// An index, open.
 #[derive(Debug)]
 pub(crate) struct Index {
-    file: File,
-    head: Vec<u8>,
+    file: BlockFile,
     lines: u32,
     texts: Vec<TextBlock>,
     postings: Vec<Block>,
     signature: Signature,
-    /// What was expanded: another piece of the same query is often in the same block.
-    expanded: RefCell<HashMap<u64, Rc<[u8]>>>,
 }
-
-/// Blocks that are remembered.
-const REMEMBERED: usize = 32;
 
 /// Some words or their lines.
 #[derive(Debug)]
@@ -59,32 +50,19 @@ struct TextBlock {
 impl Index {
     /// # Errors
     /// There is none, it cannot be read, or (as [`io::ErrorKind::InvalidData`]) it is damaged or of another version.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let mut head = vec![0; HEAD.min(usize::try_from(file.metadata()?.len()).unwrap_or(HEAD))];
-        file.read_exact_at(&mut head, 0)?;
-        if head.len() < START || head[..MAGIC.len()] != MAGIC {
-            return Err(damaged("an index is none, or of another version"));
-        }
-        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| head[at + i]));
-        let (packed, raw) = (number(MAGIC.len()), number(MAGIC.len() + 4));
-        let body = START as u64 + u64::from(packed);
-        if body > file.metadata()?.len() || raw > 64 << 20 {
-            return Err(damaged("the directory of an index is damaged"));
-        }
+    pub(crate) fn open(path: PathBuf, id: Option<FileId>) -> io::Result<Self> {
         let mut index = Self {
-            file,
-            head,
+            file: BlockFile::new(path, id),
             lines: 0,
             texts: Vec::new(),
             postings: Vec::new(),
             signature: Signature::new(),
-            expanded: RefCell::default(),
         };
-        let directory = Block { words: 0..0, at: START as u64, packed, raw };
-        let directory = index.expand(&directory)?;
+        let directory = index.file.description(directory)?;
+        let (body, directory) = directory.split_at_checked(8).ok_or(damaged("an index is damaged"))?;
+        let body = u64::from_le_bytes(std::array::from_fn(|at| body[at]));
         index
-            .read(&mut Numbers::new(&directory), body)
+            .read(&mut Numbers::new(directory), body)
             .ok_or(damaged("the directory of an index is damaged"))?;
         Ok(index)
     }
@@ -183,24 +161,29 @@ impl Index {
         starts(&this.first) || after.is_some_and(|next| next.first.as_slice() < text)
     }
 
-    fn expand(&self, block: &Block) -> io::Result<Rc<[u8]>> {
-        if let Some(known) = self.expanded.borrow().get(&block.at) {
-            return Ok(Rc::clone(known));
-        }
-        let end = block.at + u64::from(block.packed);
-        let raw: Rc<[u8]> = if end <= self.head.len() as u64 {
-            expand(&self.head[block.at as usize..end as usize], block.raw)?.into()
-        } else {
-            let mut packed = vec![0; block.packed as usize];
-            self.file.read_exact_at(&mut packed, block.at)?;
-            expand(&packed, block.raw)?.into()
-        };
-        let mut expanded = self.expanded.borrow_mut();
-        if expanded.len() < REMEMBERED {
-            expanded.insert(block.at, Rc::clone(&raw));
-        }
-        Ok(raw)
+    fn expand(&self, block: &Block) -> io::Result<Arc<Vec<u8>>> {
+        self.file.expand(block.at, block.packed, block.raw)
     }
+}
+
+/// Where the blocks of an index begin, and then its directory.
+fn directory(file: &BlockFile) -> io::Result<Vec<u8>> {
+    let start = file.read(0, START).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged("an index is too short"),
+        _ => error,
+    })?;
+    if start[..MAGIC.len()] != MAGIC {
+        return Err(damaged("an index is none, or of another version"));
+    }
+    let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| start[at + i]));
+    let (packed, raw) = (number(MAGIC.len()), number(MAGIC.len() + 4));
+    let body = START as u64 + u64::from(packed);
+    if body > file.len()? || raw > 64 << 20 {
+        return Err(damaged("the directory of an index is damaged"));
+    }
+    let mut directory = body.to_le_bytes().to_vec();
+    directory.append(&mut expand(&file.read(START as u64, packed as usize)?, raw)?);
+    Ok(directory)
 }
 
 /// Adds the numbers of the words of a block that match. A word stands between two line ends.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{fold::fold, level::LevelSet, zst::Press};
+use crate::{blocks::FileId, fold::fold, level::LevelSet, zst::Press};
 
 fn index(lines: &[Vec<u8>]) -> Index {
     let mut builder = Builder::default();
@@ -13,7 +13,7 @@ fn index(lines: &[Vec<u8>]) -> Index {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file.as_file(), &builder.finish(&mut Press::new().unwrap()).unwrap())
         .unwrap();
-    Index::open(file.path()).unwrap()
+    Index::open(file.path().to_owned(), Some(FileId::new())).unwrap()
 }
 
 fn found(set: &LineSet) -> Vec<u32> {
@@ -116,14 +116,14 @@ fn a_damaged_index_is_known_to_be_one() {
         let mut bad = bytes.clone();
         bad[at] ^= 0x20;
         std::fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, &bad)).unwrap();
-        let answer = Index::open(&path).and_then(|index| index.find(&pieces(b"42").0[0]));
+        let answer = Index::open(path.clone(), None).and_then(|index| index.find(&pieces(b"42").0[0]));
         // It is an error or the right answer.
         assert!(answer.is_err() || found(&answer.unwrap()) == wanted, "at {at}");
     }
     std::fs::File::create(&path)
         .and_then(|mut file| std::io::Write::write_all(&mut file, &bytes[..50]))
         .unwrap();
-    assert!(Index::open(&path).is_err());
+    assert!(Index::open(path, None).is_err());
 }
 
 proptest! {

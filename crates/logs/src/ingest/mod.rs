@@ -37,6 +37,7 @@ pub(crate) use command::{Command, Mailbox};
 pub(crate) use pipes::Pipes;
 
 use crate::{
+    blocks,
     incident::Incident,
     instance::{Instance, Peeker, Taken, Turn},
     retention::Room,
@@ -213,6 +214,7 @@ impl Ingest {
         self.room = self.shared.bound();
         self.shared.close_segments(self.room.segment_size);
         self.shared.pack_all();
+        blocks::rest();
         self.shared.rest(Millis(now.0.saturating_sub(CHORES.as_millis() as u64)));
         self.chores_at = now.after(CHORES);
     }

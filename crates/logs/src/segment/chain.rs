@@ -29,7 +29,7 @@ use super::{
     split::{self, Split},
     tally::tally,
 };
-use crate::line::Stream;
+use crate::{blocks::FileId, line::Stream};
 
 /// Bytes that arrive together get one time and one mark, up to about so many.
 pub(crate) const BLOCK: u64 = 256 * 1024;
@@ -337,9 +337,9 @@ impl Chain {
 
     /// The index of a packed segment was made anew.
     pub(crate) fn indexed(&mut self, base: u64) {
-        if let Some(packed) =
-            self.segments.iter().find(|segment| segment.base == base).and_then(|one| one.packed.as_ref())
-        {
+        let segment = self.segments.iter_mut().find(|segment| segment.base == base);
+        if let Some(packed) = segment.and_then(|segment| segment.packed.as_mut()) {
+            packed.files[1] = FileId::new();
             packed.indexed.store(true, Ordering::Relaxed);
         }
     }

@@ -49,7 +49,7 @@ pub(crate) use recover::{marked, streams_in};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 
-use crate::line::Stream;
+use crate::{blocks::FileId, line::Stream};
 pub(crate) use mark::MARK_LEN;
 use mark::{Context, HEADER_LEN, Header, Mark};
 
@@ -92,12 +92,21 @@ struct Form {
     end_seq: u64,
     /// There is an index, as far as anybody knows.
     indexed: Arc<AtomicBool>,
+    /// Its packed file and its index, for what is remembered of them.
+    files: [FileId; 2],
 }
 
 impl Form {
     fn new(packed: &Packed, indexed: bool) -> Self {
         let Summary { from, to, end_seq, .. } = packed.summary;
-        Self { size: packed.size, from, to, end_seq, indexed: Arc::new(AtomicBool::new(indexed)) }
+        Self {
+            size: packed.size,
+            from,
+            to,
+            end_seq,
+            indexed: Arc::new(AtomicBool::new(indexed)),
+            files: [FileId::new(), FileId::new()],
+        }
     }
 }
 

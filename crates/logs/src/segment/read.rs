@@ -55,7 +55,8 @@ impl SegmentView {
     }
 
     fn pack(&self) -> io::Result<Packed> {
-        let pack = Pack::open(&pack_path(&self.dir, self.stream, self.segment.base))?;
+        let id = self.segment.packed.as_ref().map(|packed| packed.files[0]);
+        let pack = Pack::open(pack_path(&self.dir, self.stream, self.segment.base), id)?;
         let mut marks = pack.marks()?;
         // What came after this moment is not in it.
         marks.truncate(marks.partition_point(|mark| mark.done <= self.segment.last.done));
@@ -64,7 +65,8 @@ impl SegmentView {
 
     /// What its index says to a plan, when there is one that can be read.
     fn hits(&self, plan: &Plan) -> Option<Hits> {
-        let found = Index::open(&index_path(&self.dir, self.stream, self.segment.base))
+        let id = self.segment.packed.as_ref().map(|packed| packed.files[1]);
+        let found = Index::open(index_path(&self.dir, self.stream, self.segment.base), id)
             .and_then(|index| plan.hits(&index))
             .map(|hits| (hits.maybe.lines() == self.segment.last.lines).then_some(hits));
         match found {

@@ -191,6 +191,7 @@ async fn list(
         limit,
         offset: page.offset,
     };
+    api.history.caught_up().await;
     let history = api.history.clone();
     let found = blocking(move || history.changes_made(&query)).await?;
     let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;

@@ -3,11 +3,12 @@
 mod all;
 mod bars;
 mod pages;
+mod reindex;
 mod tail;
 
 use std::borrow::Cow;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use pages::PAGE;
 use serde_json::Value;
 use tail::LogTail;
@@ -25,13 +26,18 @@ use super::{
 
 #[derive(Args)]
 #[cfg_attr(test, derive(Default))]
-#[command(after_help = "Examples:\n  ten logs notes:alice\n  ten logs notes:alice -f\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  ten logs notes:alice\n  ten logs notes:alice -f\n  \
     ten logs --service notes --level warn,error --lines 200\n  \
     ten logs notes:alice --grep 'took [0-9]{4,} ms'\n  ten logs --level error --since 1h -C 3\n  \
-    ten logs --field 'status>=500' --since 1d --histogram\n  ten --json logs --all > all.ndjson\n\n\
+    ten logs --field 'status>=500' --since 1d --histogram\n  ten --json logs --all > all.ndjson\n  ten logs reindex\n\n\
     Control characters are shown and not obeyed (see --raw). With --json, one object per line.\n\
-    --follow ends with Ctrl-C; when the daemon restarts it waits and goes on where it was.")]
+    --follow ends with Ctrl-C; when the daemon restarts it waits and goes on where it was."
+)]
 pub(super) struct Logs {
+    #[command(subcommand)]
+    work: Option<Work>,
     /// The instance, as SERVICE:ID; several with commas [default: all]
     instance: Option<String>,
     /// The id, when the instance is given as SERVICE alone
@@ -94,8 +100,20 @@ pub(super) struct Logs {
     raw: bool,
 }
 
+/// What there is to do with logs beside reading them.
+#[derive(Subcommand)]
+enum Work {
+    /// Make the indexes of all logs anew
+    ///
+    /// Waits until all are made.
+    Reindex(reindex::Reindex),
+}
+
 impl Logs {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        if let Some(Work::Reindex(reindex)) = &self.work {
+            return reindex.run(global);
+        }
         let names = self.names()?;
         let base = base(&names);
         let client = Client::new(global)?;

@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::mpsc::{Sender, channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Sender, channel},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -16,7 +19,13 @@ const QUIET: Duration = Duration::from_millis(500);
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// The line; cleared when it is dropped.
-pub(super) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+pub(super) struct Progress(Option<Drawing>);
+
+struct Drawing {
+    what: Arc<Mutex<String>>,
+    over: Sender<()>,
+    thread: JoinHandle<()>,
+}
 
 impl Progress {
     /// `what` is done while this exists: `Starting api:a`.
@@ -25,27 +34,37 @@ impl Progress {
         if global.quiet || global.json || dumb || !io::stderr().is_terminal() {
             return Self(None);
         }
-        let (done, over) = channel::<()>();
-        let drawing = std::thread::Builder::new().name("progress".into()).spawn(move || {
+        let (over, is_over) = channel::<()>();
+        let what = Arc::new(Mutex::new(what));
+        let said = Arc::clone(&what);
+        let thread = std::thread::Builder::new().name("progress".into()).spawn(move || {
             let (begun, mut wait, mut width) = (clock::instant(), QUIET, 0);
             // Whoever is waited for ends it by hanging up.
-            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = over.recv_timeout(wait) {
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = is_over.recv_timeout(wait) {
                 let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let what = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 width = draw(&line(&what, ms, columns()), width);
                 wait = REFRESH;
             }
             draw("", width);
         });
         // Without a thread there is no line, and nothing is lost.
-        Self(drawing.ok().map(|drawing| (done, drawing)))
+        Self(thread.ok().map(|thread| Drawing { what, over, thread }))
+    }
+
+    /// Says something else from the next second on.
+    pub(super) fn say(&self, what: String) {
+        if let Some(drawing) = &self.0 {
+            *drawing.what.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((done, drawing)) = self.0.take() {
-            drop(done);
-            let _ = drawing.join();
+        if let Some(Drawing { over, thread, .. }) = self.0.take() {
+            drop(over);
+            let _ = thread.join();
         }
     }
 }

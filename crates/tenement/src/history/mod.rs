@@ -22,6 +22,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, Row, types::Value};
@@ -72,7 +73,8 @@ pub struct History {
     reader: Mutex<Connection>,
     queue: Option<SyncSender<Entry>>,
     writer: Option<JoinHandle<()>>,
-    /// Counts what was written.
+    /// Counts what was put into the queue, and what came out of it.
+    queued: AtomicU64,
     written: watch::Receiver<u64>,
     /// Counts changes of any instance's status, before they are written.
     changes: watch::Sender<u64>,
@@ -96,6 +98,7 @@ impl History {
             reader: Mutex::new(reader),
             queue: Some(queue),
             writer: Some(writer),
+            queued: AtomicU64::new(0),
             written,
             changes: watch::Sender::new(0),
             lost: AtomicU64::new(0),
@@ -104,7 +107,9 @@ impl History {
 
     fn put(&self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
+        self.queued.fetch_add(1, Relaxed);
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(entry) {
+            self.queued.fetch_sub(1, Relaxed);
             self.lost.fetch_add(1, Relaxed);
             tracing::error!("an entry of the history is lost: the disk does not keep up");
         }
@@ -118,6 +123,14 @@ impl History {
     /// Erases what happened to an instance up to now.
     pub fn erase(&self, name: InstanceName) {
         self.put(Entry::Erase(name));
+    }
+
+    /// Until everything is written that happened before: who has just been answered finds what it did. Not longer than
+    /// a second, as somebody may be waiting for the answer of a disk that is stuck.
+    pub async fn caught_up(&self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (queued, mut written) = (self.queued.load(Relaxed), self.written.clone());
+        let _ = tokio::time::timeout(PATIENCE, written.wait_for(|&written| written >= queued)).await;
     }
 
     /// Changes whenever something was written.
@@ -157,9 +170,10 @@ fn write(mut connection: Connection, logs: &LogStore, entries: &Receiver<Entry>,
     while let Ok(first) = entries.recv() {
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         match put(&mut connection, logs, &batch) {
-            Ok(()) => count.send_modify(|count| *count += batch.len() as u64),
+            Ok(()) => {}
             Err(error) => tracing::error!(%error, lost = batch.len(), "the history could not be written"),
         }
+        count.send_modify(|count| *count += batch.len() as u64);
     }
 }
 

@@ -19,17 +19,16 @@ mod summary;
 mod write;
 
 use std::{
-    fs::File,
     io,
     ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use super::mark::Mark;
 use crate::{
+    blocks::{BlockFile, FileId},
     line::Stream,
-    zst::{damaged, expand},
+    zst::damaged,
 };
 pub(super) use salvage::salvage;
 pub(crate) use summary::Summary;
@@ -58,20 +57,18 @@ pub(crate) fn index_path(dir: &Path, stream: Stream, base: u64) -> PathBuf {
 /// # Errors
 /// As [`Pack::open`].
 pub(super) fn find(dir: &Path, stream: Stream, base: u64) -> io::Result<(Packed, bool)> {
-    let pack = Pack::open(&pack_path(dir, stream, base))?;
+    let pack = Pack::open(pack_path(dir, stream, base), None)?;
     let index = index_path(dir, stream, base).metadata().map(|index| index.len());
-    let size = pack.file.metadata()?.len() + index.as_ref().copied().unwrap_or(0);
+    let size = pack.file.len()? + index.as_ref().copied().unwrap_or(0);
     Ok((Packed { summary: pack.summary, size }, index.is_ok()))
 }
 
 /// A packed segment, open.
 #[derive(Debug)]
 pub(super) struct Pack {
-    file: File,
+    file: BlockFile,
     summary: Summary,
     frames: Vec<Frame>,
-    /// The frame that was read last.
-    last: Option<(usize, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,56 +84,49 @@ struct Frame {
 impl Pack {
     /// # Errors
     /// There is none, it cannot be read, or (as [`io::ErrorKind::InvalidData`]) it is damaged.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        const TAIL: u64 = 4096;
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        let mut tail = tail(&file, size, TAIL)?;
-        let footer = tail.len().checked_sub(FOOTER).ok_or(damaged("a packed log is too short"))?;
-        if u32_at(&tail, footer + 5) != SEEKABLE || tail[footer + 4] != 0 {
-            return Err(damaged("a packed log has no seek table"));
-        }
-        let count = u32_at(&tail, footer) as usize;
-        let table = SKIPPABLE + count * ENTRY + FOOTER;
-        let described = SKIPPABLE + Summary::LEN + table;
-        if described > tail.len() {
-            tail = self::tail(&file, size, described as u64)?;
-        }
-        let begin = tail.len().checked_sub(described).ok_or(damaged("a packed log is too short"))?;
-        let summary = Summary::decode(&tail[begin + SKIPPABLE..begin + SKIPPABLE + Summary::LEN])
+    pub(super) fn open(path: PathBuf, id: Option<FileId>) -> io::Result<Self> {
+        let file = BlockFile::new(path, id);
+        let description = file.description(description)?;
+        let (summary, table) = description
+            .split_at_checked(Summary::LEN)
+            .and_then(|(summary, table)| Some((Summary::decode(summary)?, table)))
             .ok_or(damaged("the summary of a packed log is damaged"))?;
-        let (mut frames, mut at, mut start) = (Vec::with_capacity(count), 0, 0);
-        for entry in tail[tail.len() - FOOTER - count * ENTRY..tail.len() - FOOTER].chunks_exact(ENTRY) {
+        let mut frames = Vec::with_capacity(table.len() / ENTRY);
+        let (mut at, mut start) = (0, 0u32);
+        for entry in table.chunks_exact(ENTRY) {
             let (packed, lines) = (u32_at(entry, 0), u32_at(entry, 4));
             frames.push(Frame { start, lines, at, packed });
             at += u64::from(packed);
-            start = lines.checked_add(start).ok_or(damaged("the seek table of a packed log is damaged"))?;
+            start = start.checked_add(lines).ok_or(damaged("the seek table of a packed log is damaged"))?;
         }
-        let marks = SKIPPABLE as u64 + u64::from(summary.marks_packed);
-        if u64::from(start) != summary.len || at + marks + described as u64 != size {
+        if u64::from(start) != summary.len {
             return Err(damaged("a packed log has another length than it says"));
         }
-        Ok(Self { file, summary, frames, last: None })
+        Ok(Self { file, summary, frames })
     }
 
     /// All marks.
     pub(super) fn marks(&self) -> io::Result<Vec<Mark>> {
         let end = self.frames.last().map_or(0, |last| last.at + u64::from(last.packed));
-        let mut packed = vec![0; self.summary.marks_packed as usize];
-        self.file.read_exact_at(&mut packed, end + SKIPPABLE as u64)?;
-        let raw = expand(&packed, self.summary.marks_raw)?;
+        let raw =
+            self.file.expand(end + SKIPPABLE as u64, self.summary.marks_packed, self.summary.marks_raw)?;
         marks::decode(&raw, self.summary.marks).ok_or(damaged("the marks of a packed log are damaged"))
     }
 
+    /// Closes the file until it is needed again.
+    pub(super) fn rest(&mut self) {
+        self.file.rest();
+    }
+
     /// The bytes between two offsets of the segment; [`io::ErrorKind::UnexpectedEof`] where it has no such.
-    pub(super) fn text(&mut self, range: Range<u32>) -> io::Result<Vec<u8>> {
+    pub(super) fn text(&self, range: Range<u32>) -> io::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(range.len());
         let mut at = range.start;
         while at < range.end {
             let index = self.frames.partition_point(|frame| frame.start <= at).checked_sub(1);
             let index = index.ok_or(io::ErrorKind::UnexpectedEof)?;
             let frame = self.frames[index];
-            let lines = self.frame(index)?;
+            let lines = self.file.expand(frame.at, frame.packed, frame.lines)?;
             let from = (at - frame.start) as usize;
             let to = lines.len().min((range.end - frame.start) as usize);
             let part = lines.get(from..to).filter(|part| !part.is_empty());
@@ -145,29 +135,35 @@ impl Pack {
         }
         Ok(text)
     }
-
-    /// Lets go the frame that was read last.
-    pub(super) fn rest(&mut self) {
-        self.last = None;
-    }
-
-    fn frame(&mut self, index: usize) -> io::Result<&[u8]> {
-        if self.last.as_ref().is_none_or(|(last, _)| *last != index) {
-            let frame = self.frames[index];
-            let mut packed = vec![0; frame.packed as usize];
-            self.file.read_exact_at(&mut packed, frame.at)?;
-            self.last = Some((index, expand(&packed, frame.lines)?));
-        }
-        Ok(self.last.as_ref().map_or(&[], |(_, lines)| lines))
-    }
 }
 
-/// The last bytes of a file, `length` of them or all.
-fn tail(file: &File, size: u64, length: u64) -> io::Result<Vec<u8>> {
-    let length = length.min(size);
-    let mut tail = vec![0; usize::try_from(length).map_err(|_| damaged("a packed log is too long"))?];
-    file.read_exact_at(&mut tail, size - length)?;
-    Ok(tail)
+/// The summary of a packed file, and the entries of its seek table.
+fn description(file: &BlockFile) -> io::Result<Vec<u8>> {
+    const TAIL: usize = 4096;
+    let size = file.len()?;
+    let tail = |length: usize| {
+        let length = length.min(usize::try_from(size).unwrap_or(usize::MAX));
+        file.read(size - length as u64, length)
+    };
+    let mut end = tail(TAIL)?;
+    let footer = end.len().checked_sub(FOOTER).ok_or(damaged("a packed log is too short"))?;
+    if u32_at(&end, footer + 5) != SEEKABLE || end[footer + 4] != 0 {
+        return Err(damaged("a packed log has no seek table"));
+    }
+    let table = u32_at(&end, footer) as usize * ENTRY;
+    let described = SKIPPABLE + Summary::LEN + SKIPPABLE + table + FOOTER;
+    if described > end.len() {
+        end = tail(described)?;
+    }
+    let begin = end.len().checked_sub(described).ok_or(damaged("a packed log is too short"))?;
+    let summary = &end[begin + SKIPPABLE..][..Summary::LEN];
+    let entries = &end[begin + SKIPPABLE + Summary::LEN + SKIPPABLE..][..table];
+    let known = Summary::decode(summary).ok_or(damaged("the summary of a packed log is damaged"))?;
+    let frames: u64 = entries.chunks_exact(ENTRY).map(|entry| u64::from(u32_at(entry, 0))).sum();
+    if frames + SKIPPABLE as u64 + u64::from(known.marks_packed) + described as u64 != size {
+        return Err(damaged("a packed log has another length than it says"));
+    }
+    Ok([summary, entries].concat())
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

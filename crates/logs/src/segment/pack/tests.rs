@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::{os::unix::fs::FileExt, process::Command};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 
@@ -42,7 +42,7 @@ fn every_byte_and_every_place_come_back() {
     let packed = pack(view(dir.path(), &segment)).unwrap();
     assert!(packed.size < text.len() as u64 / 4);
     assert_eq!((packed.summary.len, packed.summary.end_seq), (text.len() as u64, 100 + 20_005));
-    let mut pack = Pack::open(&pack_path(dir.path(), Stream::Stdout, 0)).unwrap();
+    let pack = Pack::open(pack_path(dir.path(), Stream::Stdout, 0), None).unwrap();
     assert_eq!(pack.summary, packed.summary);
     assert_eq!(pack.text(0..text.len() as u32).unwrap(), text);
     assert_eq!(pack.text(70_000..70_100).unwrap(), &text[70_000..70_100]);
@@ -80,7 +80,7 @@ fn damage_is_noticed_and_what_is_before_it_kept() {
         let mut bad = whole.clone();
         bad[at] ^= 4;
         std::fs::File::create(&path).and_then(|mut file| io::Write::write_all(&mut file, &bad)).unwrap();
-        if let Ok(mut pack) = Pack::open(&path) {
+        if let Ok(pack) = Pack::open(path.clone(), None) {
             assert!(
                 pack.marks().is_err() || pack.text(0..text.len() as u32).map_or(true, |read| read == text)
             );

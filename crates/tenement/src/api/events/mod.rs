@@ -215,6 +215,7 @@ async fn list(
 }
 
 pub(super) async fn find(api: &Api, query: EventQuery) -> Result<Found<Event>, ApiError> {
+    api.history.caught_up().await;
     let history = api.history.clone();
     blocking(move || history.events(&query)).await
 }
