@@ -18,7 +18,7 @@ use lru::LruCache;
 use crate::zst::expand;
 
 /// Bytes that are remembered, over all files.
-const MAX: usize = 16 << 20;
+const MAX: usize = 8 << 20;
 /// Where in a file its description lies, for the cache.
 const DESCRIPTION: u64 = u64::MAX;
 
