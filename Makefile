@@ -40,6 +40,7 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
 	python3 bench/websockets.py
 	python3 bench/api.py
+	python3 bench/logs.py
 	python3 bench/followers.py
 	cargo run --release -p tenement --example token_check --target-dir target
 
