@@ -19,6 +19,8 @@ struct Wanted {
     pieces: Vec<Piece>,
     /// A line with the pieces has the text.
     exact: bool,
+    /// A line may have escapes in place of its characters.
+    escaped: bool,
 }
 
 /// Lines of a segment.
@@ -36,14 +38,17 @@ pub(crate) struct Hits {
 const FEW: u64 = 2;
 
 impl Plan {
-    /// For lines of these `levels` that have all `texts`, which are folded. `complete`: such lines have all that is
-    /// asked for; otherwise they have to be read.
-    pub(crate) fn new(levels: LevelSet, texts: &[Vec<u8>], complete: bool) -> Self {
-        let wanted = |text: &Vec<u8>| {
+    /// For lines of these `levels` that have all `texts`, and all `in_json`, perhaps with characters written as JSON
+    /// may write them; both are folded. `complete`: such lines have all that is asked for; otherwise they have to be
+    /// read.
+    pub(crate) fn new(levels: LevelSet, texts: &[Vec<u8>], in_json: &[Vec<u8>], complete: bool) -> Self {
+        let wanted = |text: &Vec<u8>, escaped: bool| {
             let (pieces, exact) = pieces(text);
-            Wanted { pieces, exact }
+            Wanted { pieces, exact: exact && !escaped, escaped }
         };
-        Self { levels, texts: texts.iter().map(wanted).collect(), complete }
+        let texts = texts.iter().map(|text| wanted(text, false));
+        let texts = texts.chain(in_json.iter().map(|text| wanted(text, true))).collect();
+        Self { levels, texts, complete }
     }
 
     /// Whether an index is of no use for it.
@@ -60,11 +65,14 @@ impl Plan {
         };
         let opaque = index.opaque()?;
         // The longest say most.
-        let mut pieces: Vec<&Piece> = self.texts.iter().flat_map(|wanted| &wanted.pieces).collect();
-        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+        let mut pieces: Vec<(&Piece, bool)> = Vec::new();
+        for wanted in &self.texts {
+            pieces.extend(wanted.pieces.iter().map(|piece| (piece, wanted.escaped)));
+        }
+        pieces.sort_by_key(|(piece, _)| std::cmp::Reverse(piece.len()));
         let mut sure = maybe.clone();
         let mut looked_up = 0;
-        for piece in &pieces {
+        for (piece, escaped) in &pieces {
             if maybe.count_before(u32::MAX) <= FEW {
                 break;
             }
@@ -72,6 +80,9 @@ impl Plan {
             let mut found = index.find(piece)?;
             sure.and(&found);
             found.or(&opaque);
+            if *escaped {
+                found.or(&index.find(&Piece::escape())?);
+            }
             maybe.and(&found);
         }
         let all = looked_up == pieces.len() && self.complete;

@@ -44,6 +44,11 @@ impl Piece {
         Self { text: text.to_vec(), from_start: true, to_end: true }
     }
 
+    /// What follows the `\\` of an ASCII character that JSON has as a number (RFC 8259, section 7).
+    pub(super) fn escape() -> Self {
+        Self { text: b"u00".to_vec(), from_start: true, to_end: false }
+    }
+
     /// How many bytes have to match.
     pub(super) fn len(&self) -> usize {
         self.text.len() + usize::from(self.from_start) + usize::from(self.to_end)

@@ -165,6 +165,19 @@ impl Field {
         Ok(Self { name: name.to_owned(), test, last })
     }
 
+    /// Texts that a line which meets it has, as they are or with characters escaped as JSON does: of the field's name,
+    /// and of its value where only one is right.
+    pub(super) fn texts(&self) -> Vec<Vec<u8>> {
+        let value = match &self.test {
+            Test::Equal(scalar) if scalar.number.is_none() => Some(scalar.text.as_slice()),
+            _ => None,
+        };
+        let all = self.name.split('.').map(str::as_bytes).chain(value);
+        // A control character is a letter after a backslash there, which looks like a part of the next word.
+        let plain = |text: &&[u8]| text.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
+        all.filter(plain).map(<[u8]>::to_vec).collect()
+    }
+
     /// Whether any line of this text can meet it: cheaper than to look at each.
     pub(super) fn may_match(&self, text: &[u8]) -> bool {
         self.last.find(text).is_some() || memchr::memchr(b'\\', text).is_some()

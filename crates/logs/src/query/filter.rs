@@ -55,8 +55,10 @@ impl Filter {
         let mut texts = terms.clone();
         texts.extend(text.map(|text| folded(text.as_bytes())));
         texts.extend(query.grep.as_deref().map(literals::of).unwrap_or_default());
-        let plan =
-            Plan::new(query.levels, &texts, text.is_none() && grep.is_none() && query.fields.is_empty());
+        let in_json = query.fields.iter().flat_map(Field::texts).map(|text| folded(&text));
+        let in_json: Vec<Vec<u8>> = in_json.collect();
+        let complete = text.is_none() && grep.is_none() && query.fields.is_empty();
+        let plan = Plan::new(query.levels, &texts, &in_json, complete);
         Ok(Self {
             levels: query.levels,
             stream: query.stream,

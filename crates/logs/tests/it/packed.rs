@@ -108,6 +108,43 @@ fn answers_are_those_of_reading_everything() {
 }
 
 #[test]
+fn fields_are_found_as_by_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = small(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    for n in 0..LINES {
+        let user = ["alice", "Alice", "b\\u006fb", "carol-ann", "a\\/b"][n % 5];
+        let name = if n % 3 == 0 { "us\\u0065r" } else { "user" };
+        match n % 4 {
+            0 => app.print(format!("status={} user=\"{user}\" http.code={}\n", n % 600, n % 7)),
+            1 => app.print(format!("no fields but user and alice, {n}\n")),
+            _ => {
+                app.print(format!("{{\"{name}\":\"{user}\",\"http\":{{\"code\":{}.0}},\"n\":{n}}}\n", n % 7))
+            }
+        }
+    }
+    app.detach(&store);
+    let conditions = [
+        "user=alice",
+        "user=bob",
+        "user=carol-ann",
+        "user=a/b",
+        "user!=alice",
+        "http.code=3",
+        "status>=590",
+        "none=1",
+    ];
+    let count = |condition: &str| {
+        let fields = vec![tenement_logs::Field::parse(condition).unwrap()];
+        store.query(&LogQuery { fields, ..query(1) }).unwrap().total
+    };
+    let before = conditions.map(count);
+    assert!(before[..7].iter().all(|&found| found > 0) && before[7] == 0, "{before:?}");
+    settled(&store, folder.path());
+    assert_eq!(conditions.map(count), before);
+}
+
+#[test]
 fn pages_of_a_search_go_on_where_the_last_ended() {
     let folder = tempfile::tempdir().unwrap();
     let store = printed(folder.path());
