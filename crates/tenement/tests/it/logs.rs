@@ -112,3 +112,28 @@ fn pipes_go_with_their_instance() {
     daemon.ok(&["spawn", "notes:alice"]);
     assert!(pipes("alice").join("stderr").exists());
 }
+
+#[test]
+fn what_was_written_is_packed_and_its_index_made_again_when_asked_for() {
+    let daemon = TestDaemon::start(&printing(
+        "i=0; while [ $i -lt 20000 ]; do echo a line of some length with the number $i of twenty thousand; i=$((i+1)); done",
+        "",
+    ));
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    let folder = daemon.folder.path().join("data/logs/app/a");
+    let indexes = || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|suffix| suffix == "idx")).count()
+    };
+    // A while after the last line, as nothing more comes.
+    until("packed", || indexes() > 0);
+    let found = || daemon.ok(&["logs", "app:a", "--query", "NUMBER 19999", "-n", "1000"]).lines().count();
+    assert_eq!(found(), 1);
+    let said = daemon.ok(&["logs", "reindex"]);
+    assert!(said.starts_with("Indexes of") && said.ends_with("made\n"), "{said}");
+    assert_eq!((found(), indexes()), (1, 1));
+    let (_, kept) = api(&daemon, "/api/logs/retention");
+    assert_eq!(kept["unindexed_bytes"], 0);
+    daemon.ok(&["stop", "app:a", "--purge"]);
+    assert!(!folder.exists());
+}

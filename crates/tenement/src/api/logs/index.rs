@@ -10,6 +10,8 @@ use super::super::{Api, ApiError, blocking::blocking};
 #[derive(Serialize, ToSchema)]
 #[schema(as = LogIndexing)]
 pub(super) struct Indexing {
+    /// `indexing`.
+    status: &'static str,
     /// Bytes of lines in closed segments that no index has.
     unindexed_bytes: u64,
 }
@@ -26,7 +28,7 @@ pub(super) async fn reindex(State(api): State<Api>) -> Result<(StatusCode, Json<
     blocking(move || {
         api.logs.reindex().map_err(|error| ApiError::internal(&error))?;
         let unindexed_bytes = api.logs.stats().values().map(|stats| stats.unindexed).sum();
-        Ok::<_, ApiError>((StatusCode::ACCEPTED, Json(Indexing { unindexed_bytes })))
+        Ok::<_, ApiError>((StatusCode::ACCEPTED, Json(Indexing { status: "indexing", unindexed_bytes })))
     })
     .await
 }

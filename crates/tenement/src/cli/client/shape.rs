@@ -22,6 +22,7 @@ impl Shape {
             ["api", "instances", ..] => Self::Members(&["instance", "status"]),
             ["api", "logs", "histogram"] => Self::List("buckets", &["start"]),
             ["api", "logs", "retention"] => Self::List("services", &["service"]),
+            ["api", "logs", "reindex"] => Self::Members(&["status"]),
             ["api", "logs", ..] => Self::List("logs", &["instance"]),
             ["api", "events"] => Self::List("events", &["instance"]),
             ["api", "metrics"] => Self::List("instances", &["instance"]),
