@@ -46,6 +46,6 @@ impl Reindex {
             return print_json(&begun);
         }
         let done = if self.no_wait { "are being made" } else { "made" };
-        print(&format!("Indexes of {} MiB of log lines {done}\n", all.div_ceil(1 << 20)))
+        print(&format!("Indexes of {} MiB of log lines {done}", all.div_ceil(1 << 20)))
     }
 }
