@@ -47,10 +47,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn open(dir: &Path, limits: StreamLimits) -> io::Result<Self> {
         let mut next_seq = 0;
-        let chains = [
-            Chain::open(dir, Stream::Stdout, &mut next_seq)?,
-            Chain::open(dir, Stream::Stderr, &mut next_seq)?,
-        ];
+        let chains = Chain::open_both(dir, &mut next_seq)?;
         Ok(Self {
             chains,
             next_seq,

@@ -25,7 +25,7 @@ use super::{
     mark_offset, marks_path, open_file,
     pack::{Packed, index_path, pack_path},
     read::SegmentView,
-    recover,
+    recover::{self, Found},
     split::{self, Split},
     tally::tally,
 };
@@ -80,9 +80,25 @@ struct Files {
 }
 
 impl Chain {
-    /// Finds what is there. Advances `next_seq` over every line found.
-    pub(crate) fn open(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Result<Self> {
-        let segments = recover::segments(dir, stream, next_seq)?;
+    /// Finds what is there of both streams. Advances `next_seq` over every line found.
+    pub(crate) fn open_both(dir: &Path, next_seq: &mut u64) -> io::Result<[Self; 2]> {
+        let [out, err] = Stream::ALL.map(|stream| recover::find(dir, stream));
+        let found = [out?, err?];
+        *next_seq = found.iter().map(|one| one.end_seq).max().unwrap_or(0).max(*next_seq);
+        let [out, err] = found;
+        Ok([
+            Self::open(dir, Stream::Stdout, out, next_seq)?,
+            Self::open(dir, Stream::Stderr, err, next_seq)?,
+        ])
+    }
+
+    fn open(
+        dir: &Path,
+        stream: Stream,
+        found: Found,
+        next_seq: &mut u64,
+    ) -> io::Result<Self> {
+        let segments = recover::number(found, dir, stream, next_seq)?;
         let next_base = segments.back().map_or(0, |last| last.base + last.len);
         let run = segments.back().map_or_else(RunId::default, |last| last.run);
         let closed = segments.iter().rev().skip(1).map(Segment::size).sum();

@@ -24,6 +24,7 @@ mod read;
 mod recover;
 mod split;
 mod tally;
+mod torn;
 
 use std::{
     fs::{File, OpenOptions},
