@@ -109,7 +109,8 @@ fn write_and_purge(store: &LogStore, run: RunId, first: u64) {
     loop {
         let [mut pipe, _err] = attach(store, GONE, run);
         for _ in 0..PURGED {
-            pipe.write_all(format!("{n:09} is not to be found again\n").as_bytes()).expect("the pipe takes it");
+            pipe.write_all(format!("{n:09} is not to be found again\n").as_bytes())
+                .expect("the pipe takes it");
             n += 1;
         }
         let (done, is_done) = mpsc::channel();
@@ -176,9 +177,7 @@ fn check(store: &LogStore) {
             look_at(&line, &mut found);
         }
     }
-    let total = |terms: Vec<String>| {
-        store.query(&LogQuery { terms, ..of_kept() }).expect("answered").total
-    };
+    let total = |terms: Vec<String>| store.query(&LogQuery { terms, ..of_kept() }).expect("answered").total;
     if total(Vec::new()) != count {
         println!("bad: {count} lines were read, {} counted", total(Vec::new()));
     }

@@ -78,9 +78,12 @@ impl State {
         &mut self.chains[stream as usize]
     }
 
-    /// What is to be packed next.
+    /// What is to be packed next: the oldest, so that no stream keeps the other waiting.
     pub(super) fn to_pack(&self) -> Option<ToPack> {
-        self.chains.iter().find_map(Chain::to_pack)
+        self.chains
+            .iter()
+            .filter_map(Chain::to_pack)
+            .min_by_key(|next| (next.is_packed, next.view.last_seq()))
     }
 
     pub(super) fn bytes(&self) -> u64 {

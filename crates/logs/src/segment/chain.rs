@@ -86,18 +86,10 @@ impl Chain {
         let found = [out?, err?];
         *next_seq = found.iter().map(|one| one.end_seq).max().unwrap_or(0).max(*next_seq);
         let [out, err] = found;
-        Ok([
-            Self::open(dir, Stream::Stdout, out, next_seq)?,
-            Self::open(dir, Stream::Stderr, err, next_seq)?,
-        ])
+        Ok([Self::open(dir, Stream::Stdout, out, next_seq)?, Self::open(dir, Stream::Stderr, err, next_seq)?])
     }
 
-    fn open(
-        dir: &Path,
-        stream: Stream,
-        found: Found,
-        next_seq: &mut u64,
-    ) -> io::Result<Self> {
+    fn open(dir: &Path, stream: Stream, found: Found, next_seq: &mut u64) -> io::Result<Self> {
         let segments = recover::number(found, dir, stream, next_seq)?;
         let next_base = segments.back().map_or(0, |last| last.base + last.len);
         let run = segments.back().map_or_else(RunId::default, |last| last.run);

@@ -46,7 +46,7 @@ pub(crate) use intake::Intake;
 use pack::{Packed, Summary};
 pub(crate) use pack::{pack, reindex};
 pub(crate) use read::{SegmentView, is_stale};
-pub(crate) use recover::streams_in;
+pub(crate) use recover::{streams_in, sweep};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 

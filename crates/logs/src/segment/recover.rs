@@ -1,11 +1,11 @@
 //! Finds the segments a predecessor left, at whatever point it was killed.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
     io,
     os::unix::fs::{FileExt, MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use tenement_core::{slot::RunId, time::WallMillis};
@@ -46,6 +46,23 @@ pub(crate) fn streams_in(dir: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Removes what a kill may have left in `dir` that belongs to no segment.
+pub(crate) fn sweep(dir: &Path) -> io::Result<()> {
+    const DESCRIBE: [&str; 2] = ["marks", "idx"];
+    let paths: Vec<PathBuf> = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let has = |path: &Path, suffix: &str| path.extension().is_some_and(|found| found == suffix);
+    let segments = paths.iter().filter(|path| has(path, "log") || has(path, "zst"));
+    let segments: BTreeSet<_> = segments.map(|path| path.file_stem()).collect();
+    for path in &paths {
+        let is_alone =
+            DESCRIBE.iter().any(|suffix| has(path, suffix)) && !segments.contains(&path.file_stem());
+        if is_alone || has(path, "tmp") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What is there of one stream.
