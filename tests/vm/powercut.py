@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CACHE = os.path.join(ROOT, "target/vm")
 STREAMS = ["stdout", "stderr"]
 # A machine that says nothing for so long hangs.
-PATIENCE = 100
+PATIENCE = 300
 
 
 class Round:

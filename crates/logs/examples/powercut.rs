@@ -40,14 +40,15 @@ fn main() {
     let dir = PathBuf::from(arguments.next().expect("a folder"));
     let round: u64 = arguments.next().expect("a round").parse().expect("a number");
     // Small ones are packed all the time, and whatever is packed is flushed; of large ones much is not.
-    let segment_size = if round % 2 == 0 { 64 << 10 } else { 1 << 20 };
+    let segment_size = if round.is_multiple_of(2) { 64 << 10 } else { 1 << 20 };
     let limits = Limits { segment_size, ..Limits::default() };
     let store = LogStore::open(dir.join("logs"), limits).expect("the store opens");
+    // A line that was cut has ended now.
+    let run = RunId(round + 1);
+    let pipes = attach(&store, KEPT, run);
     check(&store);
     println!("checked");
     let begins = Stream::ALL.map(|stream| end(&dir, stream));
-    let run = RunId(round + 1);
-    let pipes = attach(&store, KEPT, run);
     for (stream, mut pipe) in Stream::ALL.into_iter().zip(pipes) {
         thread::spawn(move || {
             for n in 0.. {
@@ -59,7 +60,7 @@ fn main() {
         });
     }
     let purging = store.clone();
-    if round % 3 == 0 {
+    if round.is_multiple_of(3) {
         thread::spawn(move || write_and_purge(&purging, run, round * 10_000_000));
     }
     let mut told = [0; 2];

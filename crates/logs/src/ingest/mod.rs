@@ -172,6 +172,7 @@ impl Ingest {
         let Intake::Bytes(bytes) = taken.intake else { return };
         if instance.remember() {
             self.unsettled.push(Arc::clone(instance));
+            self.shared.packer.came(instance);
         }
         let due = clock::now().after(crate::instance::COALESCE);
         self.settle_at = Some(self.settle_at.map_or(due, |at| at.min(due)));

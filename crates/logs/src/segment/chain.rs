@@ -2,6 +2,7 @@
 
 mod close;
 mod note;
+mod sync;
 
 use std::{
     collections::VecDeque,
@@ -30,6 +31,7 @@ use super::{
     tally::tally,
 };
 use crate::line::Stream;
+pub(crate) use sync::Unsynced;
 
 /// Bytes that arrive together get one time and one mark, up to about so many.
 pub(crate) const BLOCK: u64 = 256 * 1024;
@@ -71,6 +73,8 @@ pub(crate) struct Chain {
     used: Millis,
     /// How many segments were closed.
     closings: u64,
+    /// Of the segment that was to be synced last: where it begins, and its length then.
+    synced: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -106,6 +110,7 @@ impl Chain {
             files: None,
             used: Millis(0),
             closings: 0,
+            synced: None,
         })
     }
 

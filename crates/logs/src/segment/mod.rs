@@ -38,7 +38,7 @@ use std::{
 };
 
 pub(crate) use block::{Block, Known, LineRef, Text};
-pub(crate) use chain::{BLOCK, Chain, ToPack};
+pub(crate) use chain::{BLOCK, Chain, ToPack, Unsynced};
 pub(crate) use cursor::Cursor;
 pub(crate) use cut::MAX_LINE;
 pub(crate) use forward::Onward;

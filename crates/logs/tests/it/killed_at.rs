@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::mpsc,
@@ -15,7 +15,7 @@ use tenement_logs::{LogStore, Stream};
 
 use crate::{
     killed::open,
-    support::{Instance, fifo, logs, query, until},
+    support::{Instance, fifo, logs, messages, query, until},
 };
 
 const FOLDER: &str = "TENEMENT_TEST_KILLED_AT";
@@ -38,6 +38,18 @@ fn reader() {
         let stats = store.stats()[&app.name];
         stats.lines_taken as usize > TURN && stats.unindexed == 0
     });
+}
+
+/// As [`reader`], and does not end by itself.
+#[test]
+fn idler() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let store = open(&folder, None);
+    let mut app = Instance::attach(&store, &folder, "api:a");
+    app.print("one line\n");
+    loop {
+        thread::park();
+    }
 }
 
 /// As [`reader`].
@@ -155,4 +167,15 @@ fn a_purge_that_is_killed_can_be_done_again_and_one_that_was_done_left_nothing()
         }
     }
     assert!(said < 13, "some were killed");
+}
+
+// faults: G8
+#[test]
+fn what_lies_in_a_segment_that_grows_is_synced_after_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    // Killed when it does: its log, its marks.
+    let ended = killed_at("killed_at::idler", folder.path(), "fdatasync", 2);
+    assert_eq!(ended.status.signal(), Some(9));
+    let page = open(folder.path(), None).query(&query(10)).unwrap();
+    assert_eq!(messages(&page), ["one line"]);
 }
