@@ -1,7 +1,7 @@
-.PHONY: help deps run test autobahn lint deny bench fmt clean
+.PHONY: help deps run test test-vm autobahn lint deny bench fmt clean
 
 help: ## Shows this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 deps: ## Installs what building and testing need (Debian); does nothing when all is there
 	@scripts/install-deps.sh
@@ -17,6 +17,11 @@ test: deps ## Runs every test
 	cargo build -p tenement --target-dir target
 	scripts/schemathesis.sh target/debug/ten 5
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
+
+test-vm: ## Cuts the power of a virtual machine (x86, Debian) under log load; ROUNDS=5 SEED=n
+	@scripts/install-deps.sh vm
+	cargo build --release -p tenement-logs --example powercut --target-dir target
+	python3 tests/vm/powercut.py --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED))
 
 autobahn: ## The WebSocket test suite, directly, through ten and over the API's stack; needs a Python 2.7
 	cargo build -p tenement --bin ten --example websocket_echo --target-dir target

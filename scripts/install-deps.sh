@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building, running the examples and testing need (Debian). Does nothing when all is there.
-# With "bench" or "deny", what these need as well.
+# With "bench", "deny" or "vm", what these need as well.
 set -euo pipefail
 
 missing=()
@@ -13,10 +13,16 @@ need busybox busybox
 need curl curl
 need ps procps
 need promtool prometheus
+need strace strace
+need zstd zstd
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light
   need haproxy haproxy
   need wrk wrk
+fi
+if [ "${1:-}" = vm ]; then
+  need qemu-system-x86_64 qemu-system-x86
+  need mkfs.ext4 e2fsprogs
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

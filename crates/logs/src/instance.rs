@@ -26,7 +26,7 @@ use tenement_core::{
 use crate::{
     follow::Recent,
     retention::StreamLimits,
-    segment::{Chain, Intake, Onward, SegmentView, ToPack, pack, reindex},
+    segment::{Chain, Intake, Onward, SegmentView, ToPack, Unsynced, pack, reindex},
     store::InstanceStats,
 };
 pub(crate) use limited::{Taken, Turn};
@@ -61,6 +61,8 @@ pub(crate) struct Instance {
     remembered: AtomicBool,
     /// Held while a segment is packed.
     packing: Mutex<()>,
+    /// It is known that lines of it may not be synced.
+    unsynced: AtomicBool,
 }
 
 /// An instance at one moment.
@@ -89,6 +91,7 @@ impl Instance {
             recent: Mutex::default(),
             remembered: AtomicBool::new(false),
             packing: Mutex::default(),
+            unsynced: AtomicBool::new(false),
         })
     }
 
@@ -303,6 +306,23 @@ impl Instance {
             Err(error) => return Err(error),
         }
         Ok(true)
+    }
+
+    /// Whether it is new that lines of it may not be synced.
+    pub(crate) fn is_new_to_sync(&self) -> bool {
+        !self.unsynced.swap(true, Ordering::Relaxed)
+    }
+
+    /// Syncs its growing segments. Whether it is to be called again though nothing more comes.
+    pub(crate) fn sync(&self) -> bool {
+        self.unsynced.store(false, Ordering::Relaxed);
+        let due = self.state().chains.each_mut().map(Chain::sync_due);
+        let synced = due.iter().flatten().try_for_each(Unsynced::sync);
+        if let Err(error) = &synced {
+            tracing::debug!(instance = %self.name, %error, "a log was not synced");
+        }
+        let again = due.iter().flatten().any(Unsynced::is_new);
+        again && self.is_new_to_sync()
     }
 
     /// Whether there is something to pack.

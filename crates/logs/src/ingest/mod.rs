@@ -173,6 +173,7 @@ impl Ingest {
         let Intake::Bytes(bytes) = taken.intake else { return };
         if instance.remember() {
             self.unsettled.push(Arc::clone(instance));
+            self.shared.packer.came(instance);
         }
         let due = instance.due(self.shared.window(instance));
         self.settle_at = self.settle_at.into_iter().chain(due).min();

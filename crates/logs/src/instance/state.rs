@@ -15,7 +15,7 @@ use super::{
 use crate::{
     line::Stream,
     retention::{SEGMENT_MIN, StreamLimits},
-    segment::{Chain, Intake, ToPack, marked},
+    segment::{Chain, Intake, ToPack},
 };
 
 #[derive(Debug)]
@@ -49,13 +49,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn open(dir: &Path, limits: StreamLimits) -> io::Result<Self> {
-        // What a killed predecessor left without a mark comes after all that has one, of either stream.
-        let [out, err] = Stream::ALL.map(|stream| marked(dir, stream));
-        let mut next_seq = out?.max(err?);
-        let chains = [
-            Chain::open(dir, Stream::Stdout, &mut next_seq)?,
-            Chain::open(dir, Stream::Stderr, &mut next_seq)?,
-        ];
+        let mut next_seq = 0;
+        let chains = Chain::open_both(dir, &mut next_seq)?;
         Ok(Self {
             chains,
             next_seq,
@@ -88,9 +83,12 @@ impl State {
         &mut self.chains[stream as usize]
     }
 
-    /// What is to be packed next.
+    /// What is to be packed next: the oldest, so that no stream keeps the other waiting.
     pub(super) fn to_pack(&self) -> Option<ToPack> {
-        self.chains.iter().find_map(Chain::to_pack)
+        self.chains
+            .iter()
+            .filter_map(Chain::to_pack)
+            .min_by_key(|next| (next.is_packed, next.view.last_seq()))
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod close;
 mod note;
+mod sync;
 
 use std::{
     collections::VecDeque,
@@ -25,11 +26,12 @@ use super::{
     mark_offset, marks_path, open_file,
     pack::{Packed, index_path, pack_path},
     read::SegmentView,
-    recover,
+    recover::{self, Found},
     split::{self, Split},
     tally::tally,
 };
 use crate::{blocks::FileId, line::Stream};
+pub(crate) use sync::Unsynced;
 
 /// Bytes that arrive together get one time and one mark, up to about so many.
 pub(crate) const BLOCK: u64 = 256 * 1024;
@@ -71,6 +73,8 @@ pub(crate) struct Chain {
     used: Millis,
     /// How many segments were closed.
     closings: u64,
+    /// Of the segment that was to be synced last: where it begins, and its length then.
+    synced: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -80,9 +84,17 @@ struct Files {
 }
 
 impl Chain {
-    /// Finds what is there. Advances `next_seq` over every line found.
-    pub(crate) fn open(dir: &Path, stream: Stream, next_seq: &mut u64) -> io::Result<Self> {
-        let segments = recover::segments(dir, stream, next_seq)?;
+    /// Finds what is there of both streams. Advances `next_seq` over every line found.
+    pub(crate) fn open_both(dir: &Path, next_seq: &mut u64) -> io::Result<[Self; 2]> {
+        let [out, err] = Stream::ALL.map(|stream| recover::find(dir, stream));
+        let found = [out?, err?];
+        *next_seq = found.iter().map(|one| one.end_seq).max().unwrap_or(0).max(*next_seq);
+        let [out, err] = found;
+        Ok([Self::open(dir, Stream::Stdout, out, next_seq)?, Self::open(dir, Stream::Stderr, err, next_seq)?])
+    }
+
+    fn open(dir: &Path, stream: Stream, found: Found, next_seq: &mut u64) -> io::Result<Self> {
+        let segments = recover::number(found, dir, stream, next_seq)?;
         let next_base = segments.back().map_or(0, |last| last.base + last.len);
         let run = segments.back().map_or_else(RunId::default, |last| last.run);
         let closed = segments.iter().rev().skip(1).map(Segment::size).sum();
@@ -98,6 +110,7 @@ impl Chain {
             files: None,
             used: Millis(0),
             closings: 0,
+            synced: None,
         })
     }
 

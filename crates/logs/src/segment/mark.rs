@@ -3,6 +3,8 @@
 //! A segment may lose marks in a crash; the bytes they described are then marked anew with the segment's
 //! modification time.
 
+use std::sync::OnceLock;
+
 use tenement_core::{slot::RunId, time::WallMillis};
 
 /// Bytes of one encoded [`Mark`].
@@ -51,7 +53,8 @@ pub(crate) struct Mark {
     pub(crate) note: bool,
 }
 
-/// The first record of a marks file. Written anew in place when a run begins.
+/// The first record of a marks file. Written anew in place when a run begins, and when it is found by a daemon after
+/// the machine was started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// What holds at the beginning.
@@ -103,6 +106,7 @@ impl Header {
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut record = [0; HEADER_LEN];
         record[0..4].copy_from_slice(&MAGIC.to_le_bytes());
+        record[4..8].copy_from_slice(&boot().to_le_bytes());
         record[8..16].copy_from_slice(&self.run.0.to_le_bytes());
         record[16..24].copy_from_slice(&self.begun.0.to_le_bytes());
         record[24..28].copy_from_slice(&self.context.bits().to_le_bytes());
@@ -119,6 +123,17 @@ impl Header {
             context: Context::from_bits(u32_at(record, 24)),
         })
     }
+
+    /// Whether a whole record was written since the machine was started.
+    pub(super) fn is_of_this_boot(record: &[u8; HEADER_LEN]) -> bool {
+        u32_at(record, 4) == boot()
+    }
+}
+
+/// Tells this start of the machine from all others; 0 where the system doesn't say.
+fn boot() -> u32 {
+    static BOOT: OnceLock<u32> = OnceLock::new();
+    *BOOT.get_or_init(|| std::fs::read("/proc/sys/kernel/random/boot_id").map_or(0, |id| fnv(&id)))
 }
 
 fn u32_at(record: &[u8; MARK_LEN], at: usize) -> u32 {

@@ -24,6 +24,7 @@ mod read;
 mod recover;
 mod split;
 mod tally;
+mod torn;
 
 use std::{
     fs::{File, OpenOptions},
@@ -37,7 +38,7 @@ use std::{
 };
 
 pub(crate) use block::{Block, Known, LineRef, Text};
-pub(crate) use chain::{BLOCK, Chain, ToPack};
+pub(crate) use chain::{BLOCK, Chain, ToPack, Unsynced};
 pub(crate) use cursor::Cursor;
 pub(crate) use cut::MAX_LINE;
 pub(crate) use forward::Onward;
@@ -45,7 +46,7 @@ pub(crate) use intake::Intake;
 use pack::{Packed, Summary};
 pub(crate) use pack::{pack, reindex};
 pub(crate) use read::{SegmentView, is_stale};
-pub(crate) use recover::{marked, streams_in};
+pub(crate) use recover::{streams_in, sweep};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 

@@ -42,7 +42,7 @@ impl SegmentView {
     }
 
     /// Place of the first line of its last mark.
-    pub(super) fn last_seq(&self) -> u64 {
+    pub(crate) fn last_seq(&self) -> u64 {
         self.segment.last.seq
     }
 

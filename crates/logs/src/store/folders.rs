@@ -11,7 +11,11 @@ use rustix::io::Errno;
 use tenement_core::name::InstanceName;
 use tenement_runtime::clock;
 
-use crate::{instance::Instance, retention::Limits, segment::streams_in};
+use crate::{
+    instance::Instance,
+    retention::Limits,
+    segment::{streams_in, sweep},
+};
 
 /// What the name of a folder that was set aside begins with, as no id does.
 const ASIDE: &str = ".damaged-";
@@ -49,7 +53,10 @@ pub(super) fn find(dir: &Path, limits: &Limits) -> io::Result<BTreeMap<InstanceN
 /// The instance whose folder that is, when it holds anything.
 fn open(dir: &Path, name: &InstanceName, limits: &Limits) -> io::Result<Option<Instance>> {
     let folder = dir.join(name.service.as_str()).join(name.id.as_str());
+    sweep(&folder)?;
     if !streams_in(&folder)? {
+        // Of a purge that was killed only this may be left.
+        let _ = fs::remove_dir(&folder);
         return Ok(None);
     }
     Instance::open(dir, name.clone(), limits.of(name)).map(Some)
@@ -88,6 +95,8 @@ pub(super) fn purge_set_aside(dir: &Path, name: &InstanceName) -> io::Result<()>
         if of == Some(name.id.as_str()) {
             #[allow(clippy::disallowed_methods, reason = "no tenant can put anything there")]
             fs::remove_dir_all(service.join(folder))?;
+            // What was said to be erased must not be there again after a power cut.
+            fs::File::open(&service)?.sync_all()?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What is left of a log after the worst.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, io::Write, os::unix::fs::symlink};
 
 use tenement_logs::LogQuery;
 
@@ -92,4 +92,31 @@ fn marks_that_are_damaged_are_made_anew() {
         fs::write(&marks, &whole[..cut]).unwrap();
         assert_eq!(messages(&open(folder.path()).query(&query(10)).unwrap()), lines, "{cut}");
     }
+}
+
+// faults: G8 G9
+#[test]
+fn lines_whose_marks_are_gone_get_places_that_no_other_line_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    for n in 0..20 {
+        let line = format!("line {n}\n");
+        if n % 2 == 0 {
+            app.print(line)
+        } else {
+            app.stderr.write_all(line.as_bytes()).unwrap()
+        }
+        until("seen", || store.query(&query(1)).unwrap().total == n + 1);
+    }
+    app.detach(&store);
+    drop(store);
+    fs::remove_file(logs(folder.path()).join("api/a").join(MARKS)).unwrap();
+    let store = open(folder.path());
+    let lines = store.query(&query(100)).unwrap().lines;
+    let places: Vec<_> = lines.iter().map(|line| line.seq).collect();
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+    let of = |parity| (0..20).filter(move |n| n % 2 == parity).map(|n| format!("line {n}"));
+    let found: Vec<_> = lines.iter().map(|line| line.message().into_owned()).collect();
+    assert_eq!(found, of(1).chain(of(0)).collect::<Vec<_>>(), "what is described keeps its place");
 }

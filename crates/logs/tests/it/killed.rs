@@ -1,24 +1,27 @@
 //! The reader is killed under load, again and again; the writer never notices and no line is lost or doubled.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Write},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
-    thread,
+    thread::{self, JoinHandle},
 };
 
-use tenement_logs::{Limits, LogStore, StreamLimits};
+use tenement_logs::{Limits, LogStore, Stream, StreamLimits};
 
-use crate::support::{Instance, fifo, messages, open_with, query, until};
+use crate::support::{Instance, fifo, open_with, query, until};
 
 const READER: &str = "TENEMENT_TEST_LOG_READER";
 const RATE: &str = "TENEMENT_TEST_LOG_RATE";
-const LINES: usize = 300_000;
+/// Of each stream.
+const LINES: usize = 150_000;
 const KILLS: usize = 20;
 
 /// With segments so small that a kill often comes while one is closed.
-fn open(folder: &Path, rate: Option<u32>) -> LogStore {
+pub(crate) fn open(folder: &Path, rate: Option<u32>) -> LogStore {
     let instance = StreamLimits { rate, ..StreamLimits::default() };
     open_with(folder, Limits { segment_size: 16 << 10, instance, ..Limits::default() })
 }
@@ -50,17 +53,38 @@ fn start(folder: &Path, rate: Option<u32>) -> Child {
     child
 }
 
+/// Writes numbered lines to both streams, each from a thread of its own, and gives the ends back once all are read.
+fn writers(folder: &Path) -> [JoinHandle<(OwnedFd, File)>; 2] {
+    ["out", "err"].map(|stream| {
+        let (keep, mut pipe) = fifo(&folder.join(format!("api-a.{stream}")));
+        thread::spawn(move || {
+            for n in 0..LINES {
+                pipe.write_all(format!("line {n:07}\n").as_bytes()).unwrap();
+            }
+            (keep, pipe)
+        })
+    })
+}
+
+/// Every line of both streams is there once, in order, and no two have the same place.
+fn whole(store: &LogStore, count: usize) {
+    let page = store.query(&query(2 * count + 10)).unwrap();
+    assert_eq!(page.total as usize, 2 * count);
+    assert!(page.lines.windows(2).all(|pair| pair[0].seq < pair[1].seq), "each has a place of its own");
+    for stream in Stream::ALL {
+        let lines: Vec<_> = page.lines.iter().filter(|line| line.stream == stream).collect();
+        assert_eq!(lines.len(), count);
+        for (n, line) in lines.iter().enumerate() {
+            assert_eq!(line.message(), format!("line {n:07}"), "{}", stream.as_str());
+        }
+    }
+}
+
 // faults: G9
 #[test]
 fn a_killed_reader_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (_keep, mut pipe) = fifo(&folder.path().join("api-a.out"));
-    let writer = thread::spawn(move || {
-        for n in 0..LINES {
-            pipe.write_all(format!("line {n:07}\n").as_bytes()).unwrap();
-        }
-        pipe
-    });
+    let writers = writers(folder.path());
     let size = || {
         std::fs::read_dir(folder.path().join("logs/api/a")).map_or(0, |files| {
             files.flatten().filter_map(|file| file.metadata().ok()).map(|data| data.len()).sum::<u64>()
@@ -69,19 +93,15 @@ fn a_killed_reader_loses_and_doubles_nothing() {
     for _ in 0..KILLS {
         let before = size();
         let mut child = start(folder.path(), None);
-        until("more was read", || size() > before || writer.is_finished());
+        until("more was read", || size() != before || writers.iter().all(JoinHandle::is_finished));
         child.kill().unwrap();
         child.wait().unwrap();
     }
     let store = open(folder.path(), None);
     let app = Instance::attach(&store, folder.path(), "api:a");
-    let _pipe = writer.join().unwrap();
+    let _pipes = writers.map(|writer| writer.join().unwrap());
     app.detach(&store);
-    let page = store.query(&query(LINES + 10)).unwrap();
-    assert_eq!(page.total as usize, LINES);
-    for (n, message) in messages(&page).iter().enumerate() {
-        assert_eq!(*message, format!("line {n:07}"));
-    }
+    whole(&store, LINES);
 }
 
 // faults: G6 G9

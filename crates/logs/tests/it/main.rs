@@ -12,6 +12,7 @@ mod frugal;
 mod full;
 mod kept;
 mod killed;
+mod killed_at;
 mod limits;
 mod packed;
 mod query;

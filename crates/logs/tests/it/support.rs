@@ -70,16 +70,15 @@ pub(crate) fn each(max_size: u64) -> Limits {
     Limits { instance, ..Limits::default() }
 }
 
-/// Bytes of all files of the log.
+/// Bytes of all files of the log. One that goes meanwhile does not count.
 pub(crate) fn on_disk(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries
-        .map(
-            |entry| {
-                if entry.path().is_dir() { on_disk(&entry.path()) } else { entry.metadata().unwrap().len() }
-            },
-        )
-        .sum()
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => on_disk(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }
 
 pub(crate) fn logs(folder: &Path) -> PathBuf {

@@ -186,6 +186,13 @@ impl TestDaemon {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
+    /// Kills it at once, as `kill -9` does, and nothing else; its folder, to start another one there.
+    pub(crate) fn abandon(mut self) -> tempfile::TempDir {
+        self.signal(Signal::KILL);
+        self.wait();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
     /// Kills it at once, as `kill -9` does, and what it leaves running; its folder, to start another one there.
     pub(crate) fn kill(mut self) -> tempfile::TempDir {
         self.signal(Signal::KILL);

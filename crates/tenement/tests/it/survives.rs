@@ -6,10 +6,9 @@ use std::{
     path::Path,
 };
 
-use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{NOTHING, TestDaemon};
+use crate::support::{NOTHING, TestDaemon, until};
 
 const TOKEN: &str = "tenement_that_survives";
 
@@ -42,10 +41,8 @@ fn ask(
 }
 
 /// As after `kill -9`.
-fn killed(mut daemon: TestDaemon) -> TestDaemon {
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    self::daemon(daemon.stop())
+fn killed(daemon: TestDaemon) -> TestDaemon {
+    self::daemon(daemon.abandon())
 }
 
 fn holds(folder: &Path, secret: &str) -> bool {
@@ -79,4 +76,72 @@ fn tokens_and_answers_that_were_given_survive_a_kill_and_nobody_can_read_them() 
     assert!(ask(&second, "DELETE", &path, TOKEN, "", "").0.starts_with("http/1.1 204"));
     let third = killed(second);
     assert!(ask(&third, "GET", "/api/instances", token, "", "").0.starts_with("http/1.1 401"));
+}
+
+/// Prints numbered lines as fast as it can; the file says how many it has printed, whatever becomes of it.
+const PRINTER: &str = r#"
+import mmap, os, time
+with open(f"printed-{os.getpid()}", "w+b") as file:
+    file.truncate(8)
+    printed = mmap.mmap(file.fileno(), 8)
+for n in range(200_000):
+    os.write(1, b"%d line %07d\n" % (os.getpid(), n))
+    printed[:8] = (n + 1).to_bytes(8, "little")
+time.sleep(1000)
+"#;
+
+/// How many lines each process of the printer has printed.
+fn printed(folder: &Path) -> std::collections::BTreeMap<String, usize> {
+    let files = fs::read_dir(folder).unwrap().flatten();
+    files
+        .filter_map(|file| {
+            let pid = file.file_name().to_str()?.strip_prefix("printed-")?.to_owned();
+            let count = fs::read(file.path()).unwrap().try_into().ok()?;
+            Some((pid, usize::from_le_bytes(count)))
+        })
+        .collect()
+}
+
+// faults: G9
+#[test]
+fn lines_of_instances_whose_daemon_is_killed_are_there_once() {
+    const KILLS: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    fs::write(path.join("printer.py"), PRINTER).unwrap();
+    let config = format!(
+        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
+        path.display()
+    );
+    fs::write(path.join("tenement.toml"), config).unwrap();
+    let mut daemon = daemon(folder);
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    // What is in a pipe stays as long as somebody has it open.
+    let pipe = path.join("data/pipes/app/a/stdout");
+    let mut held = None;
+    for kill in 1..=KILLS {
+        until("printing", || {
+            let printed = printed(&path);
+            printed.len() == kill && printed.values().all(|&lines| lines > 1000 * kill)
+        });
+        held.get_or_insert_with(|| fs::File::options().read(true).write(true).open(&pipe).unwrap());
+        // The next one starts the instance again.
+        daemon = self::daemon(daemon.kill());
+    }
+    until("printing", || printed(&path).len() == KILLS + 1);
+    daemon.ok(&["stop", "app:a"]);
+    let lines = daemon.ok(&["logs", "app:a", "--all", "--json"]);
+    let mut found = std::collections::BTreeMap::<String, usize>::new();
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let message = line["message"].as_str().unwrap();
+        let (pid, text) = message.split_once(' ').unwrap();
+        let so_far = found.entry(pid.to_owned()).or_default();
+        assert_eq!(text, format!("line {so_far:07}"), "each once and in order");
+        *so_far += 1;
+    }
+    for (pid, lines) in printed(&path) {
+        let kept = found[&pid];
+        assert!(kept == lines || kept == lines + 1, "{kept} of {lines}");
+    }
 }

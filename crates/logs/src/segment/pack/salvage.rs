@@ -13,16 +13,17 @@ use crate::{
 };
 
 /// Makes the raw segment again of all frames before the first that is damaged, unless it is still there. Times of
-/// the lines are lost then. The damaged file is kept, for a person to look at.
+/// the lines are lost then. The damaged file is kept, for a person to look at. Whether it was made again.
 ///
 /// # Errors
 /// The disk can't be read or written.
-pub(crate) fn salvage(dir: &Path, stream: Stream, base: u64, error: &io::Error) -> io::Result<()> {
+pub(crate) fn salvage(dir: &Path, stream: Stream, base: u64, error: &io::Error) -> io::Result<bool> {
     let (path, raw) = (pack_path(dir, stream, base), data_path(dir, stream, base));
     let file = path.display();
     if raw.try_exists()? {
         tracing::warn!(%file, %error, "a packed log is damaged; it is made again");
-        return fs::remove_file(&path);
+        fs::remove_file(&path)?;
+        return Ok(false);
     }
     let mut packed = Vec::new();
     File::open(&path)?.read_to_end(&mut packed)?;
@@ -36,7 +37,8 @@ pub(crate) fn salvage(dir: &Path, stream: Stream, base: u64, error: &io::Error) 
         fs::rename(&unfinished, &raw)?;
     }
     let _ = fs::remove_file(index_path(dir, stream, base));
-    fs::rename(&path, path.with_extension("damaged"))
+    fs::rename(&path, path.with_extension("damaged"))?;
+    Ok(!lines.is_empty())
 }
 
 /// What is in the frames at the beginning of a packed file.
