@@ -15,7 +15,7 @@ use std::{
 
 use lru::LruCache;
 
-use crate::zst::expand;
+use crate::{segment::open_to_read, zst::expand};
 
 /// Bytes that are remembered, over all files.
 const MAX: usize = 8 << 20;
@@ -96,7 +96,7 @@ impl BlockFile {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = File::open(&self.path)?;
+        let file = open_to_read(&self.path)?;
         Ok(self.file.get_or_init(|| file))
     }
 

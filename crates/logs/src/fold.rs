@@ -19,6 +19,8 @@ fn fold_first(text: &mut [u8]) -> usize {
     if let (Some(lower), None) = (lower.next(), lower.next())
         && lower.len_utf8() == c.len_utf8()
     {
+        // At the end of a word it has another shape.
+        let lower = if lower == 'ς' { 'σ' } else { lower };
         lower.encode_utf8(text);
     }
     c.len_utf8()
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn case_is_folded_where_the_length_stays() {
         assert_eq!(folded("GET /Users"), "get /users");
-        assert_eq!(folded("ÉCOLE Ünïcode ΑΣ Жук 漢字"), "école ünïcode ασ жук 漢字");
+        assert_eq!(folded("ÉCOLE Ünïcode ΑΣ δος Жук 漢字"), "école ünïcode ασ δοσ жук 漢字");
         // Their lower case is longer, or shorter: they stay.
         assert_eq!(folded("İ \u{212a} ẞ"), "İ \u{212a} ẞ");
     }

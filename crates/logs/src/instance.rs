@@ -126,9 +126,18 @@ impl Instance {
         (state.last_run, state.run_seq)
     }
 
+    /// The run that wrote last, as far as the segments know.
+    pub(crate) fn written_by(&self) -> RunId {
+        self.state().chains[0].run()
+    }
+
     /// Nothing of this run will come any more.
     pub(crate) fn detach(&self, run: RunId) {
         let mut state = self.state();
+        if state.attached.is_some_and(|attached| attached != run) {
+            // The line that is open is the next run's.
+            return;
+        }
         let State { chains, next_seq, scratch, .. } = &mut *state;
         let ended = chains.iter_mut().try_for_each(|chain| chain.end_line(next_seq, scratch));
         let ended = ended.and_then(|()| state.note_all()).and_then(|()| state.bound());
@@ -292,16 +301,13 @@ impl Instance {
     pub(crate) fn pack_one(&self) -> io::Result<bool> {
         let _alone = self.unpacked();
         let Some(ToPack { stream, base, view, is_packed }) = self.state().to_pack() else { return Ok(false) };
-        if is_packed {
-            reindex(view)?;
-            self.state().chain(stream).indexed(base);
-            return Ok(true);
-        }
-        match pack(view) {
-            Ok(packed) => self.state().chain(stream).packed(base, &packed)?,
+        let done = if is_packed { reindex(view).map(|()| None) } else { pack(view).map(Some) };
+        match done {
+            Ok(None) => self.state().chain(stream).indexed(base),
+            Ok(Some(packed)) => self.state().chain(stream).packed(base, &packed)?,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::error!(instance = %self.name, %error, "a segment of a log is damaged and stays as it is");
-                self.state().chain(stream).leave_raw(base);
+                self.state().chain(stream).leave(base);
             }
             Err(error) => return Err(error),
         }

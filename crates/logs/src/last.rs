@@ -68,21 +68,25 @@ impl LogStore {
     }
 }
 
-/// As many of the newest as fit. One that does not fit at all is cut.
+/// As many of the newest as fit. A long one is cut, so that it does not hide those before it.
 fn newest(lines: &[LogLine], mut room: usize) -> Vec<String> {
+    let longest = room / 4;
     let mut kept = Vec::new();
     for line in lines.iter().rev() {
         let text = line.message();
+        let text = if text.len() > longest { cut(&text, longest) } else { text.into_owned() };
         if text.len() > room {
-            if kept.is_empty() {
-                let end = (0..=room.saturating_sub(CUT.len())).rev().find(|&at| text.is_char_boundary(at));
-                kept.push(format!("{}{CUT}", &text[..end.unwrap_or(0)]));
-            }
             break;
         }
         room -= text.len();
-        kept.push(text.into_owned());
+        kept.push(text);
     }
     kept.reverse();
     kept
+}
+
+/// The beginning of a text, with a mark where it ends, in so many bytes.
+fn cut(text: &str, bytes: usize) -> String {
+    let end = (0..=bytes.saturating_sub(CUT.len())).rev().find(|&at| text.is_char_boundary(at));
+    format!("{}{CUT}", &text[..end.unwrap_or(0)])
 }

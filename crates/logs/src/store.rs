@@ -142,7 +142,27 @@ impl LogStore {
         drop(instances);
         // A line that the run before left unfinished has ended.
         shared.tell(&instance);
-        shared.pipes.add(&instance, run, pipes)
+        shared.pipes.add(&instance, run, pipes)?;
+        shared.pipes.remove_others(&instance, run);
+        Ok(())
+    }
+
+    /// Goes on taking in what a run prints that a killed daemon has left, until the next run is attached or
+    /// [`Self::let_go`]. A line that was half written then goes on.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn resume(&self, name: &InstanceName, pipes: [OwnedFd; 2]) -> io::Result<()> {
+        let run = self.handle.shared.get(name).map_or_else(RunId::default, |instance| instance.written_by());
+        self.attach(name, run, pipes)
+    }
+
+    /// No longer reads what was resumed; what is in its pipes is taken in.
+    pub fn let_go(&self, name: &InstanceName) {
+        let Some(instance) = self.handle.shared.get(name) else { return };
+        if let (Some(run), _) = instance.last_run() {
+            self.detach(name, run, || {});
+        }
     }
 
     /// What is in force.

@@ -10,7 +10,11 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::{
+    fs::{CWD, Mode, OFlags},
+    io::Errno,
+    pipe::SpliceFlags,
+};
 
 const PIPE_SIZE: usize = 256 << 10;
 
@@ -44,6 +48,30 @@ pub fn fifo(path: &Path) -> io::Result<Fifo> {
     // Above the user's limit for pipe memory the kernel refuses; the usual 64 KiB do as well then.
     let _ = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE);
     Ok(Fifo { reader, writer })
+}
+
+/// The non-blocking read end of the FIFO at `path`, if there is one that somebody writes to or that still has something in
+/// it.
+///
+/// # Errors
+/// As `open(2)`; also when something else is there.
+pub fn left_behind(path: &Path) -> io::Result<Option<OwnedFd>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_fifo() => {}
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::NONBLOCK;
+    let reader = rustix::fs::open(path, flags, Mode::empty())?;
+    // tee(2) takes nothing out: it copies what is there, fails while there may be something, and else has come to the
+    // end, as there is no writer.
+    let (_copied, copy) = rustix::pipe::pipe()?;
+    match rustix::pipe::tee(&reader, &copy, 1, SpliceFlags::NONBLOCK) {
+        Ok(0) => Ok(None),
+        Ok(_) | Err(Errno::AGAIN) => Ok(Some(reader)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a folder, with its parents, that only its owner may enter.

@@ -38,7 +38,7 @@ const OPAQUE: &[u8] = &[0x02];
 
 /// What an index file begins with; the last byte is the version of all that it depends on: how words are cut and
 /// folded, how levels are found, how it is written.
-const MAGIC: [u8; 8] = *b"tmtidx\0\x01";
+const MAGIC: [u8; 8] = *b"tmtidx\0\x02";
 
 #[cfg(test)]
 mod tests;

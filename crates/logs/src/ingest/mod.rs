@@ -15,6 +15,7 @@
 
 mod command;
 mod full;
+mod leftover;
 mod pipes;
 
 use std::{
@@ -45,6 +46,7 @@ use crate::{
     store::Shared,
 };
 use full::Full;
+use leftover::Leftover;
 use pipes::{Pipe, WAKE};
 
 /// Bytes of one pipe before it is the next one's turn.
@@ -64,6 +66,8 @@ pub(crate) struct Ingest {
     settle_at: Option<Millis>,
     /// Pipes whose bytes could not be written.
     stalled: Vec<Arc<Pipe>>,
+    /// Of runs that are over.
+    leftover: Vec<Leftover>,
     retry_at: Option<Millis>,
     chores_at: Millis,
     /// Of the limit over all instances.
@@ -82,6 +86,7 @@ impl Ingest {
             unsettled: Vec::new(),
             settle_at: None,
             stalled: Vec::new(),
+            leftover: Vec::new(),
             retry_at: None,
             chores_at: clock::now(),
             room: Room::default(),
@@ -203,6 +208,7 @@ impl Ingest {
             for pipe in std::mem::take(&mut self.stalled) {
                 self.shared.pipes.resume(&pipe);
             }
+            self.take_leftover(now);
         }
         self.end_full(now);
         if self.chores_at <= now {
@@ -259,12 +265,24 @@ impl Ingest {
     }
 
     fn detach(&mut self, instance: &Arc<Instance>, run: RunId) {
-        for pipe in self.shared.pipes.remove(instance, run) {
-            self.stalled.retain(|stalled| !Arc::ptr_eq(stalled, &pipe));
-            if let Err(error) = self.drain(&pipe) {
-                tracing::error!(instance = %instance.name, %error, "the end of a log could not be written");
+        let mut pipes = self.shared.pipes.remove(instance, run);
+        self.stalled.retain(|stalled| !pipes.iter().any(|pipe| Arc::ptr_eq(stalled, pipe)));
+        pipes.retain(|pipe| match self.drain(pipe) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::warn!(instance = %instance.name, %error, "the end of a log is not written yet; trying again");
+                true
             }
+        });
+        if pipes.is_empty() {
+            self.over(instance, run);
+        } else {
+            self.leave(instance, run, pipes);
         }
+    }
+
+    /// Nothing of a run will come any more.
+    fn over(&self, instance: &Arc<Instance>, run: RunId) {
         instance.detach(run);
         self.shared.tell(instance);
         self.shared.pack_closed(instance);

@@ -91,6 +91,15 @@ impl Pipes {
         pipes
     }
 
+    /// Lets go the pipes of other runs of an instance: those of a run make them needless, as it has opened the same FIFOs.
+    pub(crate) fn remove_others(&self, instance: &Arc<Instance>, run: RunId) {
+        let mut table = self.table();
+        let other = |pipe: &Pipe| pipe.run != run && Arc::ptr_eq(&pipe.instance, instance);
+        for (_, pipe) in table.pipes.extract_if(|_, pipe| other(pipe)) {
+            let _ = epoll::delete(&self.epoll, &pipe.fd);
+        }
+    }
+
     /// No longer watches the pipes of a run, and hands them out.
     pub(super) fn remove(&self, instance: &Arc<Instance>, run: RunId) -> Vec<Arc<Pipe>> {
         let of_run = |pipe: &Pipe| pipe.run == run && Arc::ptr_eq(&pipe.instance, instance);
@@ -123,6 +132,10 @@ impl Pipes {
     }
 
     pub(super) fn resume(&self, pipe: &Pipe) {
+        // One that nobody serves would be reported for ever.
+        if !self.table().pipes.contains_key(&pipe.token) {
+            return;
+        }
         pipe.closed.store(false, Ordering::Relaxed);
         let _ = epoll::add(&self.epoll, &pipe.fd, EventData::new_u64(pipe.token), EventFlags::IN);
     }

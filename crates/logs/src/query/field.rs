@@ -103,7 +103,8 @@ impl Number {
     fn order(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Whole(one), Self::Whole(other)) => one.cmp(&other),
-            _ => self.float().total_cmp(&other.float()),
+            // Neither is NaN, and the two zeros are one.
+            _ => self.float().partial_cmp(&other.float()).unwrap_or(Ordering::Equal),
         }
     }
 }

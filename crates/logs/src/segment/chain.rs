@@ -136,6 +136,11 @@ impl Chain {
         self.closed + self.last_size()
     }
 
+    /// The run that wrote last.
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
     /// Bytes of the last segment's files.
     pub(crate) fn last_size(&self) -> u64 {
         self.segments.back().map_or(0, Segment::size)
@@ -326,10 +331,9 @@ impl Chain {
     /// The oldest closed segment that is not packed, or else that has no index.
     pub(crate) fn to_pack(&self) -> Option<ToPack> {
         let closed = || self.segments.range(..self.segments.len().saturating_sub(1));
-        let segment =
-            closed().find(|segment| segment.packed.is_none() && !segment.stays_raw).or_else(|| {
-                self.segments.iter().find(|segment| segment.packed.is_some() && segment.unindexed() > 0)
-            })?;
+        let segment = closed().find(|segment| segment.packed.is_none() && !segment.left).or_else(|| {
+            self.segments.iter().find(|segment| segment.packed.is_some() && segment.unindexed() > 0)
+        })?;
         let view = SegmentView::new(Arc::clone(&self.dir), self.stream, segment.clone());
         Some(ToPack { stream: self.stream, base: segment.base, view, is_packed: segment.packed.is_some() })
     }
@@ -357,10 +361,10 @@ impl Chain {
         }
     }
 
-    /// A closed segment can't be packed.
-    pub(crate) fn leave_raw(&mut self, base: u64) {
+    /// A closed segment can't be packed, or not be indexed: it is damaged.
+    pub(crate) fn leave(&mut self, base: u64) {
         if let Some(segment) = self.segments.iter_mut().find(|segment| segment.base == base) {
-            segment.stays_raw = true;
+            segment.left = true;
         }
     }
 

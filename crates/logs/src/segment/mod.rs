@@ -50,7 +50,7 @@ pub(crate) use recover::{streams_in, sweep};
 
 use tenement_core::{slot::RunId, time::WallMillis};
 
-use crate::{blocks::FileId, line::Stream};
+use crate::{blocks::FileId, line::Stream, zst::damaged};
 pub(crate) use mark::MARK_LEN;
 use mark::{Context, HEADER_LEN, Header, Mark};
 
@@ -77,8 +77,8 @@ pub(crate) struct Segment {
     last: Mark,
     /// That it is packed. Then all marks are in that file.
     packed: Option<Form>,
-    /// It can't be packed.
-    stays_raw: bool,
+    /// It is damaged: it can't be packed or indexed.
+    left: bool,
 }
 
 /// A segment's packed form.
@@ -126,7 +126,7 @@ impl Segment {
             unwritten: Vec::new(),
             last,
             packed: None,
-            stays_raw: false,
+            left: false,
         }
     }
 
@@ -160,7 +160,7 @@ impl Segment {
     /// Bytes of lines that no index has.
     fn unindexed(&self) -> u64 {
         let indexed = self.packed.as_ref().is_some_and(|packed| packed.indexed.load(Ordering::Relaxed));
-        if indexed { 0 } else { self.len }
+        if indexed || self.left { 0 } else { self.len }
     }
 
     /// Bytes of a line that has not ended.
@@ -190,8 +190,26 @@ fn mark_offset(index: u32) -> u64 {
     HEADER_LEN as u64 + u64::from(index) * MARK_LEN as u64
 }
 
+/// Nobody waits for whoever may have been put in place of a file of ours, and no link is followed.
+const PLAIN: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
 /// Opens a file of ours for reading and writing, creating it when missing. Not with `O_APPEND`, which
 /// splice(2) refuses.
 fn open_file(path: &Path, truncate: bool) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(truncate).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    plain(options.read(true).write(true).create(true).truncate(truncate).mode(0o600), path)
+}
+
+/// Opens a file of ours for reading.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    plain(OpenOptions::new().read(true), path)
+}
+
+fn plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(PLAIN).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(damaged("something else is in the place of a file"))
+    }
 }

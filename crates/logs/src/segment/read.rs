@@ -3,14 +3,14 @@
 //! Files are open only while something is read from them: a query over all instances has thousands of them. A
 //! segment that is packed while it is read goes on to be read from its packed file.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path, sync::Arc};
+use std::{io, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use super::{
     Segment,
     block::{Block, LINES, PIECE, Text},
     data_path,
     mark::{HEADER_LEN, MARK_LEN, Mark},
-    mark_offset, marks_path,
+    mark_offset, marks_path, open_to_read,
     pack::{Pack, index_path, pack_path},
 };
 use crate::{
@@ -47,11 +47,11 @@ impl SegmentView {
     }
 
     fn read_data(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
-        File::open(data_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(bytes, at)
+        open_to_read(&data_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(bytes, at)
     }
 
     fn read_marks(&self, records: &mut [u8], at: u64) -> io::Result<()> {
-        File::open(marks_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(records, at)
+        open_to_read(&marks_path(&self.dir, self.stream, self.segment.base))?.read_exact_at(records, at)
     }
 
     fn pack(&self) -> io::Result<Packed> {

@@ -15,7 +15,7 @@ use super::{
     chain::write_marks,
     data_path,
     mark::{Context, HEADER_LEN, Header, MARK_LEN, Mark},
-    mark_offset, marks_path, open_file, pack,
+    mark_offset, marks_path, open_file, open_to_read, pack,
     tally::tally,
     torn,
 };
@@ -25,16 +25,24 @@ use crate::line::Stream;
 fn bases(dir: &Path, stream: Stream, suffix: &str) -> io::Result<Vec<u64>> {
     let mut bases = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         let base = name
             .to_str()
             .and_then(|name| name.strip_prefix(stream.as_str())?.strip_prefix('-')?.strip_suffix(suffix));
-        bases.extend(base.and_then(|base| base.parse::<u64>().ok()));
+        // What is named otherwise, or is no file, is none of ours.
+        let ours =
+            base.filter(|base| base.len() == BASE_LEN && base.bytes().all(|byte| byte.is_ascii_digit()));
+        if entry.file_type()?.is_file() {
+            bases.extend(ours.and_then(|base| base.parse::<u64>().ok()));
+        }
     }
     bases.sort_unstable();
     Ok(bases)
 }
 
+/// Digits of an offset in a name.
+const BASE_LEN: usize = 20;
 const RAW: &str = ".log";
 const PACKED: &str = ".zst";
 
@@ -219,7 +227,7 @@ fn read_marks(
     next_seq: &mut u64,
 ) -> io::Result<()> {
     let path = marks_path(dir, stream, segment.base);
-    let marks = match File::open(&path) {
+    let marks = match open_to_read(&path) {
         Ok(marks) => marks,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),

@@ -197,3 +197,27 @@ fn a_segment_that_could_not_be_closed_goes_on() {
     drop(store);
     all_are_there(&open(disk.logs(), DiskFull::Wait).0, &app, lines + 2);
 }
+
+// faults: D4, G8
+#[test]
+fn what_an_ended_run_left_in_its_pipes_is_kept_until_there_is_room() {
+    let Some(disk) = Disk::new(8 << 10) else { return };
+    let limits = Limits { disk_full: DiskFull::Wait, ..Limits::default() };
+    let store = LogStore::open(disk.logs(), limits).unwrap();
+    let pipes = tempfile::tempdir().unwrap();
+    let mut app = Instance::attach(&store, pipes.path(), "api:a");
+    app.print("before\n");
+    until("read", || store.query(&query(1)).unwrap().total == 1);
+    disk.fill(0);
+    // More than fits into the last page of the segment, and less than the pipe holds.
+    let lines: Vec<String> =
+        (0..1000).map(|n| format!("line {n:04} of what nobody can write down")).collect();
+    app.print(lines.join("\n") + "\n");
+    app.detach(&store);
+    // Its end of the pipes is closed, as it is when processes are gone.
+    drop(app);
+    assert!(store.query(&query(2000)).unwrap().total < 1000);
+    disk.empty();
+    until("written", || store.query(&query(2000)).unwrap().total == 1001);
+    assert_eq!(messages(&store.query(&query(1000)).unwrap()), lines);
+}

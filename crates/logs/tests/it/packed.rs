@@ -282,3 +282,42 @@ fn nobody_who_reads_notices_the_packer() {
     app.detach(&store);
     reader.join().unwrap();
 }
+
+// faults: G8
+#[test]
+fn what_cannot_be_indexed_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = printed(folder.path());
+    settled(&store, folder.path());
+    let packed = files(folder.path(), ".zst");
+    let mut bad = fs::read(&packed[3]).unwrap();
+    let at = bad.len() / 3;
+    bad[at] ^= 0xff;
+    fs::File::create(&packed[3]).unwrap().write_all(&bad).unwrap();
+    store.reindex().unwrap();
+    settled(&store, folder.path());
+    assert_eq!(files(folder.path(), ".idx").len(), packed.len() - 1);
+}
+
+// faults: C1, I10
+#[test]
+fn what_is_none_of_ours_in_a_folder_is_left_alone_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = printed(folder.path());
+    settled(&store, folder.path());
+    drop(store);
+    let own = logs(folder.path()).join("api/a");
+    for name in ["stdout-5.log", "stdout-+5.log", "stdout-7.zst", "stdout-x.log"] {
+        fs::File::create(own.join(name)).unwrap();
+    }
+    fs::create_dir(own.join(format!("stdout-{:020}.log", 7))).unwrap();
+    let index = &files(folder.path(), ".idx")[1];
+    fs::remove_file(index).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, index, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    let store = small(folder.path());
+    let page = store.query(&LogQuery { terms: vec!["checkout".into()], ..query(LINES) }).unwrap();
+    assert_eq!(page.total as usize, LINES / 5);
+    let page = store.query(&query(LINES)).unwrap();
+    assert_eq!(page.lines.len(), LINES);
+}

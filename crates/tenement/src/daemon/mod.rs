@@ -102,8 +102,10 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
+    let output = output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks));
+    output.resume();
     let deps = Deps {
-        output: Arc::new(output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks))),
+        output: Arc::new(output),
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,

@@ -9,7 +9,7 @@ use std::{
 
 use tenement_core::{layout, name::InstanceName, slot::RunId};
 use tenement_logs::LogStore;
-use tenement_runtime::output::{fifo, private_dir};
+use tenement_runtime::output::{fifo, left_behind, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
@@ -28,6 +28,37 @@ pub(super) struct Pipes {
 impl Pipes {
     pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>) -> Self {
         Self { dir: data_dir.join(layout::PIPES), logs, sinks }
+    }
+
+    /// Reads on what instances print that a killed daemon has left running, so that none of their lines is lost and none
+    /// of them blocks.
+    pub(super) fn resume(&self) {
+        let folders = |dir: &Path| -> Vec<String> {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        };
+        for service in folders(&self.dir) {
+            for id in folders(&self.dir.join(&service)) {
+                let Ok(name) = InstanceName::new(&service, &id) else { continue };
+                if let Err(error) = self.resume_one(&name) {
+                    tracing::warn!(instance = %name, %error, "what it still prints can't be read");
+                }
+            }
+        }
+    }
+
+    fn resume_one(&self, name: &InstanceName) -> io::Result<()> {
+        let own = self.folder(name);
+        let [stdout, stderr] = STREAMS.map(|stream| left_behind(&own.join(stream)));
+        let (stdout, stderr) = (stdout?, stderr?);
+        if stdout.is_none() && stderr.is_none() {
+            return Ok(());
+        }
+        tracing::info!(instance = %name, "a process of before still prints; its lines are read");
+        let [out, err] = STREAMS.map(|stream| fifo(&own.join(stream)));
+        let stdout = stdout.map_or_else(|| out.map(|fifo| fifo.reader), Ok)?;
+        let stderr = stderr.map_or_else(|| err.map(|fifo| fifo.reader), Ok)?;
+        self.logs.resume(name, [stdout, stderr])
     }
 
     /// Where the FIFOs of an instance are.
@@ -70,6 +101,7 @@ impl Output for Pipes {
     }
 
     fn forget(&self, name: &InstanceName) {
+        self.logs.let_go(name);
         let own = self.folder(name);
         let removed = STREAMS.iter().try_for_each(|stream| gone(fs::remove_file(own.join(stream))));
         if let Err(error) = removed.and_then(|()| gone(fs::remove_dir(&own))) {

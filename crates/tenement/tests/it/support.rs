@@ -197,10 +197,22 @@ impl TestDaemon {
     pub(crate) fn kill(mut self) -> tempfile::TempDir {
         self.signal(Signal::KILL);
         self.wait();
+        self.kill_left();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Kills what a daemon of before has left running.
+    pub(crate) fn kill_left(&self) {
         let left = self.processes().into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed()));
         for pid in left {
             let _ = kill_process(pid, Signal::KILL);
         }
+    }
+
+    /// Kills it at once and leaves what it runs.
+    pub(crate) fn kill_alone(mut self) -> tempfile::TempDir {
+        self.signal(Signal::KILL);
+        self.wait();
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 

@@ -145,3 +145,41 @@ fn lines_of_instances_whose_daemon_is_killed_are_there_once() {
         assert!(kept == lines || kept == lines + 1, "{kept} of {lines}");
     }
 }
+
+// faults: G9
+#[test]
+fn what_is_printed_while_the_daemon_is_away_is_read_by_the_next_one() {
+    const LINES: usize = 200_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    fs::write(path.join("printer.py"), PRINTER).unwrap();
+    let config = format!(
+        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
+        path.display()
+    );
+    fs::write(path.join("tenement.toml"), config).unwrap();
+    let mut daemon = daemon(folder);
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    let count = || printed(&path).values().next().copied().unwrap_or(0);
+    for kill in 1..=3 {
+        // More than a pipe holds, so that somebody has to read it.
+        until("printing", || count() > 30_000 * kill);
+        daemon = self::daemon(daemon.kill_alone());
+    }
+    until("printed", || count() == LINES);
+    let pid = printed(&path).into_keys().next().unwrap();
+    let prefix = format!("{pid} line ");
+    let kept = || {
+        let lines = daemon.ok(&["logs", "app:a", "--all", "--json"]);
+        let messages = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned());
+        messages.filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    until("read", || kept().len() >= LINES);
+    for (n, line) in kept().iter().enumerate() {
+        assert_eq!(*line, format!("{n:07}"), "each once and in order");
+    }
+    daemon.kill_left();
+    daemon.ok(&["stop", "app:a"]);
+}

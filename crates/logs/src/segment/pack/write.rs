@@ -54,13 +54,12 @@ pub(crate) fn pack(view: SegmentView) -> io::Result<Packed> {
 ///
 /// # Errors
 /// The segment can't be read or the file not written.
-pub(crate) fn reindex(view: SegmentView) -> io::Result<u64> {
+pub(crate) fn reindex(view: SegmentView) -> io::Result<()> {
     let path = index_path(&view.dir, view.stream, view.segment.base);
     let mut packing = Packing::new(view.stream)?;
     packing.run(view)?;
     let words = packing.index.finish(&mut packing.press)?;
-    write(&path, &words, false)?;
-    Ok(words.len() as u64)
+    write(&path, &words, false)
 }
 
 /// Puts a file in its place in one step.
