@@ -122,7 +122,10 @@ impl Cursor {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::error!(folder = %dir.display(), %error, "a segment of a log can't be read");
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && (self.lenient || !self.newest) => {}
+                // Those before it are gone too, whatever is remembered of them.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && (self.lenient || !self.newest) => {
+                    self.segments.clear();
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -146,6 +149,13 @@ impl Cursor {
         // The end of a line that has not ended moves on alone; one damaged frame says nothing of others.
         let alone = self.next.is_some_and(|block| block.open)
             || (damaged && self.current.as_ref().is_some_and(Reader::is_packed));
-        if alone { Ok(()) } else { self.leave() }
+        if alone {
+            return Ok(());
+        }
+        if !damaged {
+            // Those before it are gone too, whatever is remembered of them.
+            self.segments.clear();
+        }
+        self.leave()
     }
 }

@@ -19,7 +19,7 @@ use super::{
     tally::tally,
     torn,
 };
-use crate::line::Stream;
+use crate::{line::Stream, zst::damaged};
 
 /// The offsets that files of `stream` in `dir` begin at, in ascending order: those of raw segments, or of packed ones.
 fn bases(dir: &Path, stream: Stream, suffix: &str) -> io::Result<Vec<u64>> {
@@ -30,12 +30,14 @@ fn bases(dir: &Path, stream: Stream, suffix: &str) -> io::Result<Vec<u64>> {
         let base = name
             .to_str()
             .and_then(|name| name.strip_prefix(stream.as_str())?.strip_prefix('-')?.strip_suffix(suffix));
-        // What is named otherwise, or is no file, is none of ours.
+        // What is named otherwise is none of ours.
         let ours =
             base.filter(|base| base.len() == BASE_LEN && base.bytes().all(|byte| byte.is_ascii_digit()));
-        if entry.file_type()?.is_file() {
-            bases.extend(ours.and_then(|base| base.parse::<u64>().ok()));
+        let Some(base) = ours.and_then(|base| base.parse::<u64>().ok()) else { continue };
+        if !entry.file_type()?.is_file() {
+            return Err(damaged("something else is in the place of a segment"));
         }
+        bases.push(base);
     }
     bases.sort_unstable();
     Ok(bases)
@@ -148,6 +150,7 @@ pub(super) fn number(
         let amended = match open_file(&path, false) {
             Ok(marks) => amend(&marks, segment),
             // It could not be made.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData || is_link(&error) => Err(error),
             Err(error) if !path.try_exists()? => Err(error),
             Err(error) => return Err(error),
         };
@@ -230,6 +233,8 @@ fn read_marks(
     let marks = match open_to_read(&path) {
         Ok(marks) => marks,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Something else is in their place: they are made anew, in memory.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData || is_link(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
     let Some(header) = header(&marks)? else { return Ok(()) };
@@ -245,6 +250,10 @@ fn read_marks(
         *next_seq = (*next_seq).max(last.seq + u64::from(last.lines - before));
     }
     Ok(())
+}
+
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
 }
 
 /// Makes the file `marks` hold all marks of `segment` and no other, and say that it does since this start of the

@@ -310,7 +310,6 @@ fn what_is_none_of_ours_in_a_folder_is_left_alone_and_nobody_waits_for_it() {
     for name in ["stdout-5.log", "stdout-+5.log", "stdout-7.zst", "stdout-x.log"] {
         fs::File::create(own.join(name)).unwrap();
     }
-    fs::create_dir(own.join(format!("stdout-{:020}.log", 7))).unwrap();
     let index = &files(folder.path(), ".idx")[1];
     fs::remove_file(index).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, index, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
