@@ -166,3 +166,22 @@ fn lines_that_cannot_be_read_are_not_missing_in_silence() {
     assert!(text(&all.stdout).contains("number 19999\n"), "all else is there");
     assert!(daemon.metric("tenement_log_damaged_total") > 0);
 }
+
+#[test]
+fn what_a_deleted_instance_has_left_can_be_erased() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice', 'bob']"));
+    let data = |of: &str| daemon.folder.path().join("data").join(of);
+    until("running", || daemon.status("notes:alice") == "running" && daemon.status("notes:bob") == "running");
+    daemon.ok(&["stop", "notes:alice"]);
+    assert!(daemon.ok(&["logs", "notes:alice"]).contains("notes are at"));
+    assert!(data("notes/alice").exists());
+    daemon.ok(&["stop", "notes:alice", "--purge"]);
+    assert!(!data("notes/alice").exists() && !data("logs/notes/alice").exists());
+    assert_eq!(api(&daemon, "/api/logs/notes/alice").0, 404);
+    for nothing in ["notes:alice", "notes:nobody", "other:nobody", "logs:notes", "run:notes"] {
+        let answer = daemon.ten(&["stop", nothing, "--purge"]);
+        assert!(!answer.status.success() && text(&answer.stderr).contains("not found"), "{answer:?}");
+    }
+    assert!(data("logs/notes/bob").exists() && daemon.status("notes:bob") == "running");
+    daemon.ok(&["spawn", "notes:alice"]);
+}
