@@ -45,4 +45,5 @@ pub use query::{
     PageEndError, QueryError, Surrounded,
 };
 pub use retention::{DiskFull, Limits, StreamLimits};
+pub use segment::damage_met;
 pub use store::{InstanceStats, LogStore, Stats};

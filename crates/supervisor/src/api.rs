@@ -69,6 +69,10 @@ pub trait Output: Send + Sync + 'static {
     fn last_lines(&self, name: &InstanceName, lines: usize) -> Vec<String>;
     /// Removes what only its runs needed; nothing of what it printed. May block.
     fn forget(&self, _name: &InstanceName) {}
+    /// Whether something is kept of what it ever printed. May block.
+    fn keeps(&self, _name: &InstanceName) -> bool {
+        false
+    }
     /// Erases everything it ever printed. May block.
     ///
     /// # Errors
@@ -94,7 +98,7 @@ pub enum StopMode {
     Keep,
     /// Is forgotten; its data stays unless the service says otherwise.
     Forget,
-    /// Is forgotten with its data and its logs.
+    /// Is forgotten with its data and its logs. Of one that is not known, what is left of those goes.
     Purge,
 }
 

@@ -58,6 +58,21 @@ impl Diagnostic {
     }
 }
 
+/// A line without the users and passwords of addresses in it.
+fn without_secrets(line: &str) -> String {
+    let mut parts = line.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let value = part.split(['\'', '"']).next().unwrap_or_default();
+        shown.push_str("://");
+        match value.rfind('@') {
+            Some(at) => shown.extend(["***", &part[at..]]),
+            None => shown.push_str(part),
+        }
+    }
+    shown
+}
+
 /// Findings that are kept; nobody reads more of them.
 const MOST: usize = 1000;
 /// Characters of a line that are shown.
@@ -86,6 +101,19 @@ impl<'t> Findings<'t> {
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.push(Severity::Error, span, message.into());
+    }
+
+    /// An error about a value with `secret` in it, which is not shown.
+    pub(super) fn secret_error(&mut self, span: Range<usize>, message: String, secret: Option<&str>) {
+        let before = self.list.len();
+        self.push(Severity::Error, span, message);
+        let secret = secret.filter(|secret| !secret.is_empty());
+        let Some((secret, finding)) = secret.zip(self.list.get_mut(before)) else { return };
+        finding.snippet = finding.snippet.replace(secret, "***");
+        if !finding.snippet.contains("***@") {
+            // Written in another way, with escapes or over lines: nothing of the value is shown.
+            finding.snippet = finding.snippet.chars().take(finding.column - 1).chain("***".chars()).collect();
+        }
     }
 
     /// An error unless it could come from a syntax error elsewhere: something is missing.
@@ -134,7 +162,7 @@ impl<'t> Findings<'t> {
             line,
             column: self.text[begin..start].chars().count() + 1,
             message,
-            snippet: whole.chars().take(SNIPPET).collect(),
+            snippet: without_secrets(whole).chars().take(SNIPPET).collect(),
             syntax: false,
         });
     }

@@ -131,7 +131,19 @@ fn endpoint(span: std::ops::Range<usize>, table: &mut Table<'_, '_, '_>) -> Opti
         }
         _ => "is not an address: write it as http://localhost:4318",
     };
-    table.findings.error(span, format!("endpoint: '{}' {wrong}", value.escape_debug()));
+    // It may hold a password, and where it is no address nobody knows where.
+    let (shown, secret) = match value.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.find("://").map_or(0, |at| at + 3);
+            (format!("{}***@{host}", &before[..scheme]), Some(before[scheme..].to_owned()))
+        }
+        None => (value, None),
+    };
+    table.findings.secret_error(
+        span,
+        format!("endpoint: '{}' {wrong}", shown.escape_debug()),
+        secret.as_deref(),
+    );
     None
 }
 

@@ -49,6 +49,8 @@ pub struct Surrounded {
     pub groups: Vec<Vec<Near>>,
     /// There was too much: some have less around them, the oldest first.
     pub cut: bool,
+    /// Parts of the log around them that can't be read.
+    pub damaged: u64,
 }
 
 /// Lines of one instance that lie so near that what is around them meets.
@@ -72,9 +74,10 @@ pub(crate) fn around(
             return Err(QueryError::Late);
         }
         let read = |instance: Arc<Instance>| patiently(|lenient| read(&instance, &group, room, lenient));
-        let (near, whole) = instance(&name).map_or(Ok((Vec::new(), true)), read)?;
+        let Around { near, whole, damaged } = instance(&name).map_or(Ok(Around::nothing(true)), read)?;
         room = room.saturating_sub(near.iter().map(LogLine::json_len).sum());
         surrounded.cut |= !whole;
+        surrounded.damaged += damaged;
         let mut all = group.found.into_iter().map(|(seq, line)| (seq, Near { line, is_match: true }));
         let mut all: BTreeMap<u64, Near> = all.by_ref().collect();
         for line in near {
@@ -86,6 +89,20 @@ pub(crate) fn around(
     }
     surrounded.groups.reverse();
     Ok(surrounded)
+}
+
+/// What was read around a group.
+struct Around {
+    near: Vec<LogLine>,
+    /// There was room for all.
+    whole: bool,
+    damaged: u64,
+}
+
+impl Around {
+    fn nothing(whole: bool) -> Self {
+        Self { near: Vec::new(), whole, damaged: 0 }
+    }
 }
 
 /// In the order of their last lines.
@@ -112,9 +129,9 @@ fn grouped(lines: Vec<LogLine>, context: &Context) -> Vec<(InstanceName, Group)>
 }
 
 /// What lies between the first and the last place of a group and was not found, and whether there was room for it.
-fn read(instance: &Instance, group: &Group, room: usize, lenient: bool) -> io::Result<(Vec<LogLine>, bool)> {
+fn read(instance: &Instance, group: &Group, room: usize, lenient: bool) -> io::Result<Around> {
     let Snapshot { segments: [out, err], .. } = instance.snapshot();
-    let (mut lines, mut bytes) = (Vec::new(), 0);
+    let (mut lines, mut bytes, mut damaged) = (Vec::new(), 0, 0);
     for (stream, segments) in Stream::ALL.into_iter().zip([out, err]) {
         let read = (|| {
             let mut onward = Onward::new(segments, group.first)?;
@@ -137,15 +154,16 @@ fn read(instance: &Instance, group: &Group, room: usize, lenient: bool) -> io::R
                     lines.push(line);
                 }
             }
+            damaged += onward.damaged();
             Ok(true)
         })();
         match read {
             Ok(true) => {}
             // One stream alone would look as if the other had been silent.
-            Ok(false) => return Ok((Vec::new(), false)),
+            Ok(false) => return Ok(Around::nothing(false)),
             Err(error) if lenient && crate::segment::is_stale(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((lines, true))
+    Ok(Around { near: lines, whole: true, damaged })
 }

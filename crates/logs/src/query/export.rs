@@ -42,6 +42,8 @@ pub struct Export {
     heap: BinaryHeap<Reverse<(WallMillis, usize)>>,
     /// Who had the last turns, the last one at the end.
     open: VecDeque<(usize, Reading)>,
+    /// Parts that can't be read.
+    damaged: u64,
 }
 
 /// An instance, and what of it was not handed out yet.
@@ -59,6 +61,12 @@ impl Reading {
     fn next(&self) -> Option<(usize, Block)> {
         let heads = self.0.iter().enumerate().filter_map(|(at, onward)| Some((at, *onward.peek()?)));
         heads.min_by_key(|(_, block)| block.seq)
+    }
+
+    /// How many parts of what is asked for can't be read, since it was asked last.
+    fn damaged(&mut self, filter: &Filter) -> u64 {
+        let wanted = Stream::ALL.iter().zip(&mut self.0).filter(|(stream, _)| filter.wants(**stream));
+        wanted.map(|(_, onward)| onward.damaged()).sum()
     }
 }
 
@@ -81,7 +89,7 @@ impl Export {
         let source =
             |instance: Arc<Instance>| Source { place: 0, end: instance.snapshot().next_seq, instance };
         let sources: Vec<Source> = instances.into_iter().map(source).collect();
-        let mut export = Self { filter, heap: BinaryHeap::new(), open: VecDeque::new(), sources };
+        let mut export = Self { filter, heap: BinaryHeap::new(), open: VecDeque::new(), sources, damaged: 0 };
         for index in 0..export.sources.len() {
             // No room: only when its first line came is found out.
             export.turn(index, None, &mut Batch { read: BATCH_READ, ..Batch::default() })?;
@@ -92,12 +100,16 @@ impl Export {
     /// The next lines, perhaps none; `None` at the end. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk cannot be read.
+    /// The disk cannot be read. What is damaged keeps nobody from the rest: that it was met is said at the end.
     pub fn read(&mut self) -> Result<Option<Vec<LogLine>>, QueryError> {
         let mut batch = Batch::default();
         while !batch.is_full() {
             let Some(Reverse((_, index))) = self.heap.pop() else {
-                return Ok((!batch.lines.is_empty()).then_some(batch.lines));
+                return match self.damaged {
+                    _ if !batch.lines.is_empty() => Ok(Some(batch.lines)),
+                    0 => Ok(None),
+                    damaged => Err(QueryError::Damaged(damaged)),
+                };
             };
             let until = self.heap.peek().map(|Reverse((wall, _))| *wall);
             self.turn(index, until, &mut batch)?;
@@ -115,8 +127,9 @@ impl Export {
                 None => source.open(),
             };
             let taken = taken.and_then(|mut reading| {
-                let next = source.take(&mut reading, &self.filter, until, batch)?;
-                Ok((reading, next))
+                let next = source.take(&mut reading, &self.filter, until, batch);
+                self.damaged += reading.damaged(&self.filter);
+                Ok((reading, next?))
             });
             match taken {
                 Ok((reading, Some(wall))) => {

@@ -78,6 +78,8 @@ pub struct Histogram {
     pub interval: u64,
     /// All lines.
     pub total: u64,
+    /// Parts of the log that can't be read; lines of them are missing.
+    pub damaged: u64,
 }
 
 /// Counts lines.
@@ -88,6 +90,7 @@ struct Counter {
     fixed: bool,
     /// By time over interval.
     counts: BTreeMap<u64, [u64; 4]>,
+    damaged: u64,
 }
 
 impl Counter {
@@ -131,7 +134,7 @@ pub(crate) fn histogram(
         }
     };
     let fixed = matches!(grain, Grain::Interval(_));
-    let mut empty = Counter { interval, fixed, counts: BTreeMap::new() };
+    let mut empty = Counter { interval, fixed, counts: BTreeMap::new(), damaged: 0 };
     if let Some(since) = query.since {
         fit(&mut empty, since, until, most)?;
     }
@@ -140,6 +143,7 @@ pub(crate) fn histogram(
         for instance in instances() {
             let mut tail = InstanceTail::new(&instance, &filter, lenient, u64::MAX)?;
             tail.each(&filter, &mut |wall, level| counter.add(wall, level))?;
+            counter.damaged += tail.damaged();
             if counter.counts.len() > COUNTED {
                 break;
             }
@@ -179,7 +183,7 @@ fn listed(counter: &Counter, since: WallMillis, until: WallMillis, any: bool) ->
     };
     let buckets: Vec<Bucket> = if any { (first..=last).map(bucket).collect() } else { Vec::new() };
     let total = buckets.iter().map(Bucket::total).sum();
-    Histogram { buckets, interval: counter.interval, total }
+    Histogram { buckets, interval: counter.interval, total, damaged: counter.damaged }
 }
 
 #[cfg(test)]

@@ -131,6 +131,11 @@ impl InstanceTail {
         self.streams.iter_mut().try_for_each(|stream| stream.each(filter, visit))
     }
 
+    /// How many parts were passed that can't be read.
+    pub(super) fn damaged(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.cursor.damaged()).sum()
+    }
+
     /// Lets go what was read ahead.
     pub(super) fn rest(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.cursor.rest());

@@ -151,6 +151,8 @@ pub struct LogPage {
     pub has_more: bool,
     /// Where those begin.
     pub next: PageEnd,
+    /// Parts of the log that were looked at and can't be read; lines of them are missing.
+    pub damaged: u64,
 }
 
 /// Why there is no answer.
@@ -168,6 +170,9 @@ pub enum QueryError {
     /// There would be more buckets than this.
     #[error("'interval' makes more than {0} buckets: take a longer one, or name 'since'")]
     Buckets(usize),
+    /// Some of the log can't be read; all else was handed out.
+    #[error("the log is damaged: {0} parts of it can't be read, and lines are missing")]
+    Damaged(u64),
     /// The segments could not be read.
     #[error("reading the log: {0}")]
     Io(io::Error),
@@ -241,7 +246,8 @@ fn page(
     filter.check()?;
     lines.reverse();
     let has_more = left > query.offset as u64 + lines.len() as u64;
-    Ok(LogPage { lines, total: before + left, has_more, next })
+    let damaged = tails.iter().map(InstanceTail::damaged).sum();
+    Ok(LogPage { lines, total: before + left, has_more, next, damaged })
 }
 
 /// Every instance, from where the page that is asked for begins.

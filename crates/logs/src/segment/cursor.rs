@@ -6,6 +6,7 @@ use tenement_core::time::WallMillis;
 
 use super::{
     block::{Block, Text},
+    damage::Damage,
     read::{Direction, Reader, SegmentView, is_stale},
 };
 use crate::index::Plan;
@@ -23,6 +24,7 @@ pub(crate) struct Cursor {
     newest: bool,
     /// Goes on without what is not there any more.
     lenient: bool,
+    damage: Damage,
 }
 
 impl Cursor {
@@ -36,7 +38,8 @@ impl Cursor {
     ) -> io::Result<Self> {
         let segments = VecDeque::from(segments);
         let open = segments.back().and_then(|view| view.segment.open_line(open_seq));
-        let mut cursor = Self { segments, current: None, next: open, plan, newest: true, lenient };
+        let (newest, damage) = (true, Damage::default());
+        let mut cursor = Self { segments, current: None, next: open, plan, newest, lenient, damage };
         cursor.enter()?;
         if open.is_none() {
             cursor.advance()?;
@@ -47,6 +50,11 @@ impl Cursor {
     /// Lets go what was read ahead; it is read again when it is needed.
     pub(crate) fn rest(&mut self) {
         self.current.iter_mut().for_each(Reader::rest);
+    }
+
+    /// How many parts were passed that can't be read.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damage.count()
     }
 
     /// The newest block that was not passed yet.
@@ -120,6 +128,7 @@ impl Cursor {
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.damage.meet();
                     tracing::error!(folder = %dir.display(), %error, "a segment of a log can't be read");
                 }
                 // Those before it are gone too, whatever is remembered of them.
@@ -143,6 +152,7 @@ impl Cursor {
             return Err(error);
         }
         if let Some(reader) = self.current.as_ref().filter(|_| damaged) {
+            self.damage.meet();
             let folder = reader.view.dir.display();
             tracing::error!(%folder, %error, "a log is damaged; some of its lines can't be read");
         }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, io};
 
 use super::{
     block::{Block, Text},
+    damage::Damage,
     read::{Direction, Reader, SegmentView},
 };
 
@@ -15,6 +16,7 @@ pub(crate) struct Onward {
     current: Option<Reader>,
     next: Option<Block>,
     place: u64,
+    damage: Damage,
 }
 
 impl Onward {
@@ -24,10 +26,15 @@ impl Onward {
         // The last block of the one before may reach beyond the place.
         let passed = segments.partition_point(|segment| segment.last_seq() <= place).saturating_sub(1);
         segments.drain(..passed);
-        let mut onward = Self { segments, current: None, next: None, place };
+        let mut onward = Self { segments, current: None, next: None, place, damage: Damage::default() };
         onward.enter()?;
         onward.advance()?;
         Ok(onward)
+    }
+
+    /// How many parts can't be read, since it was asked last.
+    pub(crate) fn damaged(&mut self) -> u64 {
+        std::mem::take(&mut self.damage).count()
     }
 
     /// The oldest block that was not passed yet.
@@ -40,7 +47,10 @@ impl Onward {
     pub(crate) fn read(&mut self) -> io::Result<Option<Text>> {
         let (Some(block), Some(reader)) = (self.next, &mut self.current) else { return Ok(None) };
         let (text, left) = match reader.read_some(&block) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.damage.meet();
+                return Ok(None);
+            }
             read => read?,
         };
         match left {
@@ -62,7 +72,8 @@ impl Onward {
                 }
                 Ok(None) => self.enter()?,
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-                Ok(Some(_)) | Err(_) => {}
+                Ok(Some(_)) => {}
+                Err(_) => self.damage.meet(),
             }
         }
         Ok(())
@@ -73,7 +84,10 @@ impl Onward {
         self.current = None;
         while let Some(view) = self.segments.pop_front() {
             let mut reader = match Reader::new(view, Direction::On) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.damage.meet();
+                    continue;
+                }
                 reader => reader?,
             };
             reader.seek(self.place)?;

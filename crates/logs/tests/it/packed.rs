@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tenement_logs::{Level, LevelSet, Limits, LogQuery, LogStore};
+use tenement_logs::{Grain, Level, LevelSet, Limits, LogQuery, LogStore, QueryError, Stream, damage_met};
 
 use crate::support::{Instance, logs, messages, on_disk, open, open_with, query, until};
 
@@ -245,8 +245,33 @@ fn a_damaged_packed_segment_keeps_nobody_from_the_others() {
     bad[whole.len() / 3] ^= 0xff;
     fs::File::create(&packed[4]).unwrap().write_all(&bad).unwrap();
     let store = open(folder.path());
-    let kept = store.query(&query(LINES)).unwrap().lines.len();
+    let met = damage_met();
+    let page = store.query(&query(LINES)).unwrap();
+    let kept = page.lines.len();
     assert!(kept > LINES * 8 / 10 && kept < LINES, "{kept}");
+    // Of what had no end no line is known any more; the other one has a frame that can't be read.
+    assert!(page.damaged > 0);
+    assert!(damage_met() > met);
+    // Whoever asks in another way is told as well.
+    let counted = store.histogram(&query(0), Grain::Buckets(60)).unwrap();
+    assert_eq!((counted.total as usize, counted.damaged), (kept, page.damaged));
+    let mut export = store.export(&query(0)).unwrap();
+    let mut exported = 0;
+    let end = loop {
+        match export.read() {
+            Ok(Some(lines)) => exported += lines.len(),
+            end => break end,
+        }
+    };
+    assert!(matches!(end, Err(QueryError::Damaged(1..))), "{end:?}");
+    assert_eq!(exported, kept);
+    let other = Stream::ALL.into_iter().filter(|stream| {
+        store.query(&LogQuery { stream: Some(*stream), ..query(LINES) }).unwrap().damaged == 0
+    });
+    for stream in other {
+        let mut export = store.export(&LogQuery { stream: Some(stream), ..query(0) }).unwrap();
+        while export.read().unwrap().is_some() {}
+    }
 }
 
 #[test]

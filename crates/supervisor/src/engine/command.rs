@@ -125,6 +125,9 @@ impl Engine {
 
     fn stop(&mut self, name: &InstanceName, mode: StopMode, reply: Reply<()>) {
         let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.known) else {
+            if mode == StopMode::Purge {
+                return self.erase_rest(name, reply);
+            }
             let _ = reply.send(Err(CommandError::NotFound(name.clone())));
             return;
         };

@@ -71,4 +71,6 @@ pub(crate) enum News {
     Saved(Result<Record, String>),
     /// An instance that was forgotten is erased, or could not be.
     Erased(Result<(), String>),
+    /// What one that is not known had left is erased, or could not be, or there is nothing.
+    RestErased(Result<(), CommandError>),
 }

@@ -17,6 +17,7 @@ mod message;
 mod newcomers;
 mod news;
 mod permits;
+mod rest;
 mod tally;
 mod timers;
 mod transition;

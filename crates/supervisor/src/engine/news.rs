@@ -41,6 +41,7 @@ impl Engine {
             }
             News::Saved(saved) => self.saved(name, saved),
             News::Erased(erased) => self.erased(name, erased),
+            News::RestErased(erased) => self.rest_erased(name, erased),
         }
     }
 }

@@ -269,11 +269,17 @@ pub(crate) fn erase(socket: &Path, data: Option<&Path>) -> Result<(), String> {
     {
         tracing::warn!(%error, socket = %socket.display(), "socket not removed");
     }
-    let Some(data) = data else { return Ok(()) };
+    data.map_or(Ok(()), erase_data)
+}
+
+/// Removes its data directory, if there is one. Blocks.
+pub(crate) fn erase_data(data: &Path) -> Result<(), String> {
     // The standard library's removal works on descriptors and follows no link.
     #[allow(clippy::disallowed_methods, reason = "removes only below the instance's own directory")]
     match std::fs::remove_dir_all(data) {
-        Err(error) if !absent(&error) => Err(format!("its data could not be removed: {error}")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("its data could not be removed: {error}"))
+        }
         _ => Ok(()),
     }
 }

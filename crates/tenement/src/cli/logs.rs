@@ -137,7 +137,7 @@ impl Logs {
         if self.has_context() && self.lines > PAGE {
             return Err(Failure::config(format!("lines around others: --lines can't be above {PAGE} then")));
         }
-        let pages = pages::newest(&client, self.lines, query, |lines| shown.page(lines))?;
+        let pages = pages::newest(&client, shown.json, self.lines, query, |lines| shown.page(lines))?;
         if pages.iter().all(String::is_empty) {
             self.check(&client, &names)?;
         }

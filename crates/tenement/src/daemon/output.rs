@@ -109,6 +109,10 @@ impl Output for Pipes {
         }
     }
 
+    fn keeps(&self, name: &InstanceName) -> bool {
+        self.logs.known().contains(name)
+    }
+
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
         self.logs.purge(name)?;
         self.sinks.forget(name);

@@ -7,11 +7,13 @@
 //! ```
 //!
 //! Written on a thread of its own, so that neither the supervisor nor a request waits for a disk. What was written
-//! survives the end of the process; a power cut may take the last of it.
+//! survives the end of the process; a power cut may take the last of it. What a full disk does not take waits in the
+//! queue until there is room.
 
 mod audit;
 mod events;
 mod schema;
+mod write;
 
 use std::{
     io,
@@ -19,7 +21,7 @@ use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -67,11 +69,13 @@ pub struct Found<T> {
     pub total: u64,
 }
 
-/// The history. Dropping it writes what waits.
+/// The history. Dropping it writes what waits, if it can be written.
 #[derive(Debug)]
 pub struct History {
     reader: Mutex<Connection>,
     queue: Option<SyncSender<Entry>>,
+    /// Dropped when nothing is to be waited for any more.
+    open: Option<SyncSender<()>>,
     writer: Option<JoinHandle<()>>,
     /// Counts what was put into the queue, and what came out of it.
     queued: AtomicU64,
@@ -92,11 +96,13 @@ impl History {
         let reader = schema::open(path)?;
         let (queue, entries) = sync_channel(QUEUE);
         let (count, written) = watch::channel(0);
-        let write = move || write(writer, &logs, &entries, &count);
+        let (open, is_open) = sync_channel(1);
+        let write = move || write::write(writer, &logs, &entries, &is_open, &count);
         let writer = thread::Builder::new().name("history".into()).spawn(write)?;
         Ok(Self {
             reader: Mutex::new(reader),
             queue: Some(queue),
+            open: Some(open),
             writer: Some(writer),
             queued: AtomicU64::new(0),
             written,
@@ -159,43 +165,11 @@ impl Observer for History {
 
 impl Drop for History {
     fn drop(&mut self) {
-        self.queue = None;
+        (self.queue, self.open) = (None, None);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
-}
-
-fn write(mut connection: Connection, logs: &LogStore, entries: &Receiver<Entry>, count: &watch::Sender<u64>) {
-    while let Ok(first) = entries.recv() {
-        let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
-        match put(&mut connection, logs, &batch) {
-            Ok(()) => {}
-            Err(error) => tracing::error!(%error, lost = batch.len(), "the history could not be written"),
-        }
-        count.send_modify(|count| *count += batch.len() as u64);
-    }
-}
-
-fn put(connection: &mut Connection, logs: &LogStore, batch: &[Entry]) -> Result<(), rusqlite::Error> {
-    // Looked for before the transaction: it may wait for another disk.
-    let last: Vec<_> = batch
-        .iter()
-        .map(|entry| match entry {
-            Entry::Event(transition) => events::last_lines(transition, logs),
-            Entry::Change(_) | Entry::Erase(_) => None,
-        })
-        .collect();
-    let transaction = connection.transaction()?;
-    for (entry, last) in batch.iter().zip(&last) {
-        match entry {
-            Entry::Event(transition) => events::insert(&transaction, transition, last.as_ref())?,
-            Entry::Change(change) => audit::insert(&transaction, change)?,
-            Entry::Erase(name) => events::erase(&transaction, name)?,
-        }
-    }
-    schema::prune(&transaction)?;
-    transaction.commit()
 }
 
 /// Conditions of a query, and their values in the same order.

@@ -130,3 +130,44 @@ fn lines_of_the_last_ends_are_kept_and_of_one_that_is_erased_none() {
     events::erase(&transaction, &"api:noisy".parse().unwrap()).unwrap();
     assert_eq!((count("noisy"), count("a")), (0, 1));
 }
+
+// faults: G3
+#[test]
+fn what_can_not_be_written_now_is_written_when_it_can() {
+    static TRIES: AtomicU64 = AtomicU64::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let mut writer = schema::open(&path).unwrap();
+    writer
+        .busy_handler(Some(|_| {
+            TRIES.fetch_add(1, Relaxed);
+            false
+        }))
+        .unwrap();
+    let logs = LogStore::open(folder.path().join("logs"), tenement_logs::Limits::default()).unwrap();
+    let (queue, entries) = sync_channel(QUEUE);
+    let (open, is_open) = sync_channel(1);
+    let (count, written) = watch::channel(0);
+    let others = schema::open(&path).unwrap();
+    others.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let thread = thread::spawn(move || write::write(writer, &logs, &entries, &is_open, &count));
+    let event = |at| Entry::Event(Box::new(transition("api:a", at)));
+    queue.send(event(1)).unwrap();
+    while TRIES.load(Relaxed) < 2 {
+        thread::yield_now();
+    }
+    queue.send(event(2)).unwrap();
+    assert_eq!(*written.borrow(), 0);
+    others.execute_batch("COMMIT").unwrap();
+    while *written.borrow() < 2 {
+        thread::yield_now();
+    }
+    let events = || others.query_row("SELECT COUNT(*) FROM events", (), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(events(), 2);
+    // Nothing waits beyond the end.
+    others.execute_batch("BEGIN IMMEDIATE").unwrap();
+    queue.send(event(3)).unwrap();
+    drop((queue, open));
+    thread.join().unwrap();
+    assert_eq!((events(), *written.borrow()), (2, 3));
+}

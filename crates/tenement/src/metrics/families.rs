@@ -10,7 +10,7 @@ use tenement_core::{
     slot::{DURATION_BUCKETS_US, StatusClass, Tally, WAKE_BUCKETS_US, WakeStage},
     view::{CheckCounts, InstanceView, Status},
 };
-use tenement_logs::{DiskStats, Stats};
+use tenement_logs::{DiskStats, Stats, damage_met};
 use tenement_runtime::{own::OwnUsage, process::Usage};
 use tenement_supervisor::Totals;
 
@@ -203,6 +203,7 @@ pub(super) fn logs(text: &mut Text, taken: &BTreeMap<ServiceName, Taken>, stats:
     each(&names::LOG_WRITE_ERRORS, |taken| taken.write_errors);
     text.single(&names::LOG_DISK_FULL, u64::from(disk.full));
     text.single(&names::LOG_DISK_FULL_LET_GO, disk.let_go);
+    text.single(&names::LOG_DAMAGED, damage_met());
     text.single(&names::LOG_UNINDEXED, stats.values().map(|stats| stats.unindexed).sum::<u64>());
     text.single(&names::LOG_STORED, stats.values().map(|stats| stats.bytes).sum::<u64>());
 }

@@ -42,6 +42,7 @@ families! {
     LOG_WRITE_ERRORS = "tenement_log_write_errors_total" "counter" "Writes of log lines that failed; they are tried again";
     LOG_DISK_FULL = "tenement_log_disk_full" "gauge" "1 while the disk has no room for log lines";
     LOG_DISK_FULL_LET_GO = "tenement_log_disk_full_let_go_bytes_total" "counter" "Bytes of the oldest log lines that went because the disk was full";
+    LOG_DAMAGED = "tenement_log_damaged_total" "counter" "How often a part of a log could not be read because it is damaged; each reader meets it again";
     LOG_UNINDEXED = "tenement_log_unindexed_bytes" "gauge" "Bytes of log lines in closed segments that no index has yet";
     LOG_STORED = "tenement_log_stored_bytes" "gauge" "Bytes of the files that hold log lines and describe them";
     SINK_LINES = "tenement_log_sink_lines_total" "counter" "Log lines that a sink took";

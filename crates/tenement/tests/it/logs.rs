@@ -137,3 +137,51 @@ fn what_was_written_is_packed_and_its_index_made_again_when_asked_for() {
     daemon.ok(&["stop", "app:a", "--purge"]);
     assert!(!folder.exists());
 }
+
+// faults: G8
+#[test]
+fn lines_that_cannot_be_read_are_not_missing_in_silence() {
+    let daemon = TestDaemon::start(&printing(
+        "i=0; while [ $i -lt 20000 ]; do echo a line with the number $i; i=$((i+1)); done",
+        "log_max_size = '2M'",
+    ));
+    daemon.ok(&["spawn", "app:a", "--no-wait"]);
+    until("printed", || daemon.ok(&["logs", "app:a", "-n", "1"]).ends_with("number 19999\n"));
+    let folder = daemon.folder.path().join("data/logs/app/a");
+    let packed = || {
+        let files = std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path());
+        files.into_iter().find(|path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "zst"))
+    };
+    until("packed", || packed().is_some());
+    let file = std::fs::File::options().write(true).open(packed().unwrap()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 64], 1000).unwrap();
+    let (_, page) = api(&daemon, "/api/logs?search=number&limit=1");
+    assert!(page["damaged"].as_u64() > Some(0), "{page}");
+    let (_, counted) = api(&daemon, "/api/logs/histogram");
+    assert_eq!(counted["damaged"], page["damaged"]);
+    let found = daemon.ten(&["logs", "app:a", "--search", "number"]);
+    assert!(found.status.success() && text(&found.stderr).contains("lines are missing"), "{found:?}");
+    let all = daemon.ten(&["logs", "--all"]);
+    assert_eq!(all.status.code(), Some(7), "{}", text(&all.stderr));
+    assert!(text(&all.stdout).contains("number 19999\n"), "all else is there");
+    assert!(daemon.metric("tenement_log_damaged_total") > 0);
+}
+
+#[test]
+fn what_a_deleted_instance_has_left_can_be_erased() {
+    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice', 'bob']"));
+    let data = |of: &str| daemon.folder.path().join("data").join(of);
+    until("running", || daemon.status("notes:alice") == "running" && daemon.status("notes:bob") == "running");
+    daemon.ok(&["stop", "notes:alice"]);
+    assert!(daemon.ok(&["logs", "notes:alice"]).contains("notes are at"));
+    assert!(data("notes/alice").exists());
+    daemon.ok(&["stop", "notes:alice", "--purge"]);
+    assert!(!data("notes/alice").exists() && !data("logs/notes/alice").exists());
+    assert_eq!(api(&daemon, "/api/logs/notes/alice").0, 404);
+    for nothing in ["notes:alice", "notes:nobody", "other:nobody", "logs:notes", "run:notes"] {
+        let answer = daemon.ten(&["stop", nothing, "--purge"]);
+        assert!(!answer.status.success() && text(&answer.stderr).contains("not found"), "{answer:?}");
+    }
+    assert!(data("logs/notes/bob").exists() && daemon.status("notes:bob") == "running");
+    daemon.ok(&["spawn", "notes:alice"]);
+}

@@ -112,3 +112,24 @@ fn secrets_are_not_shown() {
     assert!(!shown.contains("hidden"), "{shown}");
     assert!(shown.contains(r#""endpoint":"https://h/in?***","headers":{"X-Api":"***"}"#), "{shown}");
 }
+
+#[test]
+fn a_password_in_a_wrong_address_is_not_shown() {
+    let sink = |lines: &str| format!("[[service.api.log_sink]]\ntype = 'otlp'\n{lines}\n");
+    for (lines, shown) in [
+        ("endpoint = 'http://me:hidden@host'", "endpoint = 'http://***@host'"),
+        (
+            "endpoint = 'https://hidden@host:70000' # who@where",
+            "endpoint = 'https://***@host:70000' # who@where",
+        ),
+        ("endpoint = \"http://me:hid'den@host\"", "endpoint = \"http://***@host\""),
+        ("endpoint = 'me:hidden@host'", "endpoint = '***@host'"),
+        ("endpoint = \"http://me:hi\\u0064den'@host\"", "endpoint = ***"),
+        ("endpoint = '@'", "endpoint = '@'"),
+        ("headers = { A = 5 }\nendpont = 'http://me:hidden@host'", "endpont = 'http://***@host'"),
+    ] {
+        let found = parsed(&sink(lines)).diagnostics;
+        let all: String = found.iter().map(|found| format!("{found}\n{}\n", found.pointer())).collect();
+        assert!(!all.contains("hid") && !all.contains("den") && all.contains(shown), "{all}");
+    }
+}

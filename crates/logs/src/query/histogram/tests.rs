@@ -7,7 +7,7 @@ fn each_grain_is_a_multiple_of_the_one_before() {
 
 #[test]
 fn counts_are_the_same_however_coarse() {
-    let mut counter = Counter { interval: 1, fixed: false, counts: BTreeMap::new() };
+    let mut counter = Counter { interval: 1, fixed: false, counts: BTreeMap::new(), damaged: 0 };
     for n in 0..100_000 {
         counter.add(WallMillis(1_768_213_800_000 + n * 7), Level::ALL[n as usize % 4]);
         assert!(counter.counts.len() <= COUNTED);
@@ -23,7 +23,7 @@ fn counts_are_the_same_however_coarse() {
 
 #[test]
 fn a_time_that_has_no_end_is_too_much() {
-    let mut counter = Counter { interval: 1000, fixed: true, counts: BTreeMap::new() };
+    let mut counter = Counter { interval: 1000, fixed: true, counts: BTreeMap::new(), damaged: 0 };
     assert!(matches!(
         fit(&mut counter, WallMillis(0), WallMillis(2_000_000), 1000),
         Err(QueryError::Buckets(1000))

@@ -84,7 +84,8 @@ pub(super) async fn stop(
 pub(super) struct DeleteQuery {
     /// Stops without forgetting.
     keep: Option<bool>,
-    /// Erases its data directory, its logs and its events too, and revokes the tokens that are bound to it.
+    /// Erases its data directory, its logs and its events too, and revokes the tokens that are bound to it. Also what is
+    /// left of one that was deleted before.
     purge: Option<bool>,
 }
 

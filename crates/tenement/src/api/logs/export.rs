@@ -1,6 +1,6 @@
 //! `GET /api/logs/export`: everything, however much it is.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -21,6 +21,9 @@ use super::{
 };
 use crate::store::Held;
 
+/// How long the last lines have to arrive before a failure breaks the connection.
+const LAST: Duration = Duration::from_secs(2);
+
 /// What is read from, as long as somebody takes it.
 struct Source {
     export: Export,
@@ -39,10 +42,18 @@ impl Source {
                 let lines = export.read()?;
                 Ok((export, lines))
             });
-            let (back, lines) = tokio::select! {
+            let read = tokio::select! {
                 biased;
                 end = ended(Some(&caller), &draining) => return Err(io::Error::other(format!("{end:?}"))),
-                read = read => read.map_err(|error| io::Error::other(error.to_string()))?,
+                read = read => read,
+            };
+            let (back, lines) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    // What a connection has not sent yet is lost when it breaks.
+                    tokio::time::sleep(LAST).await;
+                    return Err(io::Error::other(error.to_string()));
+                }
             };
             export = back;
             let Some(lines) = lines else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use tenement_logs::{Bucket, Grain};
+use tenement_logs::{Bucket, Grain, Histogram};
 use tenement_runtime::clock;
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,6 +19,7 @@ use super::{
     },
     WITHIN,
     fields::Fields,
+    is_none,
     query::LogsQuery,
 };
 
@@ -57,6 +58,9 @@ pub(super) struct Counted {
     interval_ms: u64,
     /// All lines.
     total: u64,
+    /// Parts of the log that can't be read because they are damaged: lines are missing.
+    #[serde(skip_serializing_if = "is_none")]
+    damaged: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -110,5 +114,6 @@ pub(super) async fn histogram(
     let (logs, _held) = (api.logs.clone(), caller.share().answer().await);
     let counted = blocking(move || logs.histogram(&query, grain)).await?;
     let buckets = counted.buckets.iter().map(Counts::from).collect();
-    Ok(Json(Counted { buckets, interval_ms: counted.interval, total: counted.total }))
+    let Histogram { interval: interval_ms, total, damaged, .. } = counted;
+    Ok(Json(Counted { buckets, interval_ms, total, damaged }))
 }

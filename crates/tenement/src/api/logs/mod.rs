@@ -58,6 +58,14 @@ struct Lines {
     /// There was too much around the lines that were found: some have less than was asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     context_cut: bool,
+    /// Parts of the log that can't be read because they are damaged: lines are missing.
+    #[serde(skip_serializing_if = "is_none")]
+    damaged: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // So serde calls it.
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Serialize, ToSchema)]
@@ -73,7 +81,7 @@ impl From<QueryError> for ApiError {
         match error {
             QueryError::Grep(_) | QueryError::Buckets(_) => Self::bad_request(error.to_string()),
             QueryError::Late => Self::late(error.to_string()),
-            QueryError::Io(_) => Self::internal(&error),
+            QueryError::Io(_) | QueryError::Damaged(_) => Self::internal(&error),
         }
     }
 }
@@ -88,20 +96,21 @@ async fn page(api: &Api, request: &LogsQuery, mut query: LogQuery) -> Result<Lin
         Context { before, after, max_bytes, deadline }
     });
     let read = move || {
-        let LogPage { lines, total, has_more, next } = logs.query(&query)?;
-        let (logs, context_cut) = match around {
+        let LogPage { lines, total, has_more, next, damaged } = logs.query(&query)?;
+        let (logs, context_cut, around) = match around {
             Some(around) => {
-                let Surrounded { groups, cut } = logs.around(lines, &around)?;
-                (groups.iter().flatten().map(Line::from).collect(), cut)
+                let Surrounded { groups, cut, damaged } = logs.around(lines, &around)?;
+                (groups.iter().flatten().map(Line::from).collect(), cut, damaged)
             }
-            None => (lines.iter().map(Line::from).collect(), false),
+            None => (lines.iter().map(Line::from).collect(), false, 0),
         };
-        Ok::<_, QueryError>((logs, context_cut, total, has_more, next))
+        // Mostly the same parts.
+        Ok::<_, QueryError>((logs, context_cut, total, has_more, next, damaged.max(around)))
     };
-    let (logs, context_cut, total, has_more, next) = blocking(read).await?;
+    let (logs, context_cut, total, has_more, next, damaged) = blocking(read).await?;
     let mut pagination = request.page()?.pagination(limit, total, has_more);
     pagination.next_cursor = has_more.then(|| next.to_string());
-    Ok(Lines { logs, pagination, context_cut })
+    Ok(Lines { logs, pagination, context_cut, damaged })
 }
 
 /// Lines from before, and then as they come.

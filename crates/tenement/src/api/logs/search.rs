@@ -22,6 +22,7 @@ use super::{
     },
     Lines,
     fields::{self, list},
+    is_none,
     line::Line,
     page,
     query::LogsQuery,
@@ -123,6 +124,9 @@ pub(super) struct Found {
     /// There was too much around the lines that were found: some have less than was asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     context_cut: bool,
+    /// Parts of the log that can't be read because they are damaged: lines are missing.
+    #[serde(skip_serializing_if = "is_none")]
+    damaged: u64,
 }
 
 /// Search the logs
@@ -145,9 +149,9 @@ pub(super) async fn search(
     let request = wanted(&body::object(&body)?)?;
     let query = request.query(&caller)?;
     let held = caller.share().answer().await;
-    let Lines { mut logs, pagination, context_cut } = page(&api, &request, query).await?;
+    let Lines { mut logs, pagination, context_cut, damaged } = page(&api, &request, query).await?;
     logs.reverse();
-    delivery::json(&Found { results: logs, total: pagination.total, pagination, context_cut }, held)
+    delivery::json(&Found { results: logs, total: pagination.total, pagination, context_cut, damaged }, held)
 }
 
 fn wanted(members: &BTreeMap<String, Value>) -> Result<LogsQuery, ApiError> {

@@ -40,9 +40,9 @@ pub(super) fn show(
         Err(error) => {
             print_bytes(&out)?;
             return Err(match error {
-                Error::Unreachable(_) if any => {
-                    Error::Unreachable("the daemon ended before the end of the lines: ask again".into())
-                }
+                Error::Unreachable(_) if any => Error::Unreachable(
+                    "lines are missing: the daemon ended before the last of them, or a log is damaged".into(),
+                ),
                 error => error,
             }
             .into());

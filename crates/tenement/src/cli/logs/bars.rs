@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tenement_core::name::InstanceName;
 
-use super::{Logs, Shown};
+use super::{Logs, Shown, pages};
 use crate::cli::{
     Failure,
     client::Client,
@@ -26,6 +26,7 @@ pub(super) fn show(
 ) -> Result<(), Failure> {
     let question = logs.question("/api/logs/histogram", names).with("buckets", BARS);
     let counted = client.get(&question.maybe("interval", logs.interval.as_deref()).into_path())?;
+    pages::warn_of(pages::parts_damaged(&counted), shown.json);
     if counted["total"] == 0 {
         logs.check(client, names)?;
     }

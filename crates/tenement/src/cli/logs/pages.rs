@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     client::{Client, Error},
+    output::warn,
     query::Query,
 };
 
@@ -37,11 +38,13 @@ pub(super) fn places<'a, P: Display>(
 /// The newest so many lines as texts, a page in each, newest page first. `render` gets the lines of one, oldest first.
 pub(super) fn newest(
     client: &Client,
+    as_json: bool,
     count: usize,
     query: impl Fn() -> Query,
     mut render: impl FnMut(&[Value]) -> String,
 ) -> Result<Vec<String>, Error> {
     let (mut pages, mut cursor, mut got) = (Vec::new(), None::<String>, 0);
+    let mut damaged = 0;
     while got < count || got == 0 {
         let query = query().with("limit", &PAGE.min(count - got).to_string());
         let query = match &cursor {
@@ -50,6 +53,7 @@ pub(super) fn newest(
         };
         let answer = client.get(&query.into_path())?;
         let lines = answer["logs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        damaged = damaged.max(parts_damaged(&answer));
         // Fewer than were asked for when they are long.
         got += lines.iter().filter(|line| line["context"] != true).count();
         pages.push(render(lines));
@@ -58,7 +62,21 @@ pub(super) fn newest(
             break;
         }
     }
+    warn_of(damaged, as_json);
     Ok(pages)
+}
+
+/// How much an answer says is missing from it.
+pub(super) fn parts_damaged(answer: &Value) -> u64 {
+    answer["damaged"].as_u64().unwrap_or(0)
+}
+
+/// Says on standard error that lines are missing, where that is so.
+pub(super) fn warn_of(damaged: u64, as_json: bool) {
+    if damaged > 0 {
+        let text = format!("the log is damaged: lines are missing, as parts of it can't be read ({damaged})");
+        warn(&text, as_json);
+    }
 }
 
 #[cfg(test)]

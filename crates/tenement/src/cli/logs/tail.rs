@@ -63,7 +63,7 @@ impl<'a> LogTail<'a> {
     pub(super) fn show_newest(&mut self, client: &Client) -> Result<(), Failure> {
         let (logs, base, shown) = (self.logs, self.base.clone(), self.shown);
         let query = || logs.query(&base, logs.since.as_deref());
-        let pages = pages::newest(client, logs.lines, query, |lines| {
+        let pages = pages::newest(client, shown.json, logs.lines, query, |lines| {
             let whole = lines.iter().filter(|line| is_whole(line));
             let shown = whole.map(|line| {
                 self.note(line, true);

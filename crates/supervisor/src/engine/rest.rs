@@ -1,0 +1,66 @@
+//! What an instance that is not known any more has left: its data and what it printed.
+
+use std::sync::Arc;
+
+use tenement_core::{layout, name::InstanceName, wake::WakeRefusal};
+use tokio::sync::oneshot;
+
+use super::{
+    Engine,
+    boot::new_record,
+    entry::Busy,
+    message::{Message, News},
+};
+use crate::{
+    api::{CommandError, Desired, Record, StopMode},
+    launch::erase_data,
+};
+
+impl Engine {
+    /// Erases it. Who spawns one of this name meanwhile waits.
+    pub(super) fn erase_rest(
+        &mut self,
+        name: &InstanceName,
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    ) {
+        if layout::check_service(&name.service).is_err() {
+            // What is there is the daemon's.
+            let _ = reply.send(Err(CommandError::NotFound(name.clone())));
+            return;
+        }
+        let (data, output, of) = (self.launcher.data_dir(name), Arc::clone(&self.output), name.clone());
+        let erase = move || {
+            if !output.keeps(&of) && data.symlink_metadata().is_err() {
+                return Err(CommandError::NotFound(of));
+            }
+            let logs = |error| format!("its logs could not be erased: {error}");
+            let erased = erase_data(&data).and_then(|()| output.purge(&of).map_err(logs));
+            erased.map_err(CommandError::Storage)
+        };
+        let Some(service) = self.config.services.get(&name.service).cloned() else {
+            // Nobody can spawn one.
+            self.tasks.spawn_blocking(move || drop(reply.send(erase())));
+            return;
+        };
+        // Nothing wakes it.
+        let record = Record { desired: Desired::Stopped, ..new_record(name.clone()) };
+        let mut entry = self.new_entry(record, &service);
+        entry.busy = Some(Busy::Stopping { mode: StopMode::Purge, reply, writing: true });
+        self.entries.insert(name.clone(), entry);
+        let (messages, name) = (self.messages.clone(), name.clone());
+        self.tasks.spawn_blocking(move || {
+            let _ = messages.send(Message::News(name, News::RestErased(erase())));
+        });
+    }
+
+    pub(super) fn rest_erased(&mut self, name: &InstanceName, erased: Result<(), CommandError>) {
+        let Some(mut entry) = self.entries.remove(name) else { return };
+        entry.refuse(&WakeRefusal::Unknown);
+        if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
+            let _ = reply.send(erased);
+        }
+        for (command, actor) in entry.queue {
+            self.command(name, command, actor);
+        }
+    }
+}

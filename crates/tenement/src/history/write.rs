@@ -1,0 +1,100 @@
+//! The thread that writes. What can't be written now, as the disk is full, waits for a time when it can.
+
+use std::{
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode};
+use tenement_logs::{LastLines, LogStore};
+use tokio::sync::watch;
+
+use super::{BATCH, Entry, audit, events, schema};
+
+/// Between a try and the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes what comes, until nothing can come any more. `open` ends with the history: then nothing is waited for.
+pub(super) fn write(
+    mut connection: Connection,
+    logs: &LogStore,
+    entries: &Receiver<Entry>,
+    open: &Receiver<()>,
+    count: &watch::Sender<u64>,
+) {
+    while let Ok(first) = entries.recv() {
+        let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
+        // Looked for before the transaction: it may wait for another disk.
+        let last: Vec<_> = batch.iter().map(|entry| last_lines(entry, logs)).collect();
+        persist(|| put(&mut connection, &batch, &last), batch.len(), open);
+        count.send_modify(|count| *count += batch.len() as u64);
+    }
+}
+
+/// Tries until it is done, or hopeless.
+fn persist(mut put: impl FnMut() -> Result<(), rusqlite::Error>, entries: usize, open: &Receiver<()>) {
+    let mut waits = false;
+    loop {
+        // What is known before a try: the one after the end is the last.
+        let is_open = open.recv_timeout(if waits { PAUSE } else { Duration::ZERO });
+        match put() {
+            Ok(()) if waits => return tracing::info!(entries, "the history is written again"),
+            Ok(()) => return,
+            Err(error) if may_pass(&error) && is_open == Err(RecvTimeoutError::Timeout) => {
+                if !waits {
+                    tracing::error!(%error, entries, "the history could not be written; it is tried again");
+                }
+                waits = true;
+            }
+            Err(error) => {
+                return tracing::error!(%error, lost = entries, "the history could not be written");
+            }
+        }
+    }
+}
+
+/// Whether it may work later.
+fn may_pass(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory,
+        PermissionDenied, ReadOnly, SystemIoFailure,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            DiskFull
+                | SystemIoFailure
+                | DatabaseBusy
+                | DatabaseLocked
+                | CannotOpen
+                | ReadOnly
+                | PermissionDenied
+                | OutOfMemory
+                | FileLockingProtocolFailed
+        )
+    )
+}
+
+fn last_lines(entry: &Entry, logs: &LogStore) -> Option<LastLines> {
+    match entry {
+        Entry::Event(transition) => events::last_lines(transition, logs),
+        Entry::Change(_) | Entry::Erase(_) => None,
+    }
+}
+
+fn put(
+    connection: &mut Connection,
+    batch: &[Entry],
+    last: &[Option<LastLines>],
+) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction()?;
+    for (entry, last) in batch.iter().zip(last) {
+        match entry {
+            Entry::Event(transition) => events::insert(&transaction, transition, last.as_ref())?,
+            Entry::Change(change) => audit::insert(&transaction, change)?,
+            Entry::Erase(name) => events::erase(&transaction, name)?,
+        }
+    }
+    schema::prune(&transaction)?;
+    transaction.commit()
+}
