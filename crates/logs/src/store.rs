@@ -32,6 +32,9 @@ use crate::{
     retention::{self, Limits, Room},
 };
 
+/// The run of pipes that were resumed: the numbers of a daemon's runs say nothing to the next one.
+const RESUMED: RunId = RunId(u64::MAX);
+
 /// The log of all instances. Cheap to clone; every method may block on the disk. The last clone that is
 /// dropped ends the ingest thread.
 #[derive(Clone)]
@@ -127,6 +130,11 @@ impl LogStore {
     /// # Errors
     /// The instance's directory cannot be made, or the kernel watches no more files.
     pub fn attach(&self, name: &InstanceName, run: RunId, pipes: [OwnedFd; 2]) -> io::Result<()> {
+        let instance = self.begin(name, run)?;
+        self.handle.shared.pipes.add(&instance, run, pipes)
+    }
+
+    fn begin(&self, name: &InstanceName, run: RunId) -> io::Result<Arc<Instance>> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
         let instance = match instances.get(name) {
@@ -142,27 +150,31 @@ impl LogStore {
         drop(instances);
         // A line that the run before left unfinished has ended.
         shared.tell(&instance);
-        shared.pipes.add(&instance, run, pipes)?;
-        shared.pipes.remove_others(&instance, run);
-        Ok(())
+        Ok(instance)
     }
 
-    /// Goes on taking in what a run prints that a killed daemon has left, until the next run is attached or
-    /// [`Self::let_go`]. A line that was half written then goes on.
+    /// Goes on taking in what a run prints that a killed daemon has left, until [`Self::let_go`]: also beside a next run,
+    /// which may come to nothing while the other is there. A line that was half written then goes on.
     ///
     /// # Errors
     /// As [`Self::attach`].
     pub fn resume(&self, name: &InstanceName, pipes: [OwnedFd; 2]) -> io::Result<()> {
         let run = self.handle.shared.get(name).map_or_else(RunId::default, |instance| instance.written_by());
-        self.attach(name, run, pipes)
+        let instance = self.begin(name, run)?;
+        self.handle.shared.pipes.add(&instance, RESUMED, pipes)
     }
 
-    /// No longer reads what was resumed; what is in its pipes is taken in.
+    /// No longer reads what was resumed, once what is in its pipes is taken in.
     pub fn let_go(&self, name: &InstanceName) {
-        let Some(instance) = self.handle.shared.get(name) else { return };
-        if let (Some(run), _) = instance.last_run() {
-            self.detach(name, run, || {});
-        }
+        let shared = &self.handle.shared;
+        let Some(instance) = shared.get(name) else { return };
+        let (pipes, of) = (Arc::downgrade(shared), Arc::clone(&instance));
+        let done = Box::new(move || {
+            if let Some(shared) = pipes.upgrade() {
+                shared.pipes.remove_all(&of);
+            }
+        });
+        shared.mailbox.send(Command::Take { instance, done });
     }
 
     /// What is in force.

@@ -91,11 +91,10 @@ impl Pipes {
         pipes
     }
 
-    /// Lets go the pipes of other runs of an instance: those of a run make them needless, as it has opened the same FIFOs.
-    pub(crate) fn remove_others(&self, instance: &Arc<Instance>, run: RunId) {
+    /// Lets go the pipes of an instance.
+    pub(crate) fn remove_all(&self, instance: &Arc<Instance>) {
         let mut table = self.table();
-        let other = |pipe: &Pipe| pipe.run != run && Arc::ptr_eq(&pipe.instance, instance);
-        for (_, pipe) in table.pipes.extract_if(|_, pipe| other(pipe)) {
+        for (_, pipe) in table.pipes.extract_if(|_, pipe| Arc::ptr_eq(&pipe.instance, instance)) {
             let _ = epoll::delete(&self.epoll, &pipe.fd);
         }
     }

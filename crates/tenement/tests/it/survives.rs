@@ -146,13 +146,27 @@ fn lines_of_instances_whose_daemon_is_killed_are_there_once() {
     }
 }
 
+/// Prints a half of its lines, and the other when it is told to.
+const TWO_HALVES: &str = r#"
+import mmap, os, time
+with open(f"printed-{os.getpid()}", "w+b") as file:
+    file.truncate(8)
+    printed = mmap.mmap(file.fileno(), 8)
+for n in range(200_000):
+    while n == 100_000 and not os.path.exists("go"):
+        time.sleep(0.01)
+    os.write(1, b"%d line %07d\n" % (os.getpid(), n))
+    printed[:8] = (n + 1).to_bytes(8, "little")
+time.sleep(1000)
+"#;
+
 // faults: G9
 #[test]
 fn what_is_printed_while_the_daemon_is_away_is_read_by_the_next_one() {
     const LINES: usize = 200_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    fs::write(path.join("printer.py"), PRINTER).unwrap();
+    fs::write(path.join("printer.py"), TWO_HALVES).unwrap();
     let config = format!(
         "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
         path.display()
@@ -160,14 +174,19 @@ fn what_is_printed_while_the_daemon_is_away_is_read_by_the_next_one() {
     fs::write(path.join("tenement.toml"), config).unwrap();
     let mut daemon = daemon(folder);
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
-    let count = || printed(&path).values().next().copied().unwrap_or(0);
+    let first = || printed(&path).into_keys().next();
+    until("begun", || first().is_some());
+    let pid = first().unwrap();
+    let count = || printed(&path)[&pid];
     for kill in 1..=3 {
         // More than a pipe holds, so that somebody has to read it.
-        until("printing", || count() > 30_000 * kill);
+        until("printing", || count() > 20_000 * kill);
         daemon = self::daemon(daemon.kill_alone());
     }
+    // It is not started a second time; that attempt must not keep anybody from reading on.
+    until("tried", || daemon.ok(&["--json", "events", "app:a"]).contains("start_failed"));
+    fs::write(path.join("go"), "").unwrap();
     until("printed", || count() == LINES);
-    let pid = printed(&path).into_keys().next().unwrap();
     let prefix = format!("{pid} line ");
     let kept = || {
         let lines = daemon.ok(&["logs", "app:a", "--all", "--json"]);
