@@ -63,7 +63,6 @@ pub(super) struct LogsQuery {
     /// Holding this text as it is.
     pub(super) search: Option<String>,
     /// Holding all these words, in upper or lower case; `"in quotes"` as they stand together.
-    #[param(max_length = 1000, pattern = "^[a-zA-Z0-9 ]*[a-zA-Z0-9][a-zA-Z0-9 ]*$")]
     pub(super) query: Option<String>,
     /// Conditions on fields.
     #[serde(skip)]

@@ -83,12 +83,11 @@ pub(super) async fn get(State(api): State<Api>) -> Result<Json<Kept>, ApiError> 
 /// Change how much is kept of logs
 ///
 /// Takes the keys `log_*` anew from the configuration file, and nothing else of it. What is too much by them goes at
-/// once. A file with errors changes nothing.
+/// once. A file with errors changes nothing: that is a 422, whose `errors` has all of them.
 #[utoipa::path(
     post, path = "/api/logs/retention", operation_id = "apply_log_retention", tag = "logs",
     responses(
         (status = 200, description = "What is kept from now on", body = Kept),
-        (status = 422, description = "The file can't be used; every error at once", body = config::Refused),
     ),
     security(("bearer" = ["admin", "unbound"])),
 )]
