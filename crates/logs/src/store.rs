@@ -164,17 +164,9 @@ impl LogStore {
         self.handle.shared.pipes.add(&instance, RESUMED, pipes)
     }
 
-    /// No longer reads what was resumed, once what is in its pipes is taken in.
+    /// No longer reads what was resumed, once what is in its pipes is taken in. A run that is attached is not affected.
     pub fn let_go(&self, name: &InstanceName) {
-        let shared = &self.handle.shared;
-        let Some(instance) = shared.get(name) else { return };
-        let (pipes, of) = (Arc::downgrade(shared), Arc::clone(&instance));
-        let done = Box::new(move || {
-            if let Some(shared) = pipes.upgrade() {
-                shared.pipes.remove_all(&of);
-            }
-        });
-        shared.mailbox.send(Command::Take { instance, done });
+        self.detach(name, RESUMED, || {});
     }
 
     /// What is in force.

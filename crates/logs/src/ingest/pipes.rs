@@ -91,14 +91,6 @@ impl Pipes {
         pipes
     }
 
-    /// Lets go the pipes of an instance.
-    pub(crate) fn remove_all(&self, instance: &Arc<Instance>) {
-        let mut table = self.table();
-        for (_, pipe) in table.pipes.extract_if(|_, pipe| Arc::ptr_eq(&pipe.instance, instance)) {
-            let _ = epoll::delete(&self.epoll, &pipe.fd);
-        }
-    }
-
     /// No longer watches the pipes of a run, and hands them out.
     pub(super) fn remove(&self, instance: &Arc<Instance>, run: RunId) -> Vec<Arc<Pipe>> {
         let of_run = |pipe: &Pipe| pipe.run == run && Arc::ptr_eq(&pipe.instance, instance);

@@ -142,8 +142,11 @@ impl Export {
                 }
                 Ok((_, None)) => return Ok(()),
                 Err(error) if is_stale(&error) && attempt < ATTEMPTS => {}
-                // Retention takes faster than it is read.
-                Err(error) if is_stale(&error) => return Ok(()),
+                // Retention takes faster than it is read: what is left is not handed out, and that is said.
+                Err(error) if is_stale(&error) => {
+                    self.damaged += 1;
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -11,7 +11,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -20,7 +20,7 @@ use memchr::memchr;
 use super::{
     data_path,
     mark::{HEADER_LEN, Header},
-    marks_path, open_file,
+    marks_path, open_file, open_to_read,
 };
 use crate::line::Stream;
 
@@ -39,8 +39,21 @@ pub(super) fn cut_off(dir: &Path, stream: Stream, bases: &[u64]) -> io::Result<(
         if let Some(at) = zeros(&file)? {
             let bytes = file.metadata()?.len() - at;
             tracing::warn!(file = %path.display(), bytes, "the end of a log was not written before the machine stopped");
+            set_aside(&file, at, &path)?;
             file.set_len(at)?;
         }
+    }
+    Ok(())
+}
+
+/// Keeps what comes after `at` for a person to look at, unless it is nothing but zeros: an application may have printed
+/// those that it begins with.
+fn set_aside(mut file: &File, at: u64, path: &Path) -> io::Result<()> {
+    let mut rest = Vec::new();
+    file.seek(SeekFrom::Start(at))?;
+    file.read_to_end(&mut rest)?;
+    if rest.iter().any(|&byte| byte != 0) {
+        open_file(&path.with_extension("damaged"), true)?.write_all(&rest)?;
     }
     Ok(())
 }
@@ -72,7 +85,7 @@ pub(super) fn end_at_gap(
 
 fn is_of_this_boot(marks: &Path) -> bool {
     let mut record = [0; HEADER_LEN];
-    let read = File::open(marks).and_then(|mut marks| marks.read_exact(&mut record));
+    let read = open_to_read(marks).and_then(|mut marks| marks.read_exact(&mut record));
     read.is_ok() && Header::decode(&record).is_some() && Header::is_of_this_boot(&record)
 }
 

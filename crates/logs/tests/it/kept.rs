@@ -1,8 +1,9 @@
 use std::{io::Write, os::unix::fs::PermissionsExt};
 
+use tenement_core::name::InstanceName;
 use tenement_logs::{Level, LevelSet, LogQuery, Part, Stream};
 
-use crate::support::{Instance, logs, messages, open, query, until};
+use crate::support::{Instance, fifo, logs, messages, open, query, until};
 
 #[test]
 fn lines_are_kept_in_order_and_survive_a_restart() {
@@ -189,4 +190,27 @@ fn purging_removes_every_file_and_modes_are_private() {
     store.purge(&app.name).unwrap();
     assert!(!own.exists() && store.known().is_empty());
     assert_eq!(store.query(&query(50)).unwrap().total, 0);
+}
+
+// faults: G9
+#[test]
+fn what_is_resumed_goes_on_beside_a_next_run_and_ends_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let name: InstanceName = "api:a".parse().unwrap();
+    let path = |stream: &str| folder.path().join(format!("api-a.{stream}"));
+    let ((out, mut survivor), (err, _held)) = (fifo(&path("out")), fifo(&path("err")));
+    store.resume(&name, [out, err]).unwrap();
+    survivor.write_all(b"one\n").unwrap();
+    until("read", || store.query(&query(9)).unwrap().total == 1);
+    // A start that comes to nothing.
+    Instance::attach(&store, folder.path(), "api:a").detach(&store);
+    survivor.write_all(b"two\n").unwrap();
+    until("read", || store.query(&query(9)).unwrap().total == 2);
+    // The instance is forgotten, and at once there is one of its name again.
+    store.let_go(&name);
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    app.print("three\n");
+    until("read", || store.query(&query(9)).unwrap().total == 3);
+    assert_eq!(messages(&store.query(&query(9)).unwrap()), ["one", "two", "three"]);
 }

@@ -12,7 +12,9 @@ use std::{
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_logs::{Begin, Bookmark, Followed, Follower, Limits, LogQuery};
 
-use crate::support::{Instance, fifo, open, open_with};
+use tenement_runtime::clock;
+
+use crate::support::{Instance, fifo, open, open_with, until};
 
 const READER: &str = "TENEMENT_TEST_RESUMED_READER";
 const BOOKMARK: &str = "TENEMENT_TEST_BOOKMARK";
@@ -122,7 +124,9 @@ fn one_that_was_erased_and_made_anew_begins_with_its_first_line() {
     });
     drop(follower);
     store.purge(&"api:a".parse().unwrap()).unwrap();
-    thread::sleep(Duration::from_millis(2));
+    // Times are in milliseconds.
+    let erased = clock::wall();
+    until("time went on", || clock::wall() > erased);
     print("api:a", "4\n5\n6\n7\n");
     print("api:b", "2\n");
     let mut seen = Vec::new();

@@ -90,6 +90,16 @@ for n in range(200_000):
 time.sleep(1000)
 "#;
 
+/// A service `app` that is this program.
+fn configure(folder: &Path, program: &str) {
+    fs::write(folder.join("printer.py"), program).unwrap();
+    let config = format!(
+        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
+        folder.display()
+    );
+    fs::write(folder.join("tenement.toml"), config).unwrap();
+}
+
 /// How many lines each process of the printer has printed.
 fn printed(folder: &Path) -> std::collections::BTreeMap<String, usize> {
     let files = fs::read_dir(folder).unwrap().flatten();
@@ -108,12 +118,7 @@ fn lines_of_instances_whose_daemon_is_killed_are_there_once() {
     const KILLS: usize = 4;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    fs::write(path.join("printer.py"), PRINTER).unwrap();
-    let config = format!(
-        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
-        path.display()
-    );
-    fs::write(path.join("tenement.toml"), config).unwrap();
+    configure(&path, PRINTER);
     let mut daemon = daemon(folder);
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     // What is in a pipe stays as long as somebody has it open.
@@ -153,8 +158,8 @@ with open(f"printed-{os.getpid()}", "w+b") as file:
     file.truncate(8)
     printed = mmap.mmap(file.fileno(), 8)
 for n in range(200_000):
-    while n == 100_000 and not os.path.exists("go"):
-        time.sleep(0.01)
+    if n == 100_000:
+        open("go").read()
     os.write(1, b"%d line %07d\n" % (os.getpid(), n))
     printed[:8] = (n + 1).to_bytes(8, "little")
 time.sleep(1000)
@@ -166,12 +171,10 @@ fn what_is_printed_while_the_daemon_is_away_is_read_by_the_next_one() {
     const LINES: usize = 200_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    fs::write(path.join("printer.py"), TWO_HALVES).unwrap();
-    let config = format!(
-        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
-        path.display()
-    );
-    fs::write(path.join("tenement.toml"), config).unwrap();
+    configure(&path, TWO_HALVES);
+    // Who reads it waits until somebody opens it to write.
+    let owner = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, path.join("go"), rustix::fs::FileType::Fifo, owner, 0).unwrap();
     let mut daemon = daemon(folder);
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     let first = || printed(&path).into_keys().next();

@@ -1,7 +1,7 @@
 //! Takes the lines out of a damaged packed file.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read, Write},
     path::Path,
 };
@@ -9,7 +9,7 @@ use std::{
 use super::{index_path, pack_path};
 use crate::{
     line::Stream,
-    segment::{data_path, open_file},
+    segment::{data_path, open_file, open_to_read},
 };
 
 /// Makes the raw segment again of all frames before the first that is damaged, unless it is still there. Times of
@@ -26,7 +26,7 @@ pub(crate) fn salvage(dir: &Path, stream: Stream, base: u64, error: &io::Error) 
         return Ok(false);
     }
     let mut packed = Vec::new();
-    File::open(&path)?.read_to_end(&mut packed)?;
+    open_to_read(&path)?.read_to_end(&mut packed)?;
     let lines = whole_frames(&packed);
     tracing::error!(%file, %error, bytes = lines.len(), "a packed log is damaged; its lines up to there are kept");
     if !lines.is_empty() {

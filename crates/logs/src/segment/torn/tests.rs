@@ -77,3 +77,11 @@ fn nothing_comes_after_a_gap() {
         assert_eq!(aside.count(), 3 - left, "they are kept for a person to look at");
     }
 }
+
+#[test]
+fn what_comes_after_zeros_is_kept_for_a_person() {
+    let dir = found(&[(0, &text(4096, 1000..1024))], false);
+    assert_eq!(kept(dir.path()), [(0, 1000)]);
+    let aside = fs::read(data_path(dir.path(), Stream::Stdout, 0).with_extension("damaged")).unwrap();
+    assert_eq!(aside, &text(4096, 1000..1024)[1000..]);
+}
