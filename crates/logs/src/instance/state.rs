@@ -243,7 +243,9 @@ impl State {
             *described = clock::now();
         }
         chains.sort_order().into_iter().try_for_each(|index| chains[index].complete(next_seq, scratch))?;
-        chains.iter_mut().try_for_each(Chain::write_marks)
+        chains.iter_mut().try_for_each(Chain::write_marks)?;
+        // What describes the lines counts too.
+        self.bound()
     }
 
     /// A segment that grows is never erased; so one whose lines are all too old is closed first.
