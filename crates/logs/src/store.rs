@@ -125,7 +125,8 @@ impl LogStore {
         Ok(Self { handle: Arc::new(handle) })
     }
 
-    /// Takes in what comes out of `pipes`, the non-blocking read ends of stdout and stderr.
+    /// Takes in what comes out of `pipes`, the non-blocking read ends of stdout and stderr. A run that an earlier store
+    /// had attached goes on: a line that was half written then too.
     ///
     /// # Errors
     /// The instance's directory cannot be made, or the kernel watches no more files.

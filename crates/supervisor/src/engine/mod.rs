@@ -8,6 +8,7 @@
 //!
 //! No lock is held and nothing is awaited while a message is handled.
 
+mod adopt;
 mod boot;
 mod checks;
 mod command;
@@ -54,6 +55,7 @@ use crate::{
     api::{Observer, Output, Record, Registry, Totals},
     handle::Supervisor,
     launch::Launcher,
+    recover::{Runs, Survivors},
 };
 
 /// What the loop works with.
@@ -64,6 +66,8 @@ pub struct Deps {
     pub host: Arc<tenement_runtime::process::Host>,
     /// Where records are kept.
     pub registry: Arc<dyn Registry>,
+    /// Where lives and processes are remembered.
+    pub runs: Arc<dyn Runs>,
     /// Where output goes.
     pub output: Arc<dyn Output>,
     /// Who is told what happens.
@@ -72,9 +76,10 @@ pub struct Deps {
     pub base_env: Vec<(String, String)>,
 }
 
-/// Starts the loop on the current runtime, with what is remembered from before.
+/// Starts the loop on the current runtime, with what is remembered from before and what was found of it. Who was up before
+/// is up when it returns.
 #[must_use]
-pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
+pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervisor {
     let (messages, inbox) = mpsc::unbounded_channel();
     let routes = Arc::new(ArcSwap::from_pointee(RouteTable::new(&deps.config.settings.domain)));
     let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone(), actor: None };
@@ -83,6 +88,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         permits: Permits::new(deps.config.settings.max_starting, deps.config.services.len()),
         config: deps.config,
         registry: deps.registry,
+        runs: deps.runs,
         output: deps.output,
         observer: deps.observer,
         launcher: Arc::new(launcher),
@@ -100,7 +106,8 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         shutdown: Vec::new(),
         shutting_down: false,
     };
-    engine.boot(records);
+    engine.boot(records, survivors);
+    engine.guarded(Engine::settle);
     #[allow(
         clippy::disallowed_methods,
         reason = "the one long-lived task of this crate; it owns all others"
@@ -119,6 +126,7 @@ pub(crate) fn shutting_down() -> WakeRefusal {
 struct Engine {
     config: Arc<Config>,
     registry: Arc<dyn Registry>,
+    runs: Arc<dyn Runs>,
     output: Arc<dyn Output>,
     observer: Arc<dyn Observer>,
     launcher: Arc<Launcher>,
@@ -242,6 +250,7 @@ impl Engine {
         let tally = tally::Before::of(entry, &event);
         let before = Before::of(entry, &event);
         let is_late = matches!(event, Event::Rang { timer: Timer::Startup, .. });
+        let was = entry.life.clone();
         let effects = entry.life.step(event, moment, &entry.policy);
         if effects.iter().any(|effect| matches!(effect, Effect::Refuse(_))) {
             entry.timed_out = is_late;
@@ -250,6 +259,9 @@ impl Engine {
             self.observer.changed(&transition);
         }
         tally.count(entry, &mut self.totals);
+        if !entry.life.is_as(&was) && !entry.life.is_forgotten() {
+            self.runs.changed(name, entry.to_remember());
+        }
         for effect in effects {
             self.carry_out(name, effect);
         }

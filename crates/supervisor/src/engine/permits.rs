@@ -8,9 +8,10 @@ use tenement_core::name::{InstanceName, ServiceName};
 
 #[derive(Debug)]
 pub(super) struct Permits {
-    free: usize,
+    /// Below zero when more are held than there are.
+    free: isize,
     /// Permits that only a service without one is given.
-    reserve: usize,
+    reserve: isize,
     held: BTreeSet<InstanceName>,
     /// Services in the order of their turns, each with those that wait; none is empty.
     queues: VecDeque<(ServiceName, VecDeque<InstanceName>)>,
@@ -19,14 +20,21 @@ pub(super) struct Permits {
 impl Permits {
     /// For starts of that many `services`.
     pub(super) fn new(limit: usize, services: usize) -> Self {
-        let reserve = usize::from(limit > 1 && services > 1);
-        Self { free: limit.max(1), reserve, held: BTreeSet::new(), queues: VecDeque::new() }
+        let reserve = isize::from(limit > 1 && services > 1);
+        Self { free: limit.max(1).cast_signed(), reserve, held: BTreeSet::new(), queues: VecDeque::new() }
     }
 
     pub(super) fn request(&mut self, name: InstanceName) {
         match self.queues.iter_mut().find(|(service, _)| *service == name.service) {
             Some((_, queue)) => queue.push_back(name),
             None => self.queues.push_back((name.service.clone(), VecDeque::from([name]))),
+        }
+    }
+
+    /// Notes one that holds a permit already, of an earlier daemon; there may be more of those than permits.
+    pub(super) fn hold(&mut self, name: &InstanceName) {
+        if self.held.insert(name.clone()) {
+            self.free -= 1;
         }
     }
 
@@ -44,7 +52,7 @@ impl Permits {
 
     /// The next to start, if a permit is free.
     pub(super) fn grant(&mut self) -> Option<InstanceName> {
-        if self.free == 0 {
+        if self.free <= 0 {
             return None;
         }
         let may = |(service, _): &(ServiceName, _)| {

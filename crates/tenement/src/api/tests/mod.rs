@@ -93,6 +93,7 @@ impl Fixture {
         let history = Arc::new(History::open(&folder.path().join("history.db"), logs.clone()).unwrap());
         let host = Arc::new(Host::detect(folder.path()).unwrap());
         let deps = Deps {
+            runs: Arc::new(()),
             config: Arc::clone(&config),
             host: Arc::clone(&host),
             registry: Arc::clone(&store) as Arc<_>,
@@ -103,7 +104,7 @@ impl Fixture {
         let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
         let api = Api {
             sinks: Arc::new(sinks),
-            supervisor: tenement_supervisor::start(deps, Vec::new()),
+            supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
             logs,
             samples: Arc::default(),
