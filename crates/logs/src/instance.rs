@@ -105,16 +105,23 @@ impl Instance {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let mut state = self.state();
         state.attached = Some(run);
-        let goes_on = state.chains[0].run() == run;
         let State { chains, next_seq, scratch, .. } = &mut *state;
         let begun = chains.each_mut().map(|chain| chain.begin_run(run, next_seq, scratch).err());
         // On a full disk it may run all the same, until its pipe is full.
         begun.into_iter().for_each(|failed| state.count(failed));
         state.rate = None;
-        if !goes_on {
-            state.run_seq = state.next_seq;
-        }
+        state.run_seq = state.next_seq;
         state.last_run = Some(run);
+        Ok(())
+    }
+
+    /// The same of a run that began in an earlier store: the lines of before are its own as well.
+    pub(crate) fn adopt(&self, run: RunId) -> io::Result<()> {
+        let (begun, goes_on) = (self.run_seq(), self.written_by() == run);
+        self.attach(run)?;
+        if goes_on {
+            self.state().run_seq = begun;
+        }
         Ok(())
     }
 

@@ -149,6 +149,9 @@ pub enum CommandError {
     /// The daemon is ending.
     #[error("tenement is shutting down")]
     ShuttingDown,
+    /// Another daemon takes over; nothing was changed.
+    #[error("another tenement is taking over: try again in a moment")]
+    HandedOver,
     /// The record could not be written; nothing was changed.
     #[error("the state could not be saved: {0}")]
     Storage(String),

@@ -2,8 +2,8 @@
 //! kernel has it. It is void after a reboot, as processes are.
 //!
 //! ```text
-//!   launched, forget ───────────────┬──► one transaction
-//!   changed, gone ─► pending ─► thread ─┘    (what is pending of an instance goes first)
+//!   launched, forget ──────────────────────┬──► one transaction, what is pending first
+//!   changed, gone ─► pending ─► a thread ──┘
 //! ```
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
-use tenement_core::{name::InstanceName, slot::RunId};
+use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
 use tenement_supervisor::{Life, Remembered, Run, Runs};
 
 /// Rises with every change that an earlier program would read wrongly.
@@ -52,7 +52,8 @@ pub struct RunStore {
 }
 
 struct Shared {
-    connection: Mutex<Connection>,
+    /// Nothing once it is closed.
+    connection: Mutex<Option<Connection>>,
     pending: Mutex<Pending>,
     work: Condvar,
 }
@@ -86,7 +87,7 @@ impl RunStore {
             opened => opened?,
         };
         let shared =
-            Arc::new(Shared { connection: Mutex::new(connection), pending: Mutex::default(), work: Condvar::new() });
+            Arc::new(Shared { connection: Mutex::new(Some(connection)), pending: Mutex::default(), work: Condvar::new() });
         let worker = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("runs".into()).spawn(move || worker.run());
         Ok(Self { shared, writer: Some(writer.map_err(RunsError::Thread)?) })
@@ -99,10 +100,11 @@ impl RunStore {
     pub fn remembered(&self) -> Result<BTreeMap<InstanceName, Remembered>, rusqlite::Error> {
         let connection = lock(&self.shared.connection);
         let mut all: BTreeMap<InstanceName, Remembered> = BTreeMap::new();
-        for (name, life) in rows::<Life>(&connection, "SELECT name, life FROM lives")? {
+        let Some(connection) = connection.as_ref() else { return Ok(all) };
+        for (name, life) in rows::<Life>(connection, "SELECT name, life FROM lives")? {
             all.entry(name).or_default().life = Some(life);
         }
-        for (name, run) in rows::<Run>(&connection, "SELECT name, run FROM runs")? {
+        for (name, run) in rows::<Run>(connection, "SELECT name, run FROM runs")? {
             all.entry(name).or_default().run = Some(run);
         }
         Ok(all)
@@ -112,7 +114,26 @@ impl RunStore {
     pub fn clear(&self) {
         let connection = lock(&self.shared.connection);
         lock(&self.shared.pending).notes.clear();
-        log(connection.execute_batch("DELETE FROM lives; DELETE FROM runs;"));
+        if let Some(connection) = connection.as_ref() {
+            log(connection.execute_batch("DELETE FROM lives; DELETE FROM runs;"));
+        }
+    }
+
+    /// Notes when instances were last used.
+    pub fn used(&self, all: &[(InstanceName, Millis)]) {
+        self.shared.write(|transaction| {
+            let sql = "UPDATE lives SET life = json_set(life, '$.last_active', ?2) WHERE name = ?1";
+            let mut statement = transaction.prepare_cached(sql)?;
+            all.iter().try_for_each(|(name, at)| {
+                statement.execute(params![name.to_string(), at.0.cast_signed()]).map(drop)
+            })
+        });
+    }
+
+    /// Writes what was noted, and leaves the file to whoever opens it next.
+    pub fn close(&self) {
+        self.shared.flush();
+        *lock(&self.shared.connection) = None;
     }
 }
 
@@ -193,19 +214,23 @@ impl Shared {
 
     /// The connection is locked before what is pending is taken: so whoever has it after us finds that written.
     fn flush(&self) {
+        self.write(|_| Ok(()));
+    }
+
+    /// Writes something, after all that is pending.
+    fn write(&self, more: impl FnOnce(&Connection) -> Result<(), rusqlite::Error>) {
         let mut connection = lock(&self.connection);
         let notes = std::mem::take(&mut lock(&self.pending).notes);
-        if notes.is_empty() {
-            return;
-        }
+        let Some(connection) = connection.as_mut() else { return };
         let write = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             for (name, note) in &notes {
                 put(&transaction, name, note)?;
             }
+            more(&transaction)?;
             transaction.commit()
         };
-        log(write(&mut connection));
+        log(write(connection));
     }
 
     fn note(&self, name: &InstanceName, note: impl FnOnce(&mut Note)) {
@@ -236,14 +261,12 @@ fn text(value: &impl Serialize) -> String {
 
 impl Runs for RunStore {
     fn launched(&self, name: &InstanceName, run: &Run) {
-        let connection = lock(&self.shared.connection);
-        let sql = "INSERT INTO runs VALUES (?1, ?2, ?3)
-                   ON CONFLICT (name) DO UPDATE SET number = excluded.number, run = excluded.run";
-        let statement = connection.prepare_cached(sql);
-        let written = statement.and_then(|mut statement| {
-            statement.execute(params![name.to_string(), run.handle.run.cast_signed(), text(run)])
+        self.shared.write(|transaction| {
+            let sql = "INSERT INTO runs VALUES (?1, ?2, ?3)
+                       ON CONFLICT (name) DO UPDATE SET number = excluded.number, run = excluded.run";
+            let number = run.handle.run.cast_signed();
+            transaction.prepare_cached(sql)?.execute(params![name.to_string(), number, text(run)]).map(drop)
         });
-        log(written.map(drop));
     }
 
     fn changed(&self, name: &InstanceName, life: Life) {
@@ -259,13 +282,11 @@ impl Runs for RunStore {
     }
 
     fn forget(&self, name: &InstanceName) {
-        let connection = lock(&self.shared.connection);
-        lock(&self.shared.pending).notes.remove(name);
-        let name = name.to_string();
-        let forgotten = ["DELETE FROM lives WHERE name = ?1", "DELETE FROM runs WHERE name = ?1"]
-            .into_iter()
-            .try_for_each(|sql| connection.execute(sql, [&name]).map(drop));
-        log(forgotten);
+        self.shared.write(|transaction| {
+            let name = name.to_string();
+            let all = ["DELETE FROM lives WHERE name = ?1", "DELETE FROM runs WHERE name = ?1"];
+            all.into_iter().try_for_each(|sql| transaction.execute(sql, [&name]).map(drop))
+        });
     }
 }
 

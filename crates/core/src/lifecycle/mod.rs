@@ -222,6 +222,21 @@ impl Lifecycle {
         matches!(self.phase, Phase::Launching { .. })
     }
 
+    /// Whether a run is being ended that will rest as stopped by hand.
+    #[must_use]
+    pub fn is_to_be_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Ending(Ending { then: Then::Rest(Rest::Stopped), .. }))
+    }
+
+    /// Whether a process may come to exist at any moment.
+    #[must_use]
+    pub fn is_spawning(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Launching { launched: false, .. } | Phase::Ending(Ending { launched: false, .. })
+        )
+    }
+
     /// Whether a run is being ended.
     #[must_use]
     pub fn is_ending(&self) -> bool {

@@ -9,8 +9,14 @@ use tenement_core::{
 };
 use tenement_runtime::{listener::Listener, process::Process};
 
-use super::{Engine, entry::Entry};
+use tokio::sync::oneshot;
+
+use super::{
+    Engine,
+    entry::{Busy, Entry},
+};
 use crate::{
+    api::StopMode,
     launch::{Order, ended_as},
     recover::{Left, Life, Run, Survivor},
 };
@@ -34,8 +40,17 @@ impl Engine {
             Some((run, left)) => self.take_on(name, run, left, address),
             None => Found::Nothing,
         };
+        self.finish_stop(name);
         self.agenda.push_back((name.clone(), Event::Resumed(found)));
         true
+    }
+
+    /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
+    fn finish_stop(&mut self, name: &InstanceName) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else { return };
+        let mode = if entry.life.is_to_be_stopped() { StopMode::Keep } else { StopMode::Forget };
+        let (reply, _) = oneshot::channel();
+        entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
     }
 
     fn take_on(&mut self, name: &InstanceName, run: Run, left: Left, address: Option<Address>) -> Found {

@@ -36,6 +36,8 @@ pub(crate) enum Message {
         reply: oneshot::Sender<Result<(), WakeRefusal>>,
     },
     Shutdown(oneshot::Sender<()>),
+    /// Answered when nothing is done any more.
+    Leave(oneshot::Sender<()>),
     Hurry,
     /// What a task found out.
     News(InstanceName, News),

@@ -14,6 +14,7 @@ mod checks;
 mod command;
 mod effect;
 mod entry;
+mod leave;
 mod message;
 mod newcomers;
 mod news;
@@ -49,7 +50,7 @@ use tokio::{
 
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, timers::Timers, transition::Before,
+    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, timers::Timers, transition::Before,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
@@ -105,6 +106,7 @@ pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervis
         newcomers: Newcomers::default(),
         shutdown: Vec::new(),
         shutting_down: false,
+        leaving: Leaving::default(),
     };
     engine.boot(records, survivors);
     engine.guarded(Engine::settle);
@@ -147,6 +149,7 @@ struct Engine {
     newcomers: Newcomers,
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
+    leaving: Leaving,
 }
 
 impl Engine {
@@ -155,7 +158,7 @@ impl Engine {
         let mut set_for = None;
         loop {
             self.guarded(Self::settle);
-            let next = self.timers.next().into_iter().chain(self.rounds.next()).min();
+            let next = self.next_alarm();
             if next != set_for
                 && let Some(at) = next
             {
@@ -188,7 +191,19 @@ impl Engine {
         }
     }
 
+    /// When something is due.
+    fn next_alarm(&self) -> Option<Millis> {
+        match self.leaving {
+            Leaving::No => self.timers.next().into_iter().chain(self.rounds.next()).min(),
+            Leaving::Soon { by, .. } => {
+                self.timers.next().into_iter().chain(self.rounds.next()).chain([by]).min()
+            }
+            Leaving::Left(_) => None,
+        }
+    }
+
     fn handle(&mut self, message: Message) {
+        let Some(message) = self.while_leaving(message) else { return };
         match message {
             Message::List(reply) => {
                 let now = clock::now();
@@ -209,6 +224,7 @@ impl Engine {
             Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
+            Message::Leave(reply) => self.begin_to_leave(reply),
             Message::Hurry => self.tell_all(&Event::Hurry),
         }
     }
@@ -223,6 +239,9 @@ impl Engine {
 
     /// Rings what is due, hands out permits, and works off what follows, until nothing follows any more.
     fn settle(&mut self) {
+        if matches!(self.leaving, Leaving::Left(_)) {
+            return;
+        }
         let now = clock::now();
         self.collect(now);
         loop {
@@ -233,7 +252,7 @@ impl Engine {
                 let last_active = entry.slot.last_active();
                 let rang = Event::Rang { timer: alarm.timer, generation: alarm.generation, last_active };
                 self.step(&alarm.name, rang);
-            } else if let Some(name) = self.permits.grant() {
+            } else if let Some(name) = self.permit() {
                 self.step(&name, Event::Permit);
             } else {
                 break;
@@ -241,6 +260,7 @@ impl Engine {
         }
         self.ask(now);
         self.finish_shutdown();
+        self.leave_if_quiet(now);
     }
 
     /// One step of one instance, with everything that follows at once.

@@ -139,13 +139,14 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            changes: Arc::default(),
             sinks,
             draining: Arc::default(),
             about: Arc::new(about),
         };
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &host, bound, admin, &config, token).await
+        serve(api, Arc::clone(&runs), &host, bound, admin, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -158,6 +159,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
 
 async fn serve(
     api: Api,
+    runs: Arc<RunStore>,
     host: &Host,
     bound: Bound,
     admin: admin::Admin,
@@ -165,7 +167,7 @@ async fn serve(
     token: Option<String>,
 ) -> Result<(), DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
-    let _chores = chores::begin(Arc::clone(&api.store));
+    let _chores = chores::begin(Arc::clone(&api.store), runs, Arc::clone(api.supervisor.routes()));
     let sinks = api.sinks.begin(&api.logs);
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;

@@ -82,7 +82,7 @@ impl Output for Pipes {
     fn adopt(&self, name: &InstanceName, run: RunId) -> io::Result<()> {
         let Some(pipes) = self.left(name)? else { return Ok(()) };
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-        self.logs.attach(name, run, pipes)
+        self.logs.adopt(name, run, pipes)
     }
 
     fn resume(&self) {

@@ -111,6 +111,7 @@ impl Fixture {
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            changes: Arc::default(),
             draining: Arc::default(),
             store,
             about: Arc::new(About {
