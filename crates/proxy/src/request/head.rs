@@ -1,7 +1,7 @@
 //! Phase "head": waits for a request and parses it.
 
-use super::{Client, Phase, answer::Answer};
-use crate::{http::RequestHead, io::TimedOut};
+use super::{Client, answer::Answer};
+use crate::{handover::Phase, http::RequestHead, io::TimedOut};
 
 /// What came.
 pub(super) enum Read {
@@ -10,20 +10,30 @@ pub(super) enum Read {
     Refused(Answer),
     /// The client left, or has been silent for too long.
     Ended,
+    /// Somebody else is to wait for it.
+    Left,
 }
 
 pub(super) async fn read(client: &mut Client) -> Read {
     let thread = std::rc::Rc::clone(&client.thread);
     let limits = &thread.config.limits;
+    // Also if a whole head is there: it came while the last request was answered.
+    if thread.is_leaving() {
+        return Read::Left;
+    }
     if client.buffer.is_empty() {
         if (thread.is_draining() && !client.late) || client.ended {
             return Read::Ended;
         }
-        client.phase.set(Phase::Idle);
-        let first = client.watchdog.within(limits.idle, client.buffer.fill(&client.stream, false)).await;
-        client.phase.set(Phase::Busy);
-        if !matches!(first, Ok(Ok(1..))) {
-            return Read::Ended;
+        client.tether.phase.set(Phase::Idle);
+        let filling = client.buffer.fill(&client.stream, false);
+        let filling = client.tether.unless_moved(|| thread.is_leaving(), filling);
+        let first = client.watchdog.within(limits.idle, filling).await;
+        client.tether.phase.set(Phase::Busy);
+        match first {
+            Ok(Some(Ok(1..))) => {}
+            Ok(None) => return Read::Left,
+            _ => return Read::Ended,
         }
     }
     let (mut timed, mut seen) = (false, 0);
@@ -41,8 +51,11 @@ pub(super) async fn read(client: &mut Client) -> Read {
             client.watchdog.set(limits.head);
             timed = true;
         }
-        match client.watchdog.guard(client.buffer.fill(&client.stream, false)).await {
-            Ok(Ok(1..)) => {}
+        let filling = client.buffer.fill(&client.stream, false);
+        let filling = client.tether.unless_moved(|| thread.is_leaving(), filling);
+        match client.watchdog.guard(filling).await {
+            Ok(Some(Ok(1..))) => {}
+            Ok(None) => return Read::Left,
             Ok(_) => return Read::Ended,
             Err(TimedOut) => return refused(client, Answer::new(408, "the request head took too long")),
         }
