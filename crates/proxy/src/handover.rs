@@ -18,7 +18,7 @@ use std::{
     future::poll_fn,
     net::IpAddr,
     os::fd::OwnedFd,
-    pin::pin,
+    pin::Pin,
     sync::{Arc, OnceLock},
     task::{Poll, Waker},
 };
@@ -90,13 +90,12 @@ impl Tether {
     }
 
     /// Waits for `future` unless the connection `is_to_move`, of which [`Self::pull`] tells.
-    pub(crate) async fn unless_moved<T>(
+    pub(crate) fn unless_moved<F: Future>(
         &self,
         is_to_move: impl Fn() -> bool,
-        future: impl Future<Output = T>,
-    ) -> Option<T> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = Option<F::Output>> {
+        poll_fn(move |cx| {
             if is_to_move() {
                 return Poll::Ready(None);
             }
@@ -107,6 +106,5 @@ impl Tether {
             self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
             Poll::Pending
         })
-        .await
     }
 }

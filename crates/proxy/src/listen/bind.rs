@@ -46,7 +46,6 @@ pub(super) fn all(
     inherited: Vec<OwnedFd>,
 ) -> Result<Vec<Group>, BindError> {
     let mut rest = groups(inherited);
-    let predecessors: Vec<u16> = rest.iter().map(|group| group.address.port()).collect();
     // First those who name what they want.
     let mut found: Vec<Option<Group>> =
         addresses.iter().map(|&wanted| take(&mut rest, |address| address == wanted)).collect();
@@ -55,6 +54,8 @@ pub(super) fn all(
             *found = take(&mut rest, |address| address.ip() == wanted.ip());
         }
     }
+    // Of addresses that are not wanted any more; one that is now wanted more widely, perhaps.
+    let predecessors: Vec<u16> = rest.iter().map(|group| group.address.port()).collect();
     let missing = |&wanted: &SocketAddr| {
         let ours = wanted.port() != 0 && predecessors.contains(&wanted.port());
         new(wanted, threads, ours).map_err(|source| BindError { address: wanted, source })

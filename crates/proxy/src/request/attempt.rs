@@ -10,6 +10,7 @@
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
 
 use std::{
+    pin::pin,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -152,6 +153,7 @@ enum Leased<T> {
 /// have its request carried out.
 async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -> Leased<T> {
     let signals = Signals::default();
+    let leasing = pin!(leasing);
     let leasing = client.tether.unless_moved(|| client.thread.is_leaving(), leasing);
     let gone = async {
         if watch(&client.stream, &mut client.buffer, &signals).await.is_ok() {

@@ -1,5 +1,7 @@
 //! Phase "head": waits for a request and parses it.
 
+use std::{io, pin::pin};
+
 use super::{Client, answer::Answer};
 use crate::{handover::Phase, http::RequestHead, io::TimedOut};
 
@@ -26,9 +28,8 @@ pub(super) async fn read(client: &mut Client) -> Read {
             return Read::Ended;
         }
         client.tether.phase.set(Phase::Idle);
-        let filling = client.buffer.fill(&client.stream, false);
-        let filling = client.tether.unless_moved(|| thread.is_leaving(), filling);
-        let first = client.watchdog.within(limits.idle, filling).await;
+        client.watchdog.set(limits.idle);
+        let first = more(client).await;
         client.tether.phase.set(Phase::Busy);
         match first {
             Ok(Some(Ok(1..))) => {}
@@ -51,15 +52,20 @@ pub(super) async fn read(client: &mut Client) -> Read {
             client.watchdog.set(limits.head);
             timed = true;
         }
-        let filling = client.buffer.fill(&client.stream, false);
-        let filling = client.tether.unless_moved(|| thread.is_leaving(), filling);
-        match client.watchdog.guard(filling).await {
+        match more(client).await {
             Ok(Some(Ok(1..))) => {}
             Ok(None) => return Read::Left,
             Ok(_) => return Read::Ended,
             Err(TimedOut) => return refused(client, Answer::new(408, "the request head took too long")),
         }
     }
+}
+
+/// Waits for bytes until the watchdog's deadline; `None` if somebody else is to wait for them.
+async fn more(client: &mut Client) -> Result<Option<io::Result<usize>>, TimedOut> {
+    let Client { thread, stream, buffer, tether, watchdog, .. } = client;
+    let filling = pin!(buffer.fill(stream, false));
+    watchdog.guard(tether.unless_moved(|| thread.is_leaving(), filling)).await
 }
 
 fn refused(client: &Client, answer: Answer) -> Read {

@@ -6,6 +6,8 @@ mod delivery;
 mod farewells;
 mod frames;
 mod gone;
+mod handover;
+mod inherit;
 mod limits;
 mod streams;
 mod support;
