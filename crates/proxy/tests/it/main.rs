@@ -5,6 +5,7 @@ mod attacks;
 mod delivery;
 mod farewells;
 mod frames;
+mod generations;
 mod gone;
 mod handover;
 mod inherit;
