@@ -122,3 +122,26 @@ impl Drop for Buffer {
         give(std::mem::take(&mut self.storage));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_has_read_is_used_as_if_read_here() {
+        for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, LARGE, LARGE + 1, 3 * LARGE] {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let mut buffer = Buffer::of(bytes.clone());
+            assert!(*buffer == bytes);
+            assert_eq!(buffer.is_full(), size >= LARGE);
+            buffer.consume(size / 2);
+            assert!(*buffer == bytes[size / 2..]);
+            buffer.consume(size);
+            assert!(buffer.is_empty());
+        }
+        // No other storage is kept for others.
+        for _ in 0..2 * KEPT {
+            assert_eq!((take(false).len(), take(true).len()), (SMALL, LARGE));
+        }
+    }
+}

@@ -13,6 +13,7 @@
 use std::{
     io,
     net::{IpAddr, TcpListener},
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -97,9 +98,9 @@ impl Worker {
         let listeners = std::mem::take(&mut self.listeners).into_iter();
         let accepting: Vec<_> =
             listeners.map(|listener| tokio::task::spawn_local(accept(listener, Rc::clone(&door)))).collect();
-        tokio::task::spawn_local(adopt(self.moved, Rc::clone(&door)));
+        let moved = &mut self.moved;
         // Nobody gives orders any more when the sender is gone: as the last order.
-        let _ = self.orders.wait_for(|&order| order >= Order::Leave).await;
+        let _ = adopting(moved, &door, self.orders.wait_for(|&order| order >= Order::Leave)).await;
         if let Some(heir) = self.heir.get() {
             for task in accepting {
                 // What was accepted is a connection by now; what was not is left in the queue.
@@ -113,7 +114,7 @@ impl Worker {
             door.early.end_idle();
         }
         tokio::select! {
-            () = door.early.emptied() => {}
+            () = adopting(moved, &door, door.early.emptied()) => {}
             _ = self.orders.wait_for(|&order| order >= Order::Cut) => {
                 door.thread.cut();
                 door.early.end_all();
@@ -121,7 +122,7 @@ impl Worker {
         }
         door.early.emptied().await;
         drop(self.undrained);
-        let _ = self.orders.wait_for(|&order| order >= Order::Close).await;
+        let _ = adopting(moved, &door, self.orders.wait_for(|&order| order >= Order::Close)).await;
     }
 }
 
@@ -153,18 +154,32 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// Serves connections that another process had.
-async fn adopt(mut moved: mpsc::UnboundedReceiver<Moved>, door: Rc<Door>) {
-    while let Some(Moved { connection, peer, received }) = moved.recv().await {
-        let stream = std::net::TcpStream::from(connection);
-        match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-            Ok(stream) => door.open(stream, peer, Buffer::of(received)),
-            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+/// Waits for `done`, and serves what comes from another process until then. That goes first: what has come is a
+/// connection of this thread before anybody asks whether there is one left.
+async fn adopting<T>(
+    moved: &mut mpsc::UnboundedReceiver<Moved>,
+    door: &Door,
+    done: impl Future<Output = T>,
+) -> T {
+    let mut done = pin!(done);
+    loop {
+        tokio::select! {
+            biased;
+            Some(moved) = moved.recv() => door.adopt(moved),
+            done = &mut done => return done,
         }
     }
 }
 
 impl Door {
+    fn adopt(&self, Moved { connection, peer, received }: Moved) {
+        let stream = std::net::TcpStream::from(connection);
+        match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+            Ok(stream) => self.open(stream, peer, Buffer::of(received)),
+            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+        }
+    }
+
     fn open(&self, stream: TcpStream, peer: IpAddr, received: Buffer) {
         let tether = Rc::<Tether>::default();
         let connections = if self.thread.is_draining() { &self.late } else { &self.early };

@@ -1,7 +1,7 @@
 //! One proxy takes the place of another: on the same sockets, and on the same connections.
 
 use std::{
-    net::{Shutdown, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd},
     sync::{
         Arc, Mutex,
@@ -23,6 +23,8 @@ use crate::{
     frames::{FINAL, SWITCHED, TEXT, close, frame, opened},
     support::{Client, Instances, PATIENCE, Proxy, Script, echo_path, until, upstream},
 };
+
+mod waiting;
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -50,6 +52,30 @@ impl Successor for Heir {
         self.to.take(moved);
         self.moved.fetch_add(1, SeqCst);
     }
+}
+
+/// Keeps what it takes for later.
+#[derive(Default)]
+struct Shelf(Mutex<Vec<Moved>>);
+
+impl Shelf {
+    fn empty(&self) -> Vec<Moved> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Successor for Shelf {
+    fn take(&self, moved: Moved) {
+        self.0.lock().unwrap().push(moved);
+    }
+}
+
+/// Moves all connections of `running` there, and returns when that was done.
+fn shelve(running: &mut Running) -> Vec<Moved> {
+    let shelf = Arc::new(Shelf::default());
+    running.hand_over(Arc::clone(&shelf) as Arc<dyn Successor>);
+    handed_over(running);
+    shelf.empty()
 }
 
 /// A proxy, and one that takes its place. Each has its own view of the one instance.
@@ -98,21 +124,6 @@ impl Pair {
         let bound = Bound::inherit(config(old.address, 2), inherited).unwrap();
         assert_eq!(bound.local_addrs(), [old.address]);
         Self { old, bound: Some(bound), new: None, slot, instances, heir: None }
-    }
-
-    /// Wakes end in the new one only, where the instance sleeps.
-    fn asleep(script: Script) -> Self {
-        let socket = Arc::new(Mutex::new(None));
-        let there = Arc::clone(&socket);
-        let pair = Self::with(script, move |slot, _| {
-            let socket = there.lock().unwrap().clone().unwrap();
-            slot.open(upstream(2, socket));
-            Ok(())
-        });
-        *socket.lock().unwrap() = Some(pair.old.socket());
-        pair.slot.close();
-        pair.old.instances.holds.store(true, SeqCst);
-        pair
     }
 
     fn serve(&mut self) -> Arc<dyn Successor> {
@@ -276,95 +287,6 @@ fn a_head_that_has_not_come_as_a_whole_is_read_on() {
 }
 
 #[test]
-fn a_request_that_waits_for_its_instance_waits_on_with_the_successor() {
-    let post = |lines: &str| format!("POST /p HTTP/1.1\r\n{HOST}{lines}\r\n\r\n");
-    let requests = [
-        (get("/g"), String::new(), "/g"),
-        // Another one behind it.
-        (format!("{}GET /g HT", get("/g")), format!("TP/1.1\r\n{HOST}\r\n"), "/g"),
-        (post("Content-Length: 5") + "he", "llo".to_owned(), "/phello"),
-        (
-            post("Transfer-Encoding: chunked") + "5;a\r\nhe",
-            "llo\r\n0\r\n\r\n".to_owned(),
-            "/p5\r\nhello\r\n0\r\n\r\n",
-        ),
-    ];
-    for (first, rest, answer) in requests {
-        let (script, go, came) = prompted();
-        let mut pair = Pair::asleep(script);
-        pair.old.slot.close();
-        let mut client = pair.old.client();
-        client.send(&first);
-        until("it waits", || pair.old.instances.waiting.load(SeqCst) == 1);
-        pair.hand_over();
-        pair.handed_over();
-        assert_eq!((pair.old.instances.waiting.load(SeqCst), pair.moved()), (0, 1), "a place in the queue");
-        came.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(pair.instances.wakes.load(SeqCst), 1);
-        client.send(&rest);
-        for _ in 0..2 {
-            go.send(()).unwrap();
-        }
-        let (head, body) = client.answer();
-        assert!(head.starts_with("HTTP/1.1 200 ") && !head.contains("Connection: close"), "{head}");
-        // The application may be given what came in two pieces as two chunks.
-        assert_eq!(body.replace("2\r\nhe\r\n3\r\nllo", "5\r\nhello"), answer);
-        if first.contains("GET /g HT") && first.len() > get("/g").len() {
-            good(&mut client, "/g");
-        }
-        let seen = pair.old.app.seen();
-        pair.until_served(0, seen.matches("X-Forwarded-For: 127.0.0.1\r\n").count() as u64);
-    }
-}
-
-#[test]
-fn a_client_that_takes_one_answer_only_gets_it_from_the_successor() {
-    let mut pair = Pair::asleep(echo_path());
-    pair.old.slot.close();
-    let old_version = format!("GET /old HTTP/1.0\r\n{HOST}\r\n");
-    let closing = format!("GET /closing HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n");
-    let mut clients = [old_version, closing, get("/ended")].map(|request| {
-        let mut client = pair.old.client();
-        client.send(request);
-        client
-    });
-    clients[2].stream.shutdown(Shutdown::Write).unwrap();
-    until("they wait", || pair.old.instances.waiting.load(SeqCst) == 3);
-    pair.hand_over();
-    pair.handed_over();
-    for (client, path) in clients.iter_mut().zip(["/old", "/closing", "/ended"]) {
-        let answer = client.rest();
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(path), "{answer}");
-        assert_eq!(answer.contains("Connection: close\r\n"), path != "/ended", "{answer}");
-    }
-    assert_eq!((pair.served().0, pair.moved()), (0, 3));
-}
-
-#[test]
-fn a_request_that_is_to_be_sent_again_is_sent_by_the_successor() {
-    let first = AtomicU64::new(1);
-    let script: Script = Arc::new(move |app| {
-        let (head, body) = app.request()?;
-        if first.swap(0, SeqCst) == 1 {
-            // Its process dies.
-            return Ok(());
-        }
-        let answer = format!("{} {}", head.split(' ').nth(1).unwrap(), String::from_utf8(body).unwrap());
-        app.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()))
-    });
-    let mut pair = Pair::asleep(script);
-    let mut client = pair.old.client();
-    // Whose body must be there as a whole: it can't be asked for again.
-    client.send(format!("PUT /put HTTP/1.1\r\n{HOST}Content-Length: 5\r\n\r\nhello{}", get("/next")));
-    until("it waits for a restart", || pair.old.instances.waiting.load(SeqCst) == 1);
-    pair.hand_over();
-    pair.handed_over();
-    good(&mut client, "/put hello");
-    good(&mut client, "/next ");
-    pair.until_served(0, 2);
-}
-
-#[test]
 fn slow_requests_end_where_they_began() {
     let (next, told) = mpsc::channel::<()>();
     let told = Mutex::new(told);
@@ -451,19 +373,11 @@ fn a_websocket_stays_until_it_is_cut_off() {
 
 #[test]
 fn who_connects_in_between_waits_for_the_successor() {
-    struct Early(Mutex<Vec<Moved>>);
-    impl Successor for Early {
-        fn take(&self, moved: Moved) {
-            self.0.lock().unwrap().push(moved);
-        }
-    }
     let mut pair = Pair::start(echo_path());
     let mut known = pair.old.client();
     known.send(get("/1"));
     good(&mut known, "/1");
-    let early = Arc::new(Early(Mutex::default()));
-    pair.old.running.hand_over(Arc::clone(&early) as Arc<dyn Successor>);
-    pair.handed_over();
+    let moved = shelve(&mut pair.old.running);
     // Nobody accepts now.
     let mut late: Vec<_> = (0..50).map(|_| pair.old.client()).collect();
     for client in &mut late {
@@ -471,7 +385,6 @@ fn who_connects_in_between_waits_for_the_successor() {
     }
     known.send(get("/2"));
     pair.serve();
-    let moved = std::mem::take(&mut *early.0.lock().unwrap());
     assert_eq!(moved.len(), 1);
     for moved in moved {
         pair.new.as_ref().unwrap().take(moved);
@@ -481,6 +394,32 @@ fn who_connects_in_between_waits_for_the_successor() {
         good(client, "/late");
     }
     pair.until_served(1, 51);
+}
+
+#[test]
+fn what_was_taken_over_can_be_handed_on_at_once() {
+    let mut pair = Pair::start(echo_path());
+    let mut clients: Vec<_> = (0..200).map(|_| pair.old.client()).collect();
+    for client in &mut clients {
+        client.send(get("/1"));
+        good(client, "/1");
+    }
+    let count = clients.len();
+    let mut moved = shelve(&mut pair.old.running);
+    pair.serve();
+    let mut next = pair.new.take().unwrap();
+    moved.drain(..).for_each(|moved| next.take(moved));
+    // Nothing that it has not looked at yet is lost.
+    moved = shelve(&mut next);
+    next.close();
+    assert_eq!(moved.len(), count);
+    let bound = Bound::bind(config(([127, 0, 0, 1], 0).into(), 2)).unwrap();
+    let last = bound.serve(Arc::clone(&pair.instances) as Arc<dyn Backend>).unwrap();
+    moved.drain(..).for_each(|moved| last.take(moved));
+    for client in &mut clients {
+        client.send(get("/2"));
+        good(client, "/2");
+    }
 }
 
 #[test]
