@@ -1,6 +1,7 @@
 //! The step: one event in, effects out.
 
 mod demand;
+mod reconfigure;
 mod run;
 
 use super::{Effect, Ending, Event, Lifecycle, Moment, Phase, Policy, Rest, Start, Then, Timer};
@@ -31,6 +32,7 @@ impl Lifecycle {
             Event::Start(cause) => self.start(cause, &mut step),
             Event::Wake { failed } => self.wake(failed, &mut step),
             Event::Restart => self.restart(&mut step),
+            Event::Reconfigured { restart } => self.reconfigured(restart, &mut step),
             Event::Stop(stop) => self.stop(stop, &mut step),
             Event::Hurry => self.rang(Timer::Grace, Millis(0), &mut step),
             Event::Permit => self.permit(&mut step),
@@ -82,7 +84,10 @@ impl Lifecycle {
                     step.push(Effect::CloseIfIdle);
                 }
             }
-            (Timer::Check, Phase::Up { .. }) => step.push(Effect::Check(self.run)),
+            (Timer::Check, Phase::Up { .. }) => {
+                self.checks.ask();
+                step.push(Effect::Check(self.run));
+            }
             (Timer::Doubt, Phase::Up { .. }) => {
                 self.waiting = false;
                 step.push(Effect::Admit { run: self.run, doubters: true });

@@ -37,6 +37,7 @@ impl Engine {
         for (name, record) in known {
             let Some(service) = config.services.get(&name.service) else {
                 tracing::warn!(instance = %name, "known, but its service is not in the configuration");
+                self.reloading.aside.insert(name, record);
                 continue;
             };
             let up = record.desired == Desired::Up && service.autostart;
@@ -84,6 +85,8 @@ impl Engine {
             last_check: None,
             command_not_found: false,
             timed_out: false,
+            launched: None,
+            leaving: false,
         }
     }
 

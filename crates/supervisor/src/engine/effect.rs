@@ -64,16 +64,18 @@ impl Engine {
     }
 
     fn launch(&mut self, name: &InstanceName, run: RunId) {
+        self.settle_socket(name);
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.upstream = None;
         entry.exit = None;
         entry.ended_by = None;
         let order = Order {
             run,
-            service: Arc::clone(entry.slot.service()),
+            service: Arc::clone(&entry.slot.service()),
             record: entry.record.clone(),
             socket: entry.socket.clone(),
         };
+        entry.launched = Some(Arc::clone(&order.service));
         let launcher = Arc::clone(&self.launcher);
         let messages = self.messages.clone();
         self.tasks.spawn(async move { launcher.launch(order, &messages).await });
@@ -124,12 +126,13 @@ impl Engine {
 
     fn check(&mut self, name: &InstanceName, run: RunId) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let (Some(upstream), Some(path)) = (&entry.upstream, &entry.slot.service().health) else { return };
+        let service = entry.slot.service();
+        let (Some(upstream), Some(path)) = (&entry.upstream, &service.health) else { return };
         let question = Question {
             upstream: upstream.clone(),
             host: self.launcher.host_name(name),
             path: path.clone(),
-            timeout: entry.slot.service().health_timeout,
+            timeout: service.health_timeout,
         };
         self.rounds.add((name.clone(), run), question);
     }

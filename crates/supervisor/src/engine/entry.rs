@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
 
 use tenement_core::{
+    config::Service,
     history::{Actor, Cause, ExitStatus},
     lifecycle::{Lifecycle, Policy},
     slot::{Address, RunId, Slot, Upstream},
@@ -68,6 +69,10 @@ pub(super) struct Entry {
     pub(super) command_not_found: bool,
     /// The last start was given up because it took too long.
     pub(super) timed_out: bool,
+    /// The service as its last process was started.
+    pub(super) launched: Option<Arc<Service>>,
+    /// Its service is not in the configuration any more: no route leads to it, and it goes.
+    pub(super) leaving: bool,
 }
 
 impl Entry {

@@ -8,7 +8,8 @@ use tenement_core::name::{InstanceName, ServiceName};
 
 #[derive(Debug)]
 pub(super) struct Permits {
-    free: usize,
+    /// Starts at the same time; while there are more because it was lowered, nobody is given one.
+    limit: usize,
     /// Permits that only a service without one is given.
     reserve: usize,
     held: BTreeSet<InstanceName>,
@@ -19,8 +20,20 @@ pub(super) struct Permits {
 impl Permits {
     /// For starts of that many `services`.
     pub(super) fn new(limit: usize, services: usize) -> Self {
-        let reserve = usize::from(limit > 1 && services > 1);
-        Self { free: limit.max(1), reserve, held: BTreeSet::new(), queues: VecDeque::new() }
+        let (held, queues) = (BTreeSet::new(), VecDeque::new());
+        let mut permits = Self { limit, reserve: 0, held, queues };
+        permits.resize(limit, services);
+        permits
+    }
+
+    /// So many from now on, for that many `services`.
+    pub(super) fn resize(&mut self, limit: usize, services: usize) {
+        self.limit = limit.max(1);
+        self.reserve = usize::from(limit > 1 && services > 1);
+    }
+
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.held.len())
     }
 
     pub(super) fn request(&mut self, name: InstanceName) {
@@ -33,7 +46,6 @@ impl Permits {
     /// Gives back a permit, or withdraws the request for one.
     pub(super) fn release(&mut self, name: &InstanceName) {
         if self.held.remove(name) {
-            self.free += 1;
             return;
         }
         if let Some((_, queue)) = self.queues.iter_mut().find(|(service, _)| *service == name.service) {
@@ -44,11 +56,11 @@ impl Permits {
 
     /// The next to start, if a permit is free.
     pub(super) fn grant(&mut self) -> Option<InstanceName> {
-        if self.free == 0 {
+        if self.free() == 0 {
             return None;
         }
         let may = |(service, _): &(ServiceName, _)| {
-            self.free > self.reserve || !self.held.iter().any(|name| name.service == *service)
+            self.free() > self.reserve || !self.held.iter().any(|name| name.service == *service)
         };
         let turn = self.queues.iter().position(may)?;
         let (service, mut queue) = self.queues.remove(turn)?;
@@ -56,7 +68,6 @@ impl Permits {
         if !queue.is_empty() {
             self.queues.push_back((service, queue));
         }
-        self.free -= 1;
         self.held.insert(name.clone());
         Some(name)
     }
@@ -96,6 +107,22 @@ mod tests {
         permits.request(name("b:1"));
         assert_eq!(permits.grant(), Some(name("b:1")));
         assert_eq!(permits.grant(), None);
+    }
+
+    #[test]
+    fn a_lower_limit_holds_once_enough_have_come_back() {
+        let mut permits = Permits::new(2, 1);
+        for waiting in ["a:1", "a:2", "a:3", "a:4"] {
+            permits.request(name(waiting));
+        }
+        assert_eq!((permits.grant(), permits.grant()), (Some(name("a:1")), Some(name("a:2"))));
+        permits.resize(1, 1);
+        permits.release(&name("a:1"));
+        assert_eq!(permits.grant(), None);
+        permits.release(&name("a:2"));
+        assert_eq!((permits.grant(), permits.grant()), (Some(name("a:3")), None));
+        permits.resize(2, 1);
+        assert_eq!(permits.grant(), Some(name("a:4")));
     }
 
     #[test]

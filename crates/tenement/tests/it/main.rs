@@ -11,6 +11,7 @@ mod logs;
 mod metrics;
 mod queries;
 mod reference;
+mod reload;
 mod retention;
 mod serve;
 mod sinks;
