@@ -71,11 +71,15 @@ pub enum Cause {
     LogsDiskFull,
     /// The disk has room for log lines again. Its status does not change.
     LogsDiskRoom,
+    /// The configuration was changed.
+    Reload,
+    /// Its service is not in the configuration any more.
+    Removed,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Boot,
         Self::Request,
         Self::Start,
@@ -93,6 +97,8 @@ impl Cause {
         Self::LogsOverRate,
         Self::LogsDiskFull,
         Self::LogsDiskRoom,
+        Self::Reload,
+        Self::Removed,
     ];
 
     /// As in the API: `start_failed`.
@@ -116,6 +122,8 @@ impl Cause {
             Self::LogsOverRate => "logs_over_rate",
             Self::LogsDiskFull => "logs_disk_full",
             Self::LogsDiskRoom => "logs_disk_room",
+            Self::Reload => "reload",
+            Self::Removed => "removed",
         }
     }
 }
@@ -156,7 +164,7 @@ pub enum ExitCause {
     Oom,
     /// A stop by hand.
     Stop,
-    /// A restart by hand.
+    /// A restart by hand, or for a change of the configuration.
     Restart,
     /// Nobody used it.
     Idle,
@@ -205,7 +213,7 @@ impl ExitCause {
     pub fn of(status: &ExitStatus, asked: Option<Cause>) -> Self {
         match (status, asked) {
             (ExitStatus { oom: true, .. }, _) => Self::Oom,
-            (_, Some(Cause::Restart)) => Self::Restart,
+            (_, Some(Cause::Restart | Cause::Reload)) => Self::Restart,
             (_, Some(Cause::Idle)) => Self::Idle,
             (_, Some(Cause::Unhealthy)) => Self::Unhealthy,
             (_, Some(Cause::StartFailed)) => Self::StartFailed,

@@ -157,6 +157,17 @@ pub enum CommandError {
     Storage(String),
 }
 
+/// What a configuration does to the instances there are, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconfigured {
+    /// What runs and is started in another way now, with the reason.
+    pub restarts: Vec<(InstanceName, String)>,
+    /// What is started without being asked for, as at boot.
+    pub starts: Vec<InstanceName>,
+    /// Instances whose service is not there any more: what runs of them is ended, their records are kept.
+    pub ends: Vec<InstanceName>,
+}
+
 /// Totals over all instances since the daemon started, for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tenement_core::{
-    history::Actor, name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView, wake::WakeRefusal,
+    config::Config, history::Actor, name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView,
+    wake::WakeRefusal,
 };
 use tenement_runtime::process::Usage;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    api::{CommandError, StopMode, Totals},
+    api::{CommandError, Reconfigured, StopMode, Totals},
     engine::{Command, Message},
 };
 
@@ -122,6 +123,21 @@ impl Supervisor {
     pub async fn wake(&self, name: InstanceName, failed: Option<RunId>) -> Result<(), WakeRefusal> {
         let answer = self.ask(|reply| Message::Wake { name, failed, reply }).await;
         answer.unwrap_or_else(|| Err(crate::engine::shutting_down()))
+    }
+
+    /// Puts another configuration in force as a whole, or with `dry_run` only says what that would do. Returns when it
+    /// is in force; restarts and ends go on. What is bound at the start must be what it was: the data directory.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`]: it does not fit the instances there are, and nothing has changed.
+    /// [`CommandError::ShuttingDown`].
+    pub async fn reconfigure(
+        &self,
+        config: Arc<Config>,
+        dry_run: bool,
+    ) -> Result<Reconfigured, CommandError> {
+        let answer = self.ask(|reply| Message::Reconfigure { config, dry_run, reply }).await;
+        answer.unwrap_or(Err(CommandError::ShuttingDown))
     }
 
     /// Counters for metrics.

@@ -52,6 +52,8 @@ pub struct Run {
     pub port: u16,
     /// The socket path it was given.
     pub socket: PathBuf,
+    /// What it was started by, for when the configuration is another one: [`launch_text`](tenement_core::config::launch_text).
+    pub launched_with: String,
     /// The daemon that made its listening socket, if it was given one.
     pub listener_made_by: Option<u32>,
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod config_file;
 pub mod daemon;
+pub mod flags;
 pub mod history;
 mod metrics;
 mod panics;

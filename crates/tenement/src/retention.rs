@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tenement_core::config::{self, Config, Service};
 use tenement_logs::{DiskFull, Limits, LogStore, StreamLimits};
 
@@ -9,27 +10,37 @@ use tenement_logs::{DiskFull, Limits, LogStore, StreamLimits};
 #[derive(Debug)]
 pub struct Retention {
     logs: LogStore,
-    config: Mutex<Arc<Config>>,
+    config: Arc<ArcSwap<Config>>,
+    changing: Mutex<()>,
 }
 
 impl Retention {
-    /// `config`: what `logs` were opened with.
+    /// `config`: what `logs` were opened with, and what everybody reads.
     #[must_use]
-    pub fn new(logs: LogStore, config: Arc<Config>) -> Self {
-        Self { logs, config: Mutex::new(config) }
+    pub fn new(logs: LogStore, config: Arc<ArcSwap<Config>>) -> Self {
+        Self { logs, config, changing: Mutex::new(()) }
     }
 
     /// The configuration in force, with the keys `log_*` as they were taken last.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+        self.config.load_full()
     }
 
     /// Puts the keys `log_*` of `file` in force, and nothing else of it. What is too much by them goes soon after.
     pub fn take_from(&self, file: &Config) {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut config).take_log_keys(file);
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut config = Config::clone(&self.config.load());
+        config.take_log_keys(file);
         self.logs.set_limits(limits(&config));
+        self.config.store(Arc::new(config));
+    }
+
+    /// Puts a whole configuration in force, as far as logs and whoever reads it anew each time are concerned.
+    pub fn put(&self, config: Arc<Config>) {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.logs.set_limits(limits(&config));
+        self.config.store(config);
     }
 }
 

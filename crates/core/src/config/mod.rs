@@ -1,5 +1,6 @@
 //! `tenement.toml`: from text to checked values, every error at once.
 
+mod change;
 mod diagnostic;
 mod effective;
 mod instances;
@@ -14,6 +15,7 @@ mod table;
 pub mod template;
 pub mod testing;
 
+pub use change::{Changed, ChangedService, Plan, Takes, launch_text, needs_restart};
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::{Effective, effective};
 pub use instances::{SOCKET_PATH_MAX, same_socket};

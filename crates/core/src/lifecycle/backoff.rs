@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the configuration says about an instance's life.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// What an exit leads to.
     pub restart: RestartPolicy,

@@ -27,6 +27,8 @@ pub enum Cause {
     Wake,
     /// A crash before, and the restart policy.
     Policy,
+    /// A new configuration.
+    Reload,
 }
 
 /// How far a stop goes.
@@ -38,6 +40,8 @@ pub enum Stop {
     Forget,
     /// The daemon ends; the instance is what it was when the daemon comes back.
     Shutdown,
+    /// Its service is not in the configuration any more; it is what it was when the service comes back.
+    Removed,
 }
 
 /// How a process ended.
@@ -95,6 +99,11 @@ pub enum Event {
     },
     /// A restart by hand.
     Restart,
+    /// The configuration says something else of it, which the step's policy has already.
+    Reconfigured {
+        /// Why what runs is to be replaced, for people; `None`: it can go on.
+        restart: Option<String>,
+    },
     /// A stop.
     Stop(Stop),
     /// Whatever grace a run has left is cut.

@@ -13,6 +13,8 @@ pub struct Checks {
     failures_in_a_row: u32,
     /// Whether a check of the current run has ended.
     known: bool,
+    /// Whether one was asked for that has not ended: the next one is set when it does.
+    asked: bool,
     counts: CheckCounts,
 }
 
@@ -21,6 +23,28 @@ impl Checks {
     pub(super) fn begin(&mut self, passed: bool) {
         self.failures_in_a_row = 0;
         self.known = passed;
+        self.asked = false;
+    }
+
+    /// One is asked for.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether one was asked for that has not ended.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// The one that was asked for ended, whatever it says.
+    pub(super) fn ended(&mut self) {
+        self.asked = false;
+    }
+
+    /// There are none from now on.
+    pub(super) fn give_up(&mut self) {
+        self.failures_in_a_row = 0;
+        self.known = false;
     }
 
     /// Books a result; returns whether the instance has to be restarted.

@@ -10,6 +10,8 @@
 //!     │                             │                     │    SIGTERM ─ grace ─► kill the tree
 //!     │                          Backoff ◄── crash ───────┤
 //!     └────────── stop, sleep, clean exit, limit ─────────┴──────── forget ──────► Forgotten
+//!
+//!   a new configuration: as a restart, where its processes are started in another way; else timers set anew
 //! ```
 //!
 //! [`Lifecycle::step`] takes an event and the time, changes the state and says what has to be done. It does
@@ -27,7 +29,8 @@
 //! 6. by itself it is never started more often than the crash limit allows;
 //! 7. after a shutdown began, nothing is started;
 //! 8. every phase but `Rest`, `Up` and `Forgotten` has something under way that ends it;
-//! 9. where requests may not start it, none does.
+//! 9. where requests may not start it, none does, but for a start under way when that changed;
+//! 10. while it is up, the timers of the policy in force are set, each once.
 
 mod backoff;
 mod event;
@@ -59,7 +62,7 @@ pub struct Lifecycle {
     /// Whether somebody may be waiting to be let in.
     #[serde(skip)]
     waiting: bool,
-    /// Set once, by the end of the daemon.
+    /// Set once, by the end of the daemon or of its service.
     #[serde(skip)]
     shutting_down: bool,
     crashes: VecDeque<Millis>,
@@ -241,6 +244,12 @@ impl Lifecycle {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending(_))
+    }
+
+    /// Whether it waits to be started again by itself.
+    #[must_use]
+    pub fn is_backing_off(&self) -> bool {
+        matches!(self.phase, Phase::Backoff { .. })
     }
 
     /// How far the start is that a request is waiting for; `None` when there is none.

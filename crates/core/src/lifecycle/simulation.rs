@@ -45,6 +45,8 @@ struct World {
     /// Timers of earlier ones.
     stale: Vec<(Timer, u64)>,
     shutdown: bool,
+    /// A request started it when it still might.
+    excused: bool,
     /// Requests that asked for a start.
     asked: usize,
     trace: Vec<(Millis, Event, Phase, Vec<Effect>)>,
@@ -90,6 +92,7 @@ impl World {
             births: 0,
             stale: Vec::new(),
             shutdown: false,
+            excused: false,
             asked: 0,
             trace: Vec::new(),
             rng,
@@ -145,7 +148,7 @@ impl World {
 
     fn step(&mut self, event: Event) {
         let moment = Moment { now: self.now, dice: self.rng.u64(..) };
-        if let Event::Start(_) | Event::Restart = event {
+        if let Event::Start(_) | Event::Restart | Event::Reconfigured { restart: Some(_) } = event {
             self.unasked_launches.clear();
         }
         let before = self.life.clone();
@@ -318,7 +321,8 @@ impl World {
             3 if self.rng.u8(..4) == 0 => self.step(Event::Stop(Stop::Forget)),
             4 if self.rng.u8(..6) == 0 => {
                 self.shutdown = true;
-                self.step(Event::Stop(Stop::Shutdown));
+                let stop = if self.rng.bool() { Stop::Shutdown } else { Stop::Removed };
+                self.step(Event::Stop(stop));
             }
             5..=10 => {
                 let failed = (self.rng.u8(..3) == 0).then_some(run);
@@ -337,6 +341,7 @@ impl World {
                 let ended = self.ended();
                 self.soon(5, Event::Exited(run, ended));
             }
+            17 if self.rng.bool() => self.reconfigure(),
             17 => {
                 let late = RunId(run.0.saturating_sub(1));
                 let ended = self.ended();
@@ -348,14 +353,30 @@ impl World {
         }
     }
 
-    fn check(&self) {
-        let phase = &self.life.phase;
-        let woken = match phase {
+    /// Another policy, and perhaps another command.
+    fn reconfigure(&mut self) {
+        let seconds = |rng: &mut Rng, most| rng.bool().then(|| Duration::from_secs(rng.u64(1..most)));
+        self.policy.idle_timeout = seconds(&mut self.rng, 20);
+        self.policy.check_interval = seconds(&mut self.rng, 10);
+        self.policy.wakeable = self.rng.u8(..4) > 0;
+        self.excused = !self.policy.wakeable && self.is_woken();
+        let restart = self.rng.bool().then(|| "configuration changed: command".to_owned());
+        self.step(Event::Reconfigured { restart });
+    }
+
+    fn is_woken(&self) -> bool {
+        match &self.life.phase {
             Phase::Queued(start) | Phase::Launching { start, .. } => start.cause == Cause::Wake,
             Phase::Ending(Ending { then: Then::Start(start), .. }) => start.cause == Cause::Wake,
             _ => false,
-        };
-        assert!(self.policy.wakeable || !woken, "a request started it");
+        }
+    }
+
+    fn check(&mut self) {
+        let woken = self.is_woken();
+        self.excused &= woken;
+        let phase = &self.life.phase;
+        assert!(self.policy.wakeable || self.excused || !woken, "a request started it");
         let up = matches!(phase, Phase::Up { .. });
         let without =
             matches!(phase, Phase::Rest(_) | Phase::Queued(_) | Phase::Backoff { .. } | Phase::Forgotten);
@@ -379,13 +400,30 @@ impl World {
             assert!(!self.coming.is_empty(), "nothing is under way in {phase:?}");
         }
         assert_eq!(self.forgotten, self.life.is_forgotten());
+        self.check_timers(up);
+    }
+
+    /// What is set while it is up is what the policy says, and once.
+    fn check_timers(&self, up: bool) {
+        let set = |wanted| self.timers(wanted);
+        let is_asked = |(_, event): &(Millis, Event)| matches!(event, Event::Checked { run, .. } if *run == self.life.run);
+        let asked = self.coming.iter().filter(|coming| is_asked(coming)).count();
+        let due = |is: bool| usize::from(up && is);
+        assert_eq!(set(Timer::Idle), due(self.policy.idle_timeout.is_some()), "idle timers");
+        match self.policy.check_interval {
+            Some(_) => assert_eq!(set(Timer::Check) + asked, due(true).max(asked), "check timers"),
+            None => assert_eq!(set(Timer::Check), 0, "check timers"),
+        }
     }
 
     fn is_set(&self, wanted: Timer) -> bool {
+        self.timers(wanted) > 0
+    }
+
+    fn timers(&self, wanted: Timer) -> usize {
         let current = self.life.generation;
-        self.coming.iter().any(
-            |(_, event)| matches!(event, Event::Rang { timer, generation, .. } if *timer == wanted && *generation == current),
-        )
+        let is_it = |(_, event): &&(Millis, Event)| matches!(event, Event::Rang { timer, generation, .. } if *timer == wanted && *generation == current);
+        self.coming.iter().filter(is_it).count()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The step: one event in, effects out.
 
 mod demand;
+mod reconfigure;
 mod resume;
 mod run;
 
@@ -33,6 +34,7 @@ impl Lifecycle {
             Event::Start(cause) => self.start(cause, &mut step),
             Event::Wake { failed } => self.wake(failed, &mut step),
             Event::Restart => self.restart(&mut step),
+            Event::Reconfigured { restart } => self.reconfigured(restart, &mut step),
             Event::Stop(stop) => self.stop(stop, &mut step),
             Event::Hurry => self.rang(Timer::Grace, Millis(0), &mut step),
             Event::Permit => self.permit(&mut step),
@@ -84,7 +86,10 @@ impl Lifecycle {
                     step.push(Effect::CloseIfIdle);
                 }
             }
-            (Timer::Check, Phase::Up { .. }) => step.push(Effect::Check(self.run)),
+            (Timer::Check, Phase::Up { .. }) => {
+                self.checks.ask();
+                step.push(Effect::Check(self.run));
+            }
             (Timer::Doubt, Phase::Up { .. }) => {
                 self.waiting = false;
                 step.push(Effect::Admit { run: self.run, doubters: true });

@@ -278,3 +278,81 @@ fn a_long_back_off_refuses_with_the_time_that_is_left() {
     let Some(WakeRefusal::Failed { retry_after, .. }) = refused(&effects) else { panic!("let wait") };
     assert_eq!(retry_after.as_secs(), 40);
 }
+
+fn reconfigured(restart: bool) -> Event {
+    Event::Reconfigured { restart: restart.then(|| "configuration changed: command".to_owned()) }
+}
+
+fn set(effects: &[Effect], wanted: Timer) -> Option<Millis> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Set { timer, at, .. } if *timer == wanted => Some(*at),
+        _ => None,
+    })
+}
+
+#[test]
+fn another_idle_timeout_counts_from_the_last_request_and_the_timers_of_before_ring_in_vain() {
+    let mut story = Story::up();
+    let before = story.life.generation;
+    story.policy.idle_timeout = Some(Duration::from_secs(60));
+    story.policy.check_interval = None;
+    story.now = 4000;
+    let effects = story.tell(reconfigured(false));
+    assert_eq!((set(&effects, Timer::Idle), set(&effects, Timer::Check)), (Some(Millis(4000)), None));
+    assert_eq!((story.life.status(), story.life.health()), (Status::Running, Health::Unknown));
+    assert_eq!(set(&story.ring(Timer::Idle), Timer::Idle), Some(Millis(60_000)));
+    story.now = 5000;
+    for timer in [Timer::Idle, Timer::Check] {
+        let late = Event::Rang { timer, generation: before, last_active: Millis(0) };
+        assert_eq!(story.tell(late), []);
+    }
+}
+
+#[test]
+fn a_check_under_way_is_not_joined_by_another() {
+    let mut story = Story::up();
+    assert_eq!(story.ring(Timer::Check), [Effect::Check(RunId(1))]);
+    assert_eq!(set(&story.tell(reconfigured(false)), Timer::Check), None);
+    assert!(set(&story.check(true), Timer::Check).is_some());
+    assert!(set(&story.tell(reconfigured(false)), Timer::Check).is_some());
+}
+
+#[test]
+fn what_is_started_in_another_way_is_restarted_where_it_runs_and_forgiven_where_it_failed() {
+    let mut story = Story::up();
+    let effects = story.tell(reconfigured(true));
+    assert_eq!(effects[..2], [Effect::Close, Effect::Terminate(RunId(1))]);
+    assert_eq!(
+        (story.life.status(), story.life.reason()),
+        (Status::Restarting, Some("configuration changed: command"))
+    );
+    assert_eq!(story.gone(), [Effect::RequestPermit]);
+    story.tell(Event::Permit);
+    story.become_ready();
+    assert_eq!(story.life.restarts(), 1);
+
+    story.policy.max_restarts = 0;
+    story.exit(false);
+    story.gone();
+    assert_eq!(story.life.status(), Status::Failed);
+    story.tell(reconfigured(false));
+    assert_eq!(story.life.status(), Status::Failed);
+    assert_eq!(story.tell(reconfigured(true)), []);
+    assert_eq!(story.life.status(), Status::Sleeping);
+    story.tell(Event::Stop(Stop::Keep));
+    story.tell(reconfigured(true));
+    assert_eq!(story.life.status(), Status::Stopped, "a stop by hand holds");
+}
+
+#[test]
+fn whose_service_is_removed_ends_for_good() {
+    let mut story = Story::up();
+    let effects = story.tell(Event::Stop(Stop::Removed));
+    assert_eq!(refused(&effects), Some(&WakeRefusal::Unknown));
+    assert!(effects.contains(&Effect::Terminate(RunId(1))));
+    story.gone();
+    assert!(story.life.is_at_rest());
+    for event in [Event::Start(Cause::Reload), Event::Restart, reconfigured(true)] {
+        assert_eq!(story.tell(event), []);
+    }
+}

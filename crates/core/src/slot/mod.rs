@@ -15,7 +15,7 @@ mod wakes;
 
 use std::{path::PathBuf, sync::Arc};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use serde::{Deserialize, Serialize};
 
 pub use identity::Identity;
@@ -57,7 +57,8 @@ pub enum Address {
 #[derive(Debug)]
 pub struct Slot {
     name: InstanceName,
-    service: Arc<Service>,
+    /// Another one after a change of the configuration; requests in flight go on.
+    service: ArcSwap<Service>,
     occupancy: Occupancy,
     upstream: ArcSwapOption<Upstream>,
     /// What was counted on the way of its requests.
@@ -71,7 +72,7 @@ impl Slot {
     pub fn new(name: InstanceName, service: Arc<Service>) -> Self {
         Self {
             name,
-            service,
+            service: ArcSwap::new(service),
             occupancy: Occupancy::new(),
             upstream: ArcSwapOption::empty(),
             traffic: Traffic::default(),
@@ -97,10 +98,15 @@ impl Slot {
         &self.name
     }
 
-    /// Its service's configuration.
+    /// Its service's configuration, as it is now.
     #[must_use]
-    pub fn service(&self) -> &Arc<Service> {
-        &self.service
+    pub fn service(&self) -> Guard<Arc<Service>> {
+        self.service.load()
+    }
+
+    /// Changes that. For the supervisor alone.
+    pub fn set_service(&self, service: Arc<Service>) {
+        self.service.store(service);
     }
 
     /// Whether requests are let through at this moment.
@@ -144,7 +150,7 @@ impl Slot {
     /// # Errors
     /// [`Refusal::Closed`]: wake it first. [`Refusal::Full`]: `max_connections` are in flight.
     pub fn lease(self: &Arc<Self>) -> Result<Lease, Refusal> {
-        self.occupancy.enter(self.service.max_connections.unwrap_or(u32::MAX))?;
+        self.occupancy.enter(self.service.load().max_connections.unwrap_or(u32::MAX))?;
         match self.upstream.load_full() {
             Some(upstream) => Ok(Lease { slot: Arc::clone(self), upstream }),
             None => {

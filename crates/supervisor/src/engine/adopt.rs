@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Engine,
-    entry::{Busy, Entry},
+    entry::{Busy, Entry, Launched},
 };
 use crate::{
     api::StopMode,
@@ -69,6 +69,7 @@ impl Engine {
             return Found::Nothing;
         }
         entry.process = Some(process.clone());
+        entry.launched = Some(Launched { text: run.launched_with.clone(), service: None });
         entry.reservation = self.launcher.keep(&run).map(Arc::new);
         entry.socket.clone_from(&run.socket);
         if let Some(address) = address {
@@ -79,7 +80,9 @@ impl Engine {
             return Found::Ended(number, ended_as(exit));
         }
         tracing::info!(instance = %name, pid = process.pid(), "taken on");
-        let (process, messages, name) = (process.clone(), self.messages.clone(), name.clone());
+        let process = process.clone();
+        self.replace_if_changed(name);
+        let (messages, name) = (self.messages.clone(), name.clone());
         let launcher = Arc::clone(&self.launcher);
         self.tasks.spawn(async move { launcher.watch(&name, number, &process, &messages).await });
         Found::Alive(number)
@@ -92,7 +95,7 @@ impl Engine {
         self.permits.hold(name);
         let order = Order {
             run,
-            service: Arc::clone(entry.slot.service()),
+            service: Arc::clone(&entry.slot.service()),
             record: entry.record.clone(),
             socket: entry.socket.clone(),
         };

@@ -52,6 +52,7 @@ impl Engine {
                 if let Some(survivor) = survivors.remove(&name) {
                     self.retire(&name, survivor);
                 }
+                self.reloading.aside.insert(name, record);
                 continue;
             };
             let up = record.desired == Desired::Up && service.autostart;
@@ -100,6 +101,8 @@ impl Engine {
             last_check: None,
             command_not_found: false,
             timed_out: false,
+            launched: None,
+            leaving: false,
         }
     }
 

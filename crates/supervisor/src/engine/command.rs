@@ -29,7 +29,8 @@ type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
 impl Engine {
     pub(super) fn command(&mut self, name: &InstanceName, command: Command, actor: Option<Actor>) {
-        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_some()) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_some() || entry.leaving)
+        {
             entry.queue.push_back((command, actor));
             return;
         }
@@ -84,8 +85,8 @@ impl Engine {
                 "the socket path of '{name}' has {length} bytes, {SOCKET_PATH_MAX} are possible: shorten 'socket' or 'data_dir'"
             ));
         }
-        match self.entries.values().find(|entry| entry.socket == socket) {
-            Some(other) => Err(same_socket(name, &other.record.name)),
+        match self.holder(&socket) {
+            Some(other) => Err(same_socket(name, other)),
             None => Ok(()),
         }
     }
@@ -219,7 +220,9 @@ impl Engine {
     }
 
     pub(super) fn next_command(&mut self, name: &InstanceName) {
-        while let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.busy.is_none()) {
+        while let Some(entry) =
+            self.entries.get_mut(name).filter(|entry| entry.busy.is_none() && !entry.leaving)
+        {
             let Some((command, actor)) = entry.queue.pop_front() else { return };
             self.command(name, command, actor);
         }
@@ -268,6 +271,9 @@ impl Engine {
             self.save_in_background(vec![record]);
         }
         let Some(entry) = self.entries.get_mut(name) else { return Err(WakeRefusal::Unknown) };
+        if entry.leaving {
+            return Err(unavailable("the instance is being ended", 1));
+        }
         if entry.waiters.len() >= service.max_waiting {
             entry.waiters.retain(|waiter| !waiter.reply.is_closed());
         }

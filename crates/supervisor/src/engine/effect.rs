@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tenement_core::{
+    config::launch_text,
     lifecycle::{Effect, Event, Lifecycle},
     name::InstanceName,
     slot::RunId,
@@ -12,7 +13,7 @@ use tenement_runtime::clock;
 
 use super::{
     Engine,
-    entry::Busy,
+    entry::{Busy, Launched},
     message::{Message, News},
 };
 use crate::{
@@ -70,16 +71,19 @@ impl Engine {
     }
 
     fn launch(&mut self, name: &InstanceName, run: RunId) {
+        self.settle_socket(name);
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.upstream = None;
         entry.exit = None;
         entry.ended_by = None;
         let order = Order {
             run,
-            service: Arc::clone(entry.slot.service()),
+            service: Arc::clone(&entry.slot.service()),
             record: entry.record.clone(),
             socket: entry.socket.clone(),
         };
+        let service = Arc::clone(&order.service);
+        entry.launched = Some(Launched { text: launch_text(&service), service: Some(service) });
         let launcher = Arc::clone(&self.launcher);
         let messages = self.messages.clone();
         self.tasks.spawn(async move { launcher.launch(order, &messages).await });
@@ -130,12 +134,13 @@ impl Engine {
 
     fn check(&mut self, name: &InstanceName, run: RunId) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let (Some(upstream), Some(path)) = (&entry.upstream, &entry.slot.service().health) else { return };
+        let service = entry.slot.service();
+        let (Some(upstream), Some(path)) = (&entry.upstream, &service.health) else { return };
         let question = Question {
             upstream: upstream.clone(),
             host: self.launcher.host_name(name),
             path: path.clone(),
-            timeout: entry.slot.service().health_timeout,
+            timeout: service.health_timeout,
         };
         self.rounds.add((name.clone(), run), question);
     }

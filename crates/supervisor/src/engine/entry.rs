@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
 
 use tenement_core::{
+    config::Service,
     history::{Actor, Cause, ExitStatus},
     lifecycle::{Lifecycle, Policy},
     slot::{Address, RunId, Slot, Upstream},
@@ -34,6 +35,14 @@ pub(super) enum Busy {
     Restarting { reply: oneshot::Sender<Result<InstanceView, CommandError>> },
     /// The processes are being ended, then the record written or erased.
     Stopping { mode: StopMode, reply: oneshot::Sender<Result<(), CommandError>>, writing: bool },
+}
+
+/// What a process was started by.
+pub(super) struct Launched {
+    /// All that matters of it: [`launch_text`](tenement_core::config::launch_text).
+    pub(super) text: String,
+    /// Not known of what an earlier daemon started.
+    pub(super) service: Option<Arc<Service>>,
 }
 
 pub(super) struct Entry {
@@ -68,6 +77,10 @@ pub(super) struct Entry {
     pub(super) command_not_found: bool,
     /// The last start was given up because it took too long.
     pub(super) timed_out: bool,
+    /// The service as its last process was started.
+    pub(super) launched: Option<Launched>,
+    /// Its service is not in the configuration any more: no route leads to it, and it goes.
+    pub(super) leaving: bool,
 }
 
 impl Entry {

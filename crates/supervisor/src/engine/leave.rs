@@ -85,6 +85,14 @@ impl Engine {
         }
     }
 
+    /// The next to be restarted for another configuration, as long as starts begin.
+    pub(super) fn replacement(&mut self) -> Option<(InstanceName, String)> {
+        match self.leaving {
+            Leaving::No => self.next_to_replace(),
+            _ => None,
+        }
+    }
+
     pub(super) fn leave_if_quiet(&mut self, now: Millis) {
         let Leaving::Soon { by, .. } = &self.leaving else { return };
         let short = |busy: &Busy| !matches!(busy, Busy::Stopping { writing: false, .. });

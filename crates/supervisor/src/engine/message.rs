@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tenement_core::{
+    config::Config,
     history::Actor,
     lifecycle::Event,
     name::InstanceName,
@@ -14,7 +15,7 @@ use tenement_runtime::process::Process;
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{CommandError, Record, StopMode, Totals},
+    api::{CommandError, Reconfigured, Record, StopMode, Totals},
     launch::Reservation,
 };
 
@@ -34,6 +35,12 @@ pub(crate) enum Message {
         name: InstanceName,
         failed: Option<RunId>,
         reply: oneshot::Sender<Result<(), WakeRefusal>>,
+    },
+    /// Put it in force, or only say what that would do.
+    Reconfigure {
+        config: Arc<Config>,
+        dry_run: bool,
+        reply: oneshot::Sender<Result<Reconfigured, CommandError>>,
     },
     Shutdown(oneshot::Sender<()>),
     /// Answered when nothing is done any more.
@@ -69,6 +76,8 @@ pub(crate) enum News {
     LaunchFailed { run: RunId, words: String, permanent: bool, command_not_found: bool },
     /// It accepts.
     Ready(RunId, Upstream),
+    /// One whose service went has no requests any more, or has had its time.
+    Drained,
     /// A record was written, or could not be.
     Saved(Result<Record, String>),
     /// An instance that was forgotten is erased, or could not be.

@@ -19,6 +19,7 @@ mod message;
 mod newcomers;
 mod news;
 mod permits;
+mod reconfigure;
 mod rest;
 mod tally;
 mod timers;
@@ -50,7 +51,8 @@ use tokio::{
 
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, timers::Timers, transition::Before,
+    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, reconfigure::Reloading,
+    timers::Timers, transition::Before,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
@@ -104,6 +106,7 @@ pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervis
         counts: BTreeMap::new(),
         created: 0,
         newcomers: Newcomers::default(),
+        reloading: Reloading::default(),
         shutdown: Vec::new(),
         shutting_down: false,
         leaving: Leaving::default(),
@@ -147,6 +150,7 @@ struct Engine {
     /// Entries made so far: each numbers its runs from a place of its own.
     created: u64,
     newcomers: Newcomers,
+    reloading: Reloading,
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
     leaving: Leaving,
@@ -221,6 +225,9 @@ impl Engine {
                 let _ = reply.send(self.totals.clone());
             }
             Message::Command { name, command, actor } => self.command(&name, command, actor),
+            Message::Reconfigure { config, dry_run, reply } => {
+                let _ = reply.send(self.reconfigure(config, dry_run));
+            }
             Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
@@ -254,11 +261,14 @@ impl Engine {
                 self.step(&alarm.name, rang);
             } else if let Some(name) = self.permit() {
                 self.step(&name, Event::Permit);
+            } else if let Some((name, why)) = self.replacement() {
+                self.step(&name, Event::Reconfigured { restart: Some(why) });
             } else {
                 break;
             }
         }
         self.ask(now);
+        self.finish_leaving();
         self.finish_shutdown();
         self.leave_if_quiet(now);
     }
@@ -312,13 +322,17 @@ impl Engine {
 
     /// Makes the table the data plane reads say what is known of one service.
     fn publish(&self, service: &ServiceName) {
-        let Some(config) = self.config.services.get(service) else { return };
         let mut table = RouteTable::clone(&self.routes.load());
-        let of_service = self.entries.values().filter(|e| e.known && e.record.name.service == *service);
-        let slots = of_service.map(|entry| Arc::clone(&entry.slot));
+        self.set_routes(&mut table, service);
+        self.routes.store(Arc::new(table));
+    }
+
+    fn set_routes(&self, table: &mut RouteTable, service: &ServiceName) {
+        let Some(config) = self.config.services.get(service) else { return };
+        let of_service = self.entries.values().filter(|e| e.record.name.service == *service);
+        let slots = of_service.filter(|e| e.known && !e.leaving).map(|entry| Arc::clone(&entry.slot));
         let counts = self.counts.get(service).cloned().unwrap_or_default();
         table.set_counted(Arc::clone(config), slots, counts);
-        self.routes.store(Arc::new(table));
     }
 
     /// The number before the first run of a new entry: no run's number comes twice.

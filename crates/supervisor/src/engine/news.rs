@@ -40,6 +40,7 @@ impl Engine {
                 entry.upstream = Some(upstream);
                 self.step(name, Event::Ready(run));
             }
+            News::Drained => self.drained(name),
             News::Saved(saved) => self.saved(name, saved),
             News::Erased(erased) => self.erased(name, erased),
             News::RestErased(erased) => self.rest_erased(name, erased),

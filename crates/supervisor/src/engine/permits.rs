@@ -8,10 +8,10 @@ use tenement_core::name::{InstanceName, ServiceName};
 
 #[derive(Debug)]
 pub(super) struct Permits {
-    /// Below zero when more are held than there are.
-    free: isize,
+    /// Starts at the same time; while there are more because it was lowered, nobody is given one.
+    limit: usize,
     /// Permits that only a service without one is given.
-    reserve: isize,
+    reserve: usize,
     held: BTreeSet<InstanceName>,
     /// Services in the order of their turns, each with those that wait; none is empty.
     queues: VecDeque<(ServiceName, VecDeque<InstanceName>)>,
@@ -20,8 +20,20 @@ pub(super) struct Permits {
 impl Permits {
     /// For starts of that many `services`.
     pub(super) fn new(limit: usize, services: usize) -> Self {
-        let reserve = isize::from(limit > 1 && services > 1);
-        Self { free: limit.max(1).cast_signed(), reserve, held: BTreeSet::new(), queues: VecDeque::new() }
+        let (held, queues) = (BTreeSet::new(), VecDeque::new());
+        let mut permits = Self { limit, reserve: 0, held, queues };
+        permits.resize(limit, services);
+        permits
+    }
+
+    /// So many from now on, for that many `services`.
+    pub(super) fn resize(&mut self, limit: usize, services: usize) {
+        self.limit = limit.max(1);
+        self.reserve = usize::from(limit > 1 && services > 1);
+    }
+
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.held.len())
     }
 
     pub(super) fn request(&mut self, name: InstanceName) {
@@ -33,15 +45,12 @@ impl Permits {
 
     /// Notes one that holds a permit already, of an earlier daemon; there may be more of those than permits.
     pub(super) fn hold(&mut self, name: &InstanceName) {
-        if self.held.insert(name.clone()) {
-            self.free -= 1;
-        }
+        self.held.insert(name.clone());
     }
 
     /// Gives back a permit, or withdraws the request for one.
     pub(super) fn release(&mut self, name: &InstanceName) {
         if self.held.remove(name) {
-            self.free += 1;
             return;
         }
         if let Some((_, queue)) = self.queues.iter_mut().find(|(service, _)| *service == name.service) {
@@ -52,11 +61,11 @@ impl Permits {
 
     /// The next to start, if a permit is free.
     pub(super) fn grant(&mut self) -> Option<InstanceName> {
-        if self.free <= 0 {
+        if self.free() == 0 {
             return None;
         }
         let may = |(service, _): &(ServiceName, _)| {
-            self.free > self.reserve || !self.held.iter().any(|name| name.service == *service)
+            self.free() > self.reserve || !self.held.iter().any(|name| name.service == *service)
         };
         let turn = self.queues.iter().position(may)?;
         let (service, mut queue) = self.queues.remove(turn)?;
@@ -64,7 +73,6 @@ impl Permits {
         if !queue.is_empty() {
             self.queues.push_back((service, queue));
         }
-        self.free -= 1;
         self.held.insert(name.clone());
         Some(name)
     }
@@ -104,6 +112,22 @@ mod tests {
         permits.request(name("b:1"));
         assert_eq!(permits.grant(), Some(name("b:1")));
         assert_eq!(permits.grant(), None);
+    }
+
+    #[test]
+    fn a_lower_limit_holds_once_enough_have_come_back() {
+        let mut permits = Permits::new(2, 1);
+        for waiting in ["a:1", "a:2", "a:3", "a:4"] {
+            permits.request(name(waiting));
+        }
+        assert_eq!((permits.grant(), permits.grant()), (Some(name("a:1")), Some(name("a:2"))));
+        permits.resize(1, 1);
+        permits.release(&name("a:1"));
+        assert_eq!(permits.grant(), None);
+        permits.release(&name("a:2"));
+        assert_eq!((permits.grant(), permits.grant()), (Some(name("a:3")), None));
+        permits.resize(2, 1);
+        assert_eq!(permits.grant(), Some(name("a:4")));
     }
 
     #[test]

@@ -38,8 +38,16 @@ impl Engine {
             erased.map_err(CommandError::Storage)
         };
         let Some(service) = self.config.services.get(&name.service).cloned() else {
-            // Nobody can spawn one.
-            self.tasks.spawn_blocking(move || drop(reply.send(erase())));
+            // Nobody can spawn one. A record may wait for its service to come back.
+            let known = self.reloading.aside.remove(name).is_some();
+            let (registry, name) = (Arc::clone(&self.registry), name.clone());
+            self.tasks.spawn_blocking(move || {
+                let forget = || registry.forget(&name).map_err(CommandError::Storage);
+                let forgotten = if known { forget() } else { Ok(()) };
+                let erased = forgotten.and_then(|()| erase());
+                let nothing = known && matches!(erased, Err(CommandError::NotFound(_)));
+                drop(reply.send(if nothing { Ok(()) } else { erased }));
+            });
             return;
         };
         // Nothing wakes it.

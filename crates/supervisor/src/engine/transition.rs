@@ -71,12 +71,14 @@ impl Before {
 pub(super) fn cause(event: &Event) -> Option<Cause> {
     Some(match event {
         Event::Start(StartCause::Boot) => Cause::Boot,
+        Event::Start(StartCause::Reload) | Event::Reconfigured { restart: Some(_) } => Cause::Reload,
         Event::Start(StartCause::Hand) => Cause::Start,
         Event::Start(StartCause::Policy) => Cause::Backoff,
         Event::Start(StartCause::Wake) | Event::Wake { .. } => Cause::Request,
         Event::Restart => Cause::Restart,
         Event::Stop(Stop::Keep | Stop::Forget) => Cause::Stop,
         Event::Stop(Stop::Shutdown) => Cause::Shutdown,
+        Event::Stop(Stop::Removed) => Cause::Removed,
         Event::Permit => Cause::Permit,
         Event::Ready(_) => Cause::Ready,
         Event::LaunchFailed { .. } => Cause::StartFailed,
@@ -90,6 +92,8 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::Resumed(Found::Nothing) => Cause::Gone,
         Event::Resumed(Found::Refused(_)) => Cause::StartFailed,
         Event::Resumed(Found::Alive(_)) => Cause::Boot,
-        Event::Launched(_) | Event::Hurry | Event::Rang { .. } => return None,
+        Event::Launched(_) | Event::Hurry | Event::Rang { .. } | Event::Reconfigured { restart: None } => {
+            return None;
+        }
     })
 }

@@ -16,8 +16,9 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tenement_core::{
-    config::{Activation, Config, Service},
+    config::{Activation, Config, Service, launch_text},
     history::ExitStatus,
     lifecycle::{Ended, Event},
     name::InstanceName,
@@ -87,7 +88,7 @@ struct Failure {
 
 /// Starts processes.
 pub(crate) struct Launcher {
-    config: Arc<Config>,
+    config: ArcSwap<Config>,
     host: Arc<Host>,
     output: Arc<dyn Output>,
     runs: Arc<dyn Runs>,
@@ -98,7 +99,7 @@ pub(crate) struct Launcher {
 impl Launcher {
     pub(crate) fn new(deps: &Deps) -> Self {
         Self {
-            config: Arc::clone(&deps.config),
+            config: ArcSwap::new(Arc::clone(&deps.config)),
             host: Arc::clone(&deps.host),
             output: Arc::clone(&deps.output),
             runs: Arc::clone(&deps.runs),
@@ -107,8 +108,13 @@ impl Launcher {
         }
     }
 
+    /// Another configuration, for the starts that follow.
+    pub(crate) fn reconfigure(&self, config: &Arc<Config>) {
+        self.config.store(Arc::clone(config));
+    }
+
     pub(crate) fn data_dir(&self, name: &InstanceName) -> PathBuf {
-        instance_dir(&self.config.settings.data_dir, name)
+        instance_dir(&self.config.load().settings.data_dir, name)
     }
 
     /// The port of an instance that runs already.
@@ -118,7 +124,7 @@ impl Launcher {
 
     /// What health checks say in `Host`.
     pub(crate) fn host_name(&self, name: &InstanceName) -> String {
-        format!("{}.{}.{}", name.id, name.service, self.config.settings.domain)
+        format!("{}.{}.{}", name.id, name.service, self.config.load().settings.domain)
     }
 
     /// Carries out an order and reports until the process has ended.
@@ -251,7 +257,8 @@ impl Launcher {
         let name = &order.record.name;
         let Prepared { launch, port, listening } = self.prepare(order).map_err(|error| {
             tracing::warn!(instance = %name, %error, "a start can't be prepared");
-            let folders = [Some(self.config.settings.data_dir.as_path()), order.socket.parent()];
+            let config = self.config.load();
+            let folders = [Some(config.settings.data_dir.as_path()), order.socket.parent()];
             let folders: Vec<_> = folders.into_iter().flatten().collect();
             Failure { words: words::of_io(&error, &folders), permanent: false, command_not_found: false }
         })?;
@@ -261,6 +268,7 @@ impl Launcher {
                     handle: process.handle().clone(),
                     port: port.number(),
                     socket: order.socket.clone(),
+                    launched_with: launch_text(&order.service),
                     listener_made_by: listening.is_some().then(std::process::id),
                 };
                 self.runs.launched(name, &run);
@@ -289,10 +297,11 @@ impl Launcher {
             Activation::Bind => None,
         };
         let listening = listen.as_ref().map(OwnedFd::try_clone).transpose()?;
+        let config = self.config.load();
         let facts = Facts {
             name,
             service: &order.service,
-            data_dir: &self.config.settings.data_dir,
+            data_dir: &config.settings.data_dir,
             socket: &order.socket,
             port: port.number(),
             env: &order.record.env,

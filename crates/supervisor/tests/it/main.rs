@@ -2,4 +2,5 @@
 #![allow(missing_docs, clippy::disallowed_methods, reason = "tests")]
 
 mod life;
+mod reload;
 mod support;

@@ -121,6 +121,14 @@ impl Fixture {
         Self { supervisor, registry, history, folder }
     }
 
+    /// The service as it is before anybody adjusts it.
+    pub(crate) fn service(&self) -> Service {
+        let mut service = testing::service("app");
+        let script = self.folder.path().join("app.py");
+        service.command = ["python3", &script.to_string_lossy()].map(Template::literal).to_vec();
+        service
+    }
+
     pub(crate) async fn view(&self, name: &InstanceName) -> InstanceView {
         self.supervisor.get(name).await.unwrap()
     }
@@ -142,7 +150,7 @@ impl Fixture {
     }
 }
 
-fn settings(data_dir: &Path) -> Settings {
+pub(crate) fn settings(data_dir: &Path) -> Settings {
     Settings {
         data_dir: data_dir.to_owned(),
         listen: Vec::new(),

@@ -62,7 +62,7 @@ impl Api {
 
     /// From where a request came.
     pub(super) fn source(&self, headers: &HeaderMap) -> IpAddr {
-        source::of(headers, &self.about.config.settings.trusted_proxies)
+        source::of(headers, &self.about.config.load().settings.trusted_proxies)
     }
 
     fn let_in(&self, demand: Demand, request: &Request) -> Result<Option<Caller>, ApiError> {

@@ -54,7 +54,7 @@ struct InForce {
     security(("bearer" = ["admin", "unbound"])),
 )]
 async fn get(State(api): State<Api>) -> Result<Json<InForce>, ApiError> {
-    let shown = serde_json::to_value(effective(&api.retention.config())).and_then(serde_json::from_value);
+    let shown = serde_json::to_value(effective(&api.about.config.load())).and_then(serde_json::from_value);
     shown.map(Json).map_err(|error| ApiError::internal(&error))
 }
 
@@ -94,7 +94,7 @@ async fn validate(State(api): State<Api>, Body(body): Body) -> Result<Response, 
 static CHECKING: Semaphore = Semaphore::const_new(1);
 
 async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
-    let path = api.about.config.path.clone();
+    let path = api.about.config.load().path.clone();
     let turn = CHECKING.acquire().await.map_err(|error| ApiError::internal(&error))?;
     let checked = blocking(move || {
         let _turn = turn;
@@ -217,6 +217,35 @@ pub(super) struct Refused {
     errors: Vec<String>,
     /// What else is probably not meant.
     warnings: Vec<String>,
+    /// The same with their places, in the order of the file.
+    findings: Vec<Finding>,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfigFinding)]
+struct Finding {
+    /// `error` or `warning`.
+    severity: &'static str,
+    /// From 1.
+    line: usize,
+    /// In characters, from 1.
+    column: usize,
+    message: String,
+    /// The line, without secrets.
+    snippet: String,
+}
+
+impl Finding {
+    fn of(found: &Diagnostic) -> Self {
+        Self {
+            severity: if found.is_error() { "error" } else { "warning" },
+            line: found.line,
+            column: found.column,
+            message: found.message.clone(),
+            snippet: found.snippet.clone(),
+        }
+    }
 }
 
 impl IntoResponse for Refused {
@@ -229,15 +258,32 @@ impl From<Verdict> for Refused {
     fn from(Verdict { errors, warnings }: Verdict) -> Self {
         let message = format!("Nothing was changed: {}", errors.join("; "));
         let status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
-        Self { error: "unprocessable_entity", message, status, valid: false, errors, warnings }
+        Self {
+            error: "unprocessable_entity",
+            message,
+            status,
+            valid: false,
+            errors,
+            warnings,
+            findings: Vec::new(),
+        }
     }
 }
 
-/// What stands in the file now, when it has no errors. Blocks.
-pub(super) fn of_file(file: Option<&Path>) -> Result<Config, Refused> {
+/// What stands in the file now, when it has no errors, or with `strict` no warnings either; and its warnings. Blocks.
+pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<(Config, Vec<String>), Refused> {
     let parsed = parsed(file)?;
-    let verdict = Verdict::of(&parsed.diagnostics, true);
-    parsed.config.filter(|_| verdict.errors.is_empty()).ok_or_else(|| verdict.into())
+    let Verdict { mut errors, mut warnings } = Verdict::of(&parsed.diagnostics, true);
+    if strict {
+        errors.append(&mut warnings);
+    }
+    match parsed.config.filter(|_| errors.is_empty()) {
+        Some(config) => Ok((config, warnings)),
+        None => Err(Refused {
+            findings: parsed.diagnostics.iter().map(Finding::of).collect(),
+            ..Verdict { errors, warnings }.into()
+        }),
+    }
 }
 
 /// Checks what the daemon would be started with now.

@@ -28,6 +28,7 @@ mod page;
 mod query;
 mod rates;
 mod rejoined;
+mod reload;
 mod serve;
 mod services;
 mod source;
@@ -39,6 +40,7 @@ mod words;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
 use tenement_core::{config::Config, name::InstanceName};
 use tenement_logs::LogStore;
@@ -58,7 +60,7 @@ pub use self::{
     stream::{READ_BUFFER, WRITE_BUFFER},
     usage::{Samples, sample},
 };
-use crate::{history::History, retention::Retention, sinks::Sinks, store::Store};
+use crate::{flags::Flags, history::History, retention::Retention, sinks::Sinks, store::Store};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -93,14 +95,16 @@ pub struct Api {
 }
 
 /// What the API says of the daemon itself.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct About {
     /// Where its state is.
     pub data_dir: PathBuf,
     /// What this machine can enforce.
     pub host: Capabilities,
-    /// The configuration in force.
-    pub config: Arc<Config>,
+    /// The configuration in force, which a reload replaces.
+    pub config: Arc<ArcSwap<Config>>,
+    /// What the flags of `ten serve` say over it.
+    pub flags: Flags,
     /// When it started.
     pub started: Instant,
 }
@@ -128,6 +132,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(instances::router())
         .merge(logs::router())
         .merge(metrics::router())
+        .merge(reload::router())
         .merge(services::router())
         .merge(status::router())
         .merge(tokens::router())

@@ -158,12 +158,12 @@ mod tests {
         let mut clock = Clock::new();
         clock.requests(9);
         clock.note(0);
-        clock.slot = Arc::new(Slot::new(clock.slot.name().clone(), Arc::clone(clock.slot.service())));
-        clock.routes.set_service(Arc::clone(clock.slot.service()), [Arc::clone(&clock.slot)]);
+        clock.slot = Arc::new(Slot::new(clock.slot.name().clone(), Arc::clone(&clock.slot.service())));
+        clock.routes.set_service(Arc::clone(&clock.slot.service()), [Arc::clone(&clock.slot)]);
         clock.requests(2);
         same(clock.rate(1, 1), 0.0);
         clock.note(5);
-        clock.routes.set_service(Arc::clone(clock.slot.service()), []);
+        clock.routes.set_service(Arc::clone(&clock.slot.service()), []);
         clock.note(10);
         assert!(clock.rates.0.lock().unwrap().is_empty());
     }

@@ -86,7 +86,8 @@ async fn list(
     let page = query.page()?;
     let mut views = api.supervisor.list().await;
     views.retain(|view| caller.sees(&view.name));
-    let services = api.about.config.services.values();
+    let config = api.about.config.load_full();
+    let services = config.services.values();
     let services = services.filter(|service| caller.sees_service(&service.name)).collect();
     let (services, pagination) = page.cut(services);
     let entries = services.into_iter().map(|service| entry(service, &views, !caller.is_bound())).collect();

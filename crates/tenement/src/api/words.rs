@@ -77,6 +77,10 @@ pub(crate) enum Cause {
     LogsDiskFull,
     /// The disk has room for log lines again.
     LogsDiskRoom,
+    /// The configuration was changed.
+    Reload,
+    /// Its service is not in the configuration any more.
+    Removed,
 }
 
 /// What a token may do. Each includes the ones before it.

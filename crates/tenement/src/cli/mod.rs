@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod ps;
 mod query;
+mod reload;
 mod restart;
 mod retention;
 mod screen;
@@ -190,6 +191,11 @@ enum Verb {
     /// With --apply, what tenement.toml says now of log_retention, log_max_size, log_rate_limit and
     /// log_disk_full holds, without a restart.
     Retention(retention::Retention),
+    /// Take the configuration file anew, without a restart of the daemon
+    ///
+    /// What the file says now holds, as a whole: services and instances come and go, and what runs is restarted only
+    /// where it is started in another way. A file with errors changes nothing.
+    Reload(reload::Reload),
     /// Show what instances use and do
     ///
     /// Memory, processor time, requests, errors and health checks of every instance or of one.
@@ -259,6 +265,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Logs(logs) => logs.run(&global),
         Verb::Events(events) => events.run(&global),
         Verb::Retention(retention) => retention.run(&global),
+        Verb::Reload(reload) => reload.run(&global),
         Verb::Metrics(metrics) => metrics.run(&global),
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),

@@ -1,12 +1,12 @@
 //! `ten serve`: the daemon.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use tenement::daemon;
+use tenement::{daemon, flags::Flags};
 use tenement_core::config::{Config, Diagnostic};
 use tracing_subscriber::EnvFilter;
 
@@ -35,16 +35,17 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let config = self.config(global)?;
+        let flags = self.flags(global)?;
+        let config = self.config(&flags, global)?;
         let log = start_logging(global)
             .map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-        let done = daemon::run(config, global.token.as_deref());
+        let done = daemon::run(config, flags, global.token.as_deref());
         log.finish();
         done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
     }
 
     /// The checked configuration with the flags applied. Everything that is wrong is said at once.
-    fn config(&self, global: &Global) -> Result<Config, Failure> {
+    fn config(&self, flags: &Flags, global: &Global) -> Result<Config, Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
         let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
         let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
@@ -65,27 +66,19 @@ impl Serve {
                 return Err(Failure::config(message));
             }
         };
-        self.apply(&mut config, global)?;
+        flags.apply(&mut config);
         Ok(config)
     }
 
-    fn apply(&self, config: &mut Config, global: &Global) -> Result<(), Failure> {
-        let settings = &mut config.settings;
-        if let Some(dir) = &global.data_dir {
-            settings.data_dir = absolute(dir)?;
-        }
-        if let Some(host) = &self.host {
-            let port = settings.listen.first().map_or(8000, SocketAddr::port);
-            settings.listen =
-                addresses(host)?.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        }
-        if let Some(port) = self.port {
-            settings.listen.iter_mut().for_each(|address| address.set_port(port));
-        }
-        if let Some(domain) = &self.domain {
-            settings.domain = tenement_core::config::parse_domain(domain).map_err(Failure::config)?;
-        }
-        Ok(())
+    fn flags(&self, global: &Global) -> Result<Flags, Failure> {
+        let domain = self.domain.as_deref().map(tenement_core::config::parse_domain).transpose();
+        Ok(Flags {
+            data_dir: global.data_dir.as_deref().map(absolute).transpose()?,
+            host: self.host.as_deref().map(addresses).transpose()?,
+            port: self.port,
+            domain: domain.map_err(Failure::config)?,
+            strict: self.strict,
+        })
     }
 }
 

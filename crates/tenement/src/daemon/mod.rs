@@ -26,6 +26,7 @@ pub use log::Log;
 
 use std::{io, sync::Arc};
 
+use arc_swap::ArcSwap;
 use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
@@ -36,6 +37,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::{self, About, Api},
+    flags::Flags,
     history::{History, HistoryError},
     panics,
     retention::{self, Retention},
@@ -80,11 +82,11 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
 
-/// Runs the daemon until a signal ends it. `token`: the administrator's choice of a first token.
+/// Runs the daemon until a signal ends it. `flags`: what is over the file, in `config` already. `token`: the administrator's choice of a first token.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
-pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
+pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), DaemonError> {
     let _ = own::started();
     panics::watch();
     heap::few_arenas();
@@ -122,7 +124,8 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities(),
-        config: Arc::clone(&config),
+        config: Arc::new(ArcSwap::new(Arc::clone(&config))),
+        flags,
         started: clock::instant(),
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
@@ -132,7 +135,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         let supervisor = tenement_supervisor::start(deps, records, survivors);
         let api = Api {
             supervisor,
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&about.config))),
             logs,
             store,
             samples: Arc::default(),
@@ -177,7 +180,7 @@ async fn serve(
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     ready::tell(&addresses, config, token.as_deref());
-    stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
+    stop::when_told(signals, &api, running).await;
     sinks.end().await;
     host.end_strays().await.map_err(tried("can't end what instances left behind"))
 }

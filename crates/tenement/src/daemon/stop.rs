@@ -7,7 +7,7 @@
 //!
 //! Until the end `/health` says that it comes, and new requests for tenants are answered with 503.
 
-use std::{future::ready, io, pin::pin, time::Duration};
+use std::{future::ready, io, pin::pin};
 
 use tenement_core::time::seconds;
 use tenement_proxy::Running;
@@ -47,7 +47,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.quit.recv() => return,
                 _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: the configuration is read at start only; restart to apply changes");
+                    tracing::warn!("SIGHUP means nothing here: 'ten reload' takes the configuration anew");
                 }
                 _ = self.alarm.recv() => ignored("SIGALRM"),
                 _ = self.user_1.recv() => ignored("SIGUSR1"),
@@ -62,9 +62,10 @@ fn ignored(signal: &str) {
 }
 
 /// Waits for a signal and ends everything. Requests that wait for an instance are
-/// answered; those in flight get `grace`.
-pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running, grace: Duration) {
+/// answered; those in flight get `stop_timeout`.
+pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running) {
     signals.end().await;
+    let grace = api.about.config.load().settings.stop_timeout;
     tracing::info!("ending: requests in flight have {}", seconds(grace));
     api.draining.send_replace(true);
     let mut hurried = tokio::select! {

@@ -39,7 +39,7 @@ pub(crate) enum Detail {
 impl Detail {
     fn of(api: &Api, caller: Option<Caller>) -> Self {
         match caller {
-            _ if api.about.config.settings.metrics_detail == MetricsDetail::Public => Self::Instances,
+            _ if api.about.config.load().settings.metrics_detail == MetricsDetail::Public => Self::Instances,
             Some(caller) if caller.allows(Scope::Read) => Self::SeenBy(caller),
             _ => Self::Services,
         }
@@ -81,7 +81,7 @@ async fn metrics(State(api): State<Api>, caller: Option<Caller>, headers: Header
 const VARY: axum::http::HeaderValue = axum::http::HeaderValue::from_static("accept, authorization");
 
 async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
-    let config = &api.about.config;
+    let config = &api.about.config.load_full();
     let totals = api.supervisor.totals().await;
     let views = api.supervisor.list().await;
     let mut text = Text::new(format);

@@ -21,14 +21,19 @@ mod state;
 mod syslog;
 mod task;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tenement_core::{
     config::{Config, LogSink, SinkFrom, SinkKind},
     name::{InstanceName, ServiceName},
 };
 use tenement_logs::{LogLine, LogStore};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 
 pub use self::places::PlacesError;
 pub(crate) use self::state::Seen;
@@ -74,15 +79,22 @@ impl Failure {
 struct Entry {
     config: LogSink,
     state: Arc<State>,
+    /// Ends its task, once there is one.
+    ending: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// All sinks of a configuration.
 #[derive(Debug)]
 pub struct Sinks {
-    entries: Vec<Entry>,
+    entries: Mutex<Vec<Arc<Entry>>>,
     places: Arc<Places>,
     data_dir: String,
 }
+
+/// The sinks of another configuration, ready to take the place of those at work.
+#[derive(Debug)]
+pub struct Prepared(Vec<Arc<Entry>>);
 
 impl Sinks {
     /// Opens what says how far each has come, in the file at `path`. What sinks that are no longer there had kept
@@ -91,42 +103,86 @@ impl Sinks {
     /// # Errors
     /// It can't be read or made.
     pub fn open(path: &Path, config: &Config, data_dir: &Path, logs: &LogStore) -> Result<Self, PlacesError> {
-        let entry = |service: Option<&ServiceName>, sink: &LogSink| Entry {
-            config: sink.clone(),
-            state: Arc::new(State::new(service.cloned(), sink)),
-        };
-        let mut entries: Vec<Entry> =
-            config.settings.log_sinks.iter().map(|sink| entry(None, sink)).collect();
-        for (name, service) in &config.services {
-            entries.extend(service.log_sinks.iter().map(|sink| entry(Some(name), sink)));
-        }
+        let entries = configured(config, &[]);
         let keys = entries.iter().map(|entry| entry.state.key.clone());
         let places = Arc::new(Places::open(path, keys.collect())?);
-        for Entry { config, state } in &entries {
-            places.begin(&state.key, || match config.from {
-                SinkFrom::Now => logs.ends().into_iter().filter(|(name, _)| state.takes(name)).collect(),
+        let sinks =
+            Self { entries: Mutex::default(), places, data_dir: data_dir.to_string_lossy().into_owned() };
+        sinks.place(&entries, logs)?;
+        *sinks.entries() = entries;
+        Ok(sinks)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says where those begin that never did.
+    fn place(&self, entries: &[Arc<Entry>], logs: &LogStore) -> Result<(), PlacesError> {
+        entries.iter().try_for_each(|entry| {
+            self.places.begin(&entry.state.key, || match entry.config.from {
+                SinkFrom::Now => {
+                    logs.ends().into_iter().filter(|(name, _)| entry.state.takes(name)).collect()
+                }
                 SinkFrom::Oldest => BTreeMap::new(),
-            })?;
-        }
-        Ok(Self { entries, places, data_dir: data_dir.to_string_lossy().into_owned() })
+            })
+        })
     }
 
     /// Begins to deliver, on the current runtime.
     #[must_use]
-    pub fn begin(&self, logs: &LogStore) -> Running {
-        let (ending, is_ending) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for entry in &self.entries {
-            let task = Task {
-                config: entry.config.clone(),
-                state: Arc::clone(&entry.state),
-                places: Arc::clone(&self.places),
-                logs: logs.clone(),
-                data_dir: self.data_dir.clone(),
-            };
-            tasks.spawn(task.run(is_ending.clone()));
+    pub fn begin(self: &Arc<Self>, logs: &LogStore) -> Running {
+        for entry in self.entries().iter() {
+            self.start(entry, None, logs);
         }
-        Running { ending, tasks }
+        Running(Arc::clone(self))
+    }
+
+    /// `before`: a task that keeps the same place has to end first.
+    fn start(&self, entry: &Arc<Entry>, before: Option<JoinHandle<()>>, logs: &LogStore) {
+        let task = Task {
+            config: entry.config.clone(),
+            state: Arc::clone(&entry.state),
+            places: Arc::clone(&self.places),
+            logs: logs.clone(),
+            data_dir: self.data_dir.clone(),
+        };
+        let ending = entry.ending.subscribe();
+        let task = Handle::current().spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            task.run(ending).await;
+        });
+        *entry.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// The sinks of another configuration. Those that stay the same go on; one that is new begins here, even if it is
+    /// never switched to. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Where one begins can't be kept.
+    pub fn prepare(&self, config: &Config, logs: &LogStore) -> Result<Prepared, PlacesError> {
+        let entries = configured(config, &self.entries());
+        self.place(&entries, logs)?;
+        Ok(Prepared(entries))
+    }
+
+    /// Lets them take the place of those at work, which deliver what can be delivered at once; on the current runtime.
+    /// Places of sinks that are gone are kept until the daemon ends.
+    pub fn switch(&self, Prepared(entries): Prepared, logs: &LogStore) {
+        let mut at_work = self.entries();
+        let old = std::mem::replace(&mut *at_work, entries);
+        let new = |entry: &&Arc<Entry>| !old.iter().any(|old| Arc::ptr_eq(old, entry));
+        let gone = old.iter().filter(|old| !at_work.iter().any(|entry| Arc::ptr_eq(old, entry)));
+        let mut before: BTreeMap<&str, JoinHandle<()>> = BTreeMap::new();
+        for entry in gone {
+            entry.ending.send_replace(true);
+            before.extend(entry.take_task().map(|task| (entry.state.key.as_str(), task)));
+        }
+        for entry in at_work.iter().filter(new) {
+            self.start(entry, before.remove(entry.state.key.as_str()), logs);
+        }
     }
 
     /// Everything an instance wrote was erased.
@@ -138,8 +194,8 @@ impl Sinks {
 
     /// How each is. Blocks on the disk.
     pub(crate) fn look(&self, logs: &LogStore) -> Vec<Seen> {
-        let ends = logs.ends();
-        self.entries
+        let (ends, entries) = (logs.ends(), self.entries().clone());
+        entries
             .iter()
             .map(|entry| {
                 let waiting = self.places.waiting(&entry.state, &ends);
@@ -149,18 +205,53 @@ impl Sinks {
     }
 }
 
+impl Entry {
+    fn take_task(&self) -> Option<JoinHandle<()>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The sinks of a configuration; those of `at_work` that it has too are kept.
+fn configured(config: &Config, at_work: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
+    let entry = |service: Option<&ServiceName>, sink: &LogSink| {
+        let same = at_work.iter().find(|one| one.state.service.as_ref() == service && one.config == *sink);
+        same.map_or_else(
+            || {
+                Arc::new(Entry {
+                    config: sink.clone(),
+                    state: Arc::new(State::new(service.cloned(), sink)),
+                    ending: watch::Sender::new(false),
+                    task: Mutex::default(),
+                })
+            },
+            Arc::clone,
+        )
+    };
+    let of_all = config.settings.log_sinks.iter().map(|sink| entry(None, sink));
+    let of_services = config
+        .services
+        .iter()
+        .flat_map(|(name, service)| service.log_sinks.iter().map(move |sink| entry(Some(name), sink)));
+    of_all.chain(of_services).collect()
+}
+
 /// Sinks at work. Dropping it leaves what was not delivered to the next daemon.
 #[derive(Debug)]
-pub struct Running {
-    ending: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-}
+pub struct Running(Arc<Sinks>);
 
 impl Running {
     /// Delivers what can be delivered at once.
-    pub async fn end(mut self) {
-        self.ending.send_replace(true);
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+    pub async fn end(self) {
+        let entries = self.0.entries().clone();
+        for entry in &entries {
+            entry.ending.send_replace(true);
+        }
+        let tasks: Vec<_> = entries.iter().filter_map(|entry| entry.take_task()).collect();
+        let all = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
         if timeout(FAREWELL, all).await.is_err() {
             tracing::info!("what the log sinks have not taken is delivered after the next start");
         }

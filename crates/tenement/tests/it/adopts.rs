@@ -181,3 +181,25 @@ fn a_stranger_with_its_number_is_not_touched() {
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }
+
+// faults: C10
+#[test]
+fn another_configuration_is_put_in_force_for_what_was_taken_on() {
+    let first = daemon(configured(""));
+    ALL.iter().for_each(|instance| drop(first.ok(&["spawn", instance])));
+    let before = ALL.map(|instance| view(&first, instance)["pid"].as_u64().unwrap());
+    let folder = first.kill_alone();
+    let path = folder.path().join("tenement.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let (kept, _) = config.split_once("[service.given]").unwrap();
+    let changed = kept.replace("[service.port]", "[service.port]\nenv = { NEW = \"1\" }");
+    fs::write(&path, changed).unwrap();
+    let second = daemon(folder);
+    assert_eq!(view(&second, "own:a")["pid"], before[0]);
+    until("restarted", || {
+        let now = view(&second, "port:a");
+        now["status"] == "running" && now["pid"] != before[1]
+    });
+    until("ended", || !Path::new(&format!("/proc/{}/exe", before[2])).exists());
+    assert_eq!(second.processes().len(), 2);
+}

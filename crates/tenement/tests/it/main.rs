@@ -12,6 +12,7 @@ mod logs;
 mod metrics;
 mod queries;
 mod reference;
+mod reload;
 mod retention;
 mod serve;
 mod sinks;

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -151,6 +152,26 @@ impl TestDaemon {
 
     pub(crate) fn get(&self, host: &str, path: &str) -> String {
         self.ask("GET", host, path, "")
+    }
+
+    /// The body of an answer of the API, over the local socket.
+    pub(crate) fn ask_local(&self, path: &str) -> String {
+        self.ask_local_as("GET", path, "")
+    }
+
+    pub(crate) fn ask_local_as(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = UnixStream::connect(self.folder.path().join("data/admin.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        body.to_owned()
     }
 
     /// A figure of the metrics without labels.

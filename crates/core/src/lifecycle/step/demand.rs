@@ -9,7 +9,7 @@ use super::{
 use crate::{slot::RunId, time::Millis, wake::WakeRefusal};
 
 /// How long a request that found a run broken waits for the news of its end before it tries that run again.
-const DOUBT: Duration = Duration::from_millis(250);
+pub(super) const DOUBT: Duration = Duration::from_millis(250);
 /// What a client is told when only a person can help.
 const RETRY_BY_HAND: Duration = Duration::from_secs(60);
 
@@ -152,17 +152,22 @@ impl Lifecycle {
                 Then::Rest(Rest::Asleep),
                 Effect::refuse("tenement is shutting down", Duration::from_secs(5)),
             ),
+            Stop::Removed => (Then::Rest(Rest::Asleep), Effect::Refuse(WakeRefusal::Unknown)),
         };
-        self.shutting_down |= stop == Stop::Shutdown;
+        let for_good = matches!(stop, Stop::Shutdown | Stop::Removed);
+        self.shutting_down |= for_good;
         if matches!(self.phase, Phase::Forgotten) {
             return;
         }
         self.refuse(refusal, step);
-        if stop != Stop::Shutdown {
-            self.reason = (stop == Stop::Keep).then(|| "stopped by hand".to_owned());
+        match stop {
+            Stop::Keep => self.reason = Some("stopped by hand".to_owned()),
+            Stop::Forget => self.reason = None,
+            Stop::Removed => self.reason = Some("its service is no longer in the configuration".to_owned()),
+            Stop::Shutdown => {}
         }
         match &mut self.phase {
-            Phase::Rest(_) if stop == Stop::Shutdown => {}
+            Phase::Rest(_) if for_good => {}
             Phase::Rest(_) | Phase::Backoff { .. } => self.arrive(then, step),
             Phase::Queued(_) => {
                 step.push(Effect::ReleasePermit);

@@ -70,7 +70,7 @@ impl Lifecycle {
         permanent: bool,
         step: &mut Step<'_>,
     ) -> Then {
-        let by_itself = matches!(start.cause, Cause::Boot | Cause::Policy);
+        let by_itself = matches!(start.cause, Cause::Boot | Cause::Policy | Cause::Reload);
         if by_itself && !permanent && step.policy.restart != RestartPolicy::Never {
             self.after_crash(Duration::ZERO, words, step)
         } else {
@@ -181,6 +181,7 @@ impl Lifecycle {
 
     pub(super) fn checked(&mut self, failure: Option<String>, step: &mut Step<'_>) {
         let Phase::Up { since } = self.phase else { return };
+        self.checks.ended();
         let Some(interval) = step.policy.check_interval else { return };
         let enough = self.checks.book(failure.is_none());
         if !enough || step.policy.restart == RestartPolicy::Never {

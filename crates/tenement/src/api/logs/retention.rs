@@ -12,7 +12,7 @@ use tenement_core::{name::ServiceName, time::WallMillis};
 use tenement_logs::StreamLimits;
 use utoipa::ToSchema;
 
-use super::super::{Api, ApiError, blocking::blocking, config, instances::timestamp};
+use super::super::{Api, ApiError, blocking::blocking, config, instances::timestamp, reload::CHANGING};
 
 /// How much is kept of logs.
 #[derive(Serialize, ToSchema)]
@@ -92,9 +92,11 @@ pub(super) async fn get(State(api): State<Api>) -> Result<Json<Kept>, ApiError> 
     security(("bearer" = ["admin", "unbound"])),
 )]
 pub(super) async fn apply(State(api): State<Api>) -> Result<Response, ApiError> {
+    let _turn = CHANGING.lock().await;
     let applied = blocking(move || {
-        Ok::<_, ApiError>(match config::of_file(api.about.config.path.as_deref()) {
-            Ok(file) => {
+        let path = api.about.config.load().path.clone();
+        Ok::<_, ApiError>(match config::of_file(path.as_deref(), false) {
+            Ok((file, _)) => {
                 api.retention.take_from(&file);
                 Json(kept(&api)).into_response()
             }

@@ -64,7 +64,7 @@ impl Reader {
     /// The WebSocket it asks for, if it does.
     pub(in crate::api) fn socket(self, api: &Api) -> Result<Option<Upgrade>, ApiError> {
         let Some(upgrade) = self.upgrade else { return Ok(None) };
-        if !origin::may(&self.headers, &api.about.config.settings) {
+        if !origin::may(&self.headers, &api.about.config.load().settings) {
             return Err(ApiError::foreign_origin());
         }
         let one = |name| {

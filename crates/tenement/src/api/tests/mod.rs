@@ -102,10 +102,11 @@ impl Fixture {
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
         let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
+        let shared = Arc::new(ArcSwap::new(config));
         let api = Api {
             sinks: Arc::new(sinks),
             supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared))),
             logs,
             samples: Arc::default(),
             limits: Arc::default(),
@@ -117,7 +118,8 @@ impl Fixture {
             about: Arc::new(About {
                 data_dir: folder.path().to_owned(),
                 host: host.capabilities(),
-                config,
+                config: shared,
+                flags: Flags::default(),
                 started: tenement_runtime::clock::instant(),
             }),
         };

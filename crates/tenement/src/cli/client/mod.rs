@@ -112,6 +112,18 @@ impl Client {
         self.ask(&Question { body: Some(body), within, ..Question::new(Method::POST, path) })
     }
 
+    /// Asks for a change; a refusal of what a file says comes as the whole answer, with all that was found.
+    pub(super) fn post_file(&self, path: &str) -> Result<Result<Value, Value>, Error> {
+        self.catch_signals();
+        let question = Question::new(Method::POST, path);
+        let (status, bytes) = self.raw(&question)?;
+        let refused = serde_json::from_slice::<Value>(&bytes).ok().filter(|_| !status.is_success());
+        match refused.filter(|answer| answer["valid"] == false && answer["errors"].is_array()) {
+            Some(answer) => Ok(Err(answer)),
+            None => self.answer(&question, status, &bytes).map(Ok),
+        }
+    }
+
     /// How long a stop takes is the daemon's to say: `stop_timeout` and what is before it in the queue.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Error> {
         self.catch_signals();
