@@ -4,6 +4,7 @@ pub mod api;
 pub mod config_file;
 pub mod daemon;
 pub mod history;
+pub mod in_effect;
 mod metrics;
 mod panics;
 pub mod retention;

@@ -1,8 +1,9 @@
-//! Opens listening sockets.
+//! Opens listening sockets, or takes on those of a daemon before.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -21,15 +22,31 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// For every thread a listener of each address.
+/// For every thread a listener of each address, or more of them where more were inherited. Inherited sockets of other
+/// addresses are closed.
 pub(super) fn all(
     addresses: &[SocketAddr],
     threads: usize,
+    inherited: Vec<OwnedFd>,
 ) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), BindError> {
     let mut found = Vec::new();
     let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut inherited: Vec<TcpListener> = inherited.into_iter().map(TcpListener::from).collect();
     for &wanted in addresses {
         let failed = |source| BindError { address: wanted, source };
+        if let Some((address, ours)) = take(&mut inherited, wanted) {
+            // All of them are served, as clients wait in the queue of each.
+            let count = ours.len();
+            for (index, listener) in ours.into_iter().enumerate() {
+                listener.set_nonblocking(true).map_err(failed)?;
+                listeners[index % threads].push(listener);
+            }
+            for own in listeners.iter_mut().skip(count) {
+                own.push(listen(address, true).map_err(failed)?);
+            }
+            found.push(address);
+            continue;
+        }
         // With SO_REUSEPORT another program of ours may share the port unnoticed; so ask without it first.
         let address = listen(wanted, false).and_then(|probe| probe.local_addr()).map_err(failed)?;
         for own in &mut listeners {
@@ -38,6 +55,17 @@ pub(super) fn all(
         found.push(address);
     }
     Ok((found, listeners))
+}
+
+/// Those that listen on an address; with port 0, on any port of it, as there the kernel chose one.
+fn take(inherited: &mut Vec<TcpListener>, wanted: SocketAddr) -> Option<(SocketAddr, Vec<TcpListener>)> {
+    let of = |listener: &TcpListener| listener.local_addr().ok();
+    let fits = |found: SocketAddr| {
+        found == wanted || (wanted.port() == 0 && found.ip() == wanted.ip() && found.port() != 0)
+    };
+    let address = inherited.iter().filter_map(of).find(|&found| fits(found))?;
+    let ours = inherited.extract_if(.., |listener| of(listener) == Some(address)).collect();
+    Some((address, ours))
 }
 
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {

@@ -9,6 +9,7 @@ mod worker;
 use std::{
     io,
     net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -49,9 +50,29 @@ impl Bound {
     /// # Errors
     /// An address is taken or not allowed; nothing listens then.
     pub fn bind(config: Config) -> Result<Self, BindError> {
+        Self::inherit(config, Vec::new())
+    }
+
+    /// As [`Self::bind`], with listening sockets of a daemon before: those of an address of the configuration are taken,
+    /// with the connections that wait in their queues, and the others closed.
+    ///
+    /// # Errors
+    /// As for [`Self::bind`].
+    pub fn inherit(config: Config, inherited: Vec<OwnedFd>) -> Result<Self, BindError> {
         let threads = config.threads.max(1);
-        let (addresses, listeners) = bind::all(&config.listen, threads)?;
+        let (addresses, listeners) = bind::all(&config.listen, threads, inherited)?;
         Ok(Self { config, addresses, listeners })
+    }
+
+    /// The sockets of each address, to be kept for a daemon to come.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<(SocketAddr, Vec<BorrowedFd<'_>>)> {
+        let all = || self.listeners.iter().flatten();
+        let of = |address: SocketAddr| {
+            let own = all().filter(move |listener| listener.local_addr().is_ok_and(|own| own == address));
+            own.map(AsFd::as_fd).collect()
+        };
+        self.addresses.iter().map(|&address| (address, of(address))).collect()
     }
 
     /// Where it listens, ports filled in.

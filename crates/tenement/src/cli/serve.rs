@@ -6,11 +6,15 @@ use std::{
 };
 
 use clap::Args;
-use tenement::daemon;
-use tenement_core::config::{Config, Diagnostic};
+use tenement::{
+    daemon,
+    in_effect::{self, Text},
+};
+use tenement_core::config::{Config, Diagnostic, Parsed};
+use tenement_runtime::keeper::{self, Inheritance, Link};
 use tracing_subscriber::EnvFilter;
 
-use super::{EXIT_FAILURE, Failure, Global, output::note};
+use super::{EXIT_FAILURE, Failure, Global, failure::Exit, output::note};
 use crate::config_file;
 
 #[derive(Args)]
@@ -34,19 +38,34 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// The keeper is this program too, and so is the daemon it starts.
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let config = self.config(global)?;
+        let kept = Link::from_env()
+            .map_err(|error| Failure::general(format!("can't talk to the keeper: {error}")))?;
+        match kept {
+            Some((keeper, inheritance)) => self.serve(global, keeper, inheritance),
+            None => keep(),
+        }
+    }
+
+    fn serve(&self, global: &Global, keeper: Link, mut kept: Inheritance) -> Result<(), Failure> {
+        let config = match in_effect::take(&mut kept) {
+            Some(text) => self.as_it_was(&text, global)?,
+            None => self.config(global, &keeper)?,
+        };
         let log = start_logging(global)
             .map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-        let done = daemon::run(config, global.token.as_deref());
+        let done = daemon::run(config, global.token.as_deref(), keeper, kept);
         log.finish();
         done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
     }
 
     /// The checked configuration with the flags applied. Everything that is wrong is said at once.
-    fn config(&self, global: &Global) -> Result<Config, Failure> {
+    fn config(&self, global: &Global, keeper: &Link) -> Result<Config, Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
-        let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
+        let bytes = config_file::read(&path).map_err(Failure::config)?;
+        let text = Text { path, bytes };
+        let (name, parsed) = (text.path.display(), check(&text)?);
         let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
         let (wrong, others): (Vec<_>, Vec<_>) = parsed.diagnostics.iter().partition(is_error);
         if global.json {
@@ -65,6 +84,17 @@ impl Serve {
                 return Err(Failure::config(message));
             }
         };
+        self.apply(&mut config, global)?;
+        in_effect::keep(keeper, &text)
+            .map_err(|error| Failure::general(format!("can't keep the configuration: {error}")))?;
+        Ok(config)
+    }
+
+    /// The configuration of the daemon that was here before and died. What it warns of was said by that.
+    fn as_it_was(&self, text: &Text, global: &Global) -> Result<Config, Failure> {
+        let mut config = check(text)?.config.ok_or_else(|| {
+            Failure::config("the configuration that was in effect can't be used by this release of ten")
+        })?;
         self.apply(&mut config, global)?;
         Ok(config)
     }
@@ -87,6 +117,21 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// Runs daemons until the end is asked for.
+fn keep() -> Result<(), Failure> {
+    match keeper::run() {
+        Ok(0) => Ok(()),
+        // It has said why.
+        Ok(code) => Err(Failure::told(Exit::passed_on(code))),
+        Err(error) => Err(Failure::general(format!("can't start the daemon: {error}"))),
+    }
+}
+
+fn check(text: &Text) -> Result<Parsed, Failure> {
+    config_file::check(&text.bytes, &text.path)
+        .map_err(|error| Failure::config(format!("can't read '{}': {error}", text.path.display())))
 }
 
 /// The folder that `--data-dir` names.

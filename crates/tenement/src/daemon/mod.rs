@@ -15,6 +15,7 @@ mod data_dir;
 mod first_token;
 mod incidents;
 mod listen;
+mod lock;
 mod log;
 mod output;
 mod ready;
@@ -30,7 +31,12 @@ use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
-use tenement_runtime::{clock, heap, limits, process::Host};
+use tenement_runtime::{
+    clock, heap,
+    keeper::{Inheritance, Link},
+    limits,
+    process::Host,
+};
 use tenement_supervisor::Deps;
 use tokio::task::JoinSet;
 
@@ -76,17 +82,23 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
 
-/// Runs the daemon until a signal ends it. `token`: the administrator's choice of a first token.
+/// Runs the daemon until a signal ends it. `token`: the administrator's choice of a first token. `kept`: what a daemon
+/// before this one left with the keeper.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
-pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
+pub fn run(
+    config: Config,
+    token: Option<&str>,
+    keeper: Link,
+    mut kept: Inheritance,
+) -> Result<(), DaemonError> {
     panics::watch();
     heap::few_arenas();
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);
-    let dir = data_dir::open(&config.settings.data_dir)?;
+    let dir = data_dir::open(&config.settings.data_dir, &keeper)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
     let records = store.records().map_err(dir.state())?;
@@ -95,8 +107,9 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .map_err(dir.failed("can't open the logs in"))?;
     let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
     let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
-    let bound = listen::bind(&config)?;
-    let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
+    let bound = listen::bind(&config, &keeper, &mut kept)?;
+    let admin = admin::bind(dir.path(), &keeper, &mut kept)
+        .map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -136,7 +149,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         };
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &host, bound, admin, &config, token).await
+        serve(api, &host, Door { bound, admin, keeper }, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -144,11 +157,17 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     done
 }
 
+/// Where others come in, and who keeps that open.
+struct Door {
+    bound: Bound,
+    admin: admin::Admin,
+    keeper: Link,
+}
+
 async fn serve(
     api: Api,
     host: &Host,
-    bound: Bound,
-    admin: admin::Admin,
+    Door { bound, admin, keeper }: Door,
     config: &Config,
     token: Option<String>,
 ) -> Result<(), DaemonError> {
@@ -162,10 +181,15 @@ async fn serve(
     let backend = backend::Daemon::new(api.supervisor.clone(), router, api.draining.subscribe());
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
+    // First, so that whoever reads of it and kills this process finds it started again.
+    keeper.ready();
     ready::tell(&addresses, config, token.as_deref());
-    stop::when_told(signals, &api, running, config.settings.stop_timeout).await;
+    let how = stop::when_told(signals, &api, running, config.settings.stop_timeout, &keeper).await;
     sinks.end().await;
-    host.end_strays().await.map_err(tried("can't end what instances left behind"))
+    match how {
+        stop::End::Left => Ok(()),
+        stop::End::Whole => host.end_strays().await.map_err(tried("can't end what instances left behind")),
+    }
 }
 
 /// Whatever this process creates is for its user alone: the state holds tenants' secrets, and the data directory

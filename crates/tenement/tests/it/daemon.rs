@@ -125,13 +125,11 @@ fn whatever_it_keeps_beside_the_services_folders_is_reserved() {
 // faults: D9
 #[test]
 fn what_a_killed_daemon_left_behind_stops_no_other() {
-    let mut daemon = TestDaemon::start(&notes(""));
+    let daemon = TestDaemon::start(&notes(""));
     daemon.ok(&["spawn", "notes:carol"]);
     daemon.ok(&["stop", "notes:carol", "--keep"]);
     let token = daemon.ok(&["token-gen"]);
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    let folder = daemon.stop();
+    let folder = daemon.abandon();
     assert!(folder.path().join("data/admin.sock").exists(), "nobody tidied up");
     let daemon = TestDaemon::start_in(folder, &[]);
     assert_eq!(daemon.status("notes:carol"), "stopped");
