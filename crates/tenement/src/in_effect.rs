@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   first start: file ─► checked ─► held by the keeper ─► started again: the very same text
+//!   retention --apply: file ─► checked ─► held beside it ───────┘ and its keys log_*
 //! ```
 
 use std::{
@@ -18,10 +19,15 @@ use std::{
 };
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use tenement_core::config::Parsed;
 use tenement_runtime::keeper::{Inheritance, Link};
+
+use crate::config_file::{self, FileError};
 
 /// What the daemon was started with.
 const WHOLE: &str = "config";
+/// What keys `log_*` were taken from while it ran.
+const LOG_KEYS: &str = "config:log";
 
 /// A file as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +36,17 @@ pub struct Text {
     pub path: PathBuf,
     /// What stood in it.
     pub bytes: Vec<u8>,
+}
+
+impl Text {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// As [`config_file::check`].
+    pub fn check(&self) -> Result<Parsed, FileError> {
+        let failed = |source| FileError::Read { path: self.path.clone(), source };
+        config_file::check(&self.bytes, &self.path).map_err(failed)
+    }
 }
 
 /// Has it kept, for [`take`].
@@ -41,11 +58,21 @@ pub fn keep(keeper: &Link, text: &Text) -> io::Result<()> {
     Ok(())
 }
 
-/// What a daemon before had kept. It stays kept.
+/// The same for a file of which only the keys `log_*` were taken since.
+///
+/// # Errors
+/// As for [`keep`].
+pub fn keep_log_keys(keeper: &Link, text: &Text) -> io::Result<()> {
+    keeper.hold(LOG_KEYS, &[in_memory(text)?]);
+    Ok(())
+}
+
+/// What a daemon before had kept: the whole, and what log keys were taken from since. It stays kept.
 #[must_use]
-pub fn take(inheritance: &mut Inheritance) -> Option<Text> {
-    let held = inheritance.held.remove(WHOLE)?;
-    read(held.into_iter().next()?).ok()
+pub fn take(inheritance: &mut Inheritance) -> Option<(Text, Option<Text>)> {
+    let mut take = |name| read(inheritance.held.remove(name)?.into_iter().next()?).ok();
+    let log_keys = take(LOG_KEYS);
+    Some((take(WHOLE)?, log_keys))
 }
 
 /// The path, a zero byte, the text.

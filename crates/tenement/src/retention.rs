@@ -4,19 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tenement_core::config::{self, Config, Service};
 use tenement_logs::{DiskFull, Limits, LogStore, StreamLimits};
+use tenement_runtime::keeper::Link;
+
+use crate::in_effect::{self, Text};
 
 /// What is in force.
 #[derive(Debug)]
 pub struct Retention {
     logs: LogStore,
     config: Mutex<Arc<Config>>,
+    keeper: Link,
 }
 
 impl Retention {
     /// `config`: what `logs` were opened with.
     #[must_use]
-    pub fn new(logs: LogStore, config: Arc<Config>) -> Self {
-        Self { logs, config: Mutex::new(config) }
+    pub fn new(logs: LogStore, config: Arc<Config>, keeper: Link) -> Self {
+        Self { logs, config: Mutex::new(config), keeper }
     }
 
     /// The configuration in force, with the keys `log_*` as they were taken last.
@@ -25,11 +29,15 @@ impl Retention {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts the keys `log_*` of `file` in force, and nothing else of it. What is too much by them goes soon after.
-    pub fn take_from(&self, file: &Config) {
+    /// Puts the keys `log_*` of `file` in force, and nothing else of it. What is too much by them goes soon after. `text`:
+    /// what stands in it, for the next daemon should this one die.
+    pub fn take_from(&self, file: &Config, text: &Text) {
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut config).take_log_keys(file);
         self.logs.set_limits(limits(&config));
+        if let Err(error) = in_effect::keep_log_keys(&self.keeper, text) {
+            tracing::warn!(%error, "the log keys that were taken anew would be lost if this daemon died");
+        }
     }
 }
 

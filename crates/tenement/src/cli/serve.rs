@@ -10,7 +10,7 @@ use tenement::{
     daemon,
     in_effect::{self, Text},
 };
-use tenement_core::config::{Config, Diagnostic, Parsed};
+use tenement_core::config::{Config, Diagnostic};
 use tenement_runtime::keeper::{self, Inheritance, Link};
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +50,7 @@ impl Serve {
 
     fn serve(&self, global: &Global, keeper: Link, mut kept: Inheritance) -> Result<(), Failure> {
         let config = match in_effect::take(&mut kept) {
-            Some(text) => self.as_it_was(&text, global)?,
+            Some((text, log_keys)) => self.as_it_was(&text, log_keys.as_ref(), global)?,
             None => self.config(global, &keeper)?,
         };
         let log = start_logging(global)
@@ -65,7 +65,7 @@ impl Serve {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
         let bytes = config_file::read(&path).map_err(Failure::config)?;
         let text = Text { path, bytes };
-        let (name, parsed) = (text.path.display(), check(&text)?);
+        let (name, parsed) = (text.path.display(), text.check().map_err(Failure::config)?);
         let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
         let (wrong, others): (Vec<_>, Vec<_>) = parsed.diagnostics.iter().partition(is_error);
         if global.json {
@@ -91,10 +91,16 @@ impl Serve {
     }
 
     /// The configuration of the daemon that was here before and died. What it warns of was said by that.
-    fn as_it_was(&self, text: &Text, global: &Global) -> Result<Config, Failure> {
-        let mut config = check(text)?.config.ok_or_else(|| {
-            Failure::config("the configuration that was in effect can't be used by this release of ten")
-        })?;
+    fn as_it_was(&self, text: &Text, log_keys: Option<&Text>, global: &Global) -> Result<Config, Failure> {
+        let usable = |text: &Text| {
+            text.check().map_err(Failure::config)?.config.ok_or_else(|| {
+                Failure::config("the configuration that was in effect can't be used by this release of ten")
+            })
+        };
+        let mut config = usable(text)?;
+        if let Some(log_keys) = log_keys {
+            config.take_log_keys(&usable(log_keys)?);
+        }
         self.apply(&mut config, global)?;
         Ok(config)
     }
@@ -127,11 +133,6 @@ fn keep() -> Result<(), Failure> {
         Ok(code) => Err(Failure::told(Exit::passed_on(code))),
         Err(error) => Err(Failure::general(format!("can't start the daemon: {error}"))),
     }
-}
-
-fn check(text: &Text) -> Result<Parsed, Failure> {
-    config_file::check(&text.bytes, &text.path)
-        .map_err(|error| Failure::config(format!("can't read '{}': {error}", text.path.display())))
 }
 
 /// The folder that `--data-dir` names.

@@ -136,7 +136,7 @@ pub fn run(
         let supervisor = tenement_supervisor::start(deps, records);
         let api = Api {
             supervisor,
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config), keeper.clone())),
             logs,
             store,
             samples: Arc::default(),

@@ -95,6 +95,9 @@ fn a_service_manager_is_told_when_requests_are_served() {
     let length = manager.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1\n");
     works(&daemon);
+    drop(daemon.stop());
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"STOPPING=1\n");
 }
 
 #[test]

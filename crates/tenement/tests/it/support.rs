@@ -78,7 +78,10 @@ impl TestDaemon {
         arguments: &[&str],
         adapt: impl FnOnce(&mut Command),
     ) -> Self {
-        let mut command = ten(folder.path(), &["serve", "--port", "0", "--host", "127.0.0.1"]);
+        let mut command = ten(folder.path(), &["serve", "--host", "127.0.0.1"]);
+        if !arguments.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
         if !arguments.contains(&"--data-dir") {
             command.args(["--data-dir", "data"]);
         }
@@ -225,6 +228,12 @@ impl TestDaemon {
     pub(crate) fn kill(mut self) -> tempfile::TempDir {
         self.kill_both();
         self.kill_left();
+        self.take_folder()
+    }
+
+    /// Kills the keeper at once; the folder of the daemon that goes on without it.
+    pub(crate) fn orphan(mut self) -> tempfile::TempDir {
+        self.kill_keeper();
         self.take_folder()
     }
 

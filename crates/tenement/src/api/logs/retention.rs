@@ -94,8 +94,8 @@ pub(super) async fn get(State(api): State<Api>) -> Result<Json<Kept>, ApiError> 
 pub(super) async fn apply(State(api): State<Api>) -> Result<Response, ApiError> {
     let applied = blocking(move || {
         Ok::<_, ApiError>(match config::of_file(api.about.config.path.as_deref()) {
-            Ok(file) => {
-                api.retention.take_from(&file);
+            Ok((file, text)) => {
+                api.retention.take_from(&file, &text);
                 Json(kept(&api)).into_response()
             }
             Err(refused) => refused.into_response(),

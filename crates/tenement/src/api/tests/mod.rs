@@ -104,7 +104,7 @@ impl Fixture {
         let api = Api {
             sinks: Arc::new(sinks),
             supervisor: tenement_supervisor::start(deps, Vec::new()),
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&config), Default::default())),
             logs,
             samples: Arc::default(),
             limits: Arc::default(),
