@@ -40,8 +40,13 @@ pub(super) struct Daemon {
 impl Daemon {
     pub(super) fn start(held: &Held) -> io::Result<Self> {
         let (pid, channel) = start::daemon()?;
-        Ok(Self {
-            pid,
+        Ok(Self { pid, ..Self::over(channel, held) })
+    }
+
+    /// One that nothing was said to yet.
+    pub(super) fn over(channel: OwnedFd, held: &Held) -> Self {
+        Self {
+            pid: 0,
             channel,
             is_deaf: false,
             told_hello: false,
@@ -50,7 +55,7 @@ impl Daemon {
             told: 0,
             begun: false,
             later: false,
-        })
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -67,6 +67,10 @@ impl Link {
     pub fn from_env() -> io::Result<Option<(Self, Inheritance)>> {
         let Some(channel) = inherited() else { return Ok(None) };
         let inheritance = inherit(&channel)?;
+        Ok(Some((Self::over(channel)?, inheritance)))
+    }
+
+    pub(super) fn over(channel: OwnedFd) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             channel,
             lives: AtomicBool::new(true),
@@ -80,7 +84,7 @@ impl Link {
             .name("keeper-link".into())
             .stack_size(256 * 1024)
             .spawn(move || shared.run())?;
-        Ok(Some((link, inheritance)))
+        Ok(link)
     }
 
     /// The keeper, if this process has one.

@@ -259,3 +259,6 @@ fn say(text: &str) {
         let _ = error.write_all(format!("ten: {text}\n").as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

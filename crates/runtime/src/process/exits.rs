@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   keeper ── note ──► table ◄── Child::collect: not our child, and gone
-//!                                   └─ not in it: PIDFD_GET_INFO ─ not there: a second's patience ─► Unknown
+//!                                   └─ not in it: PIDFD_GET_INFO ─ not there: some patience ─► Unknown
 //! ```
 
 use std::{
@@ -20,8 +20,12 @@ use tokio::sync::Notify;
 use super::{Exit, Handle, Status};
 use crate::clock;
 
-/// How long after its end a process's status may be on its way.
+/// How long after its end a process's status may be on its way from the keeper.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same where there is no keeper: for its parent, such as init, to take it, after which the kernel tells.
+const PATIENCE_ALONE: Duration = Duration::from_millis(200);
+/// The kernel does not say when that has happened.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// As many as the keeper remembers.
 const KEPT: usize = 10_000;
 
@@ -100,7 +104,8 @@ impl Inquiry {
             return Some(exit);
         }
         let waited = self.began.get_or_init(clock::instant).elapsed();
-        (!expected || waited >= PATIENCE).then_some(Exit::UNKNOWN)
+        let patience = if expected { PATIENCE } else { PATIENCE_ALONE };
+        (waited >= patience).then_some(Exit::UNKNOWN)
     }
 
     /// Returns when [`Inquiry::answer`] may have another answer than before.
@@ -108,12 +113,9 @@ impl Inquiry {
         let rings = bell().notified();
         tokio::pin!(rings);
         rings.as_mut().enable();
-        if is_answered() {
-            return;
+        if !is_answered() {
+            let _ = tokio::time::timeout(LOOK_AGAIN, rings).await;
         }
-        let waited = self.began.get_or_init(clock::instant).elapsed();
-        let _ =
-            tokio::time::timeout(PATIENCE.saturating_sub(waited).max(Duration::from_millis(1)), rings).await;
     }
 }
 
@@ -158,3 +160,6 @@ pub(crate) fn status_of(status: &WaitIdStatus) -> Status {
         Status::Unknown
     }
 }
+
+#[cfg(test)]
+mod tests;
