@@ -3,6 +3,7 @@
 pub mod clock;
 mod event;
 pub mod heap;
+pub mod keeper;
 pub mod limits;
 pub mod listener;
 pub mod output;

@@ -53,11 +53,21 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, FileError> {
     above.or_else(system).ok_or(FileError::None)
 }
 
-/// Reads and checks a file. It is opened once, without waiting for a writer should it be a FIFO.
+/// Reads and checks a file.
 ///
 /// # Errors
 /// It can't be read. What is wrong with what stands in it is among the findings.
 pub fn load(path: &Path) -> Result<(String, Parsed), FileError> {
+    let bytes = read(path)?;
+    let parsed = check(&bytes, path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    Ok((path.display().to_string(), parsed))
+}
+
+/// Reads a file. It is opened once, without waiting for a writer should it be a FIFO.
+///
+/// # Errors
+/// It can't be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
@@ -71,7 +81,7 @@ pub fn load(path: &Path) -> Result<(String, Parsed), FileError> {
     }
     let mut bytes = Vec::new();
     file.by_ref().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    Ok((path.display().to_string(), check(&bytes, path).map_err(failed)?))
+    Ok(bytes)
 }
 
 /// Checks what stands in a file, or is about to.

@@ -5,6 +5,7 @@ pub mod config_file;
 pub mod daemon;
 pub mod flags;
 pub mod history;
+pub mod in_effect;
 mod metrics;
 mod panics;
 pub mod retention;

@@ -202,7 +202,7 @@ impl Host {
             return Err(launch::explain(failure, launch, program, argv.bytes + env.bytes));
         }
         let start_time = Stat::read(born.pid).map_or(0, |stat| stat.start_time);
-        let child = Arc::new(Child::new(born.pid, born.pidfd, self.reaper));
+        let child = Arc::new(Child::new(born.pid, start_time, born.pidfd, self.reaper));
         birth.track(&child);
         drop(birth);
         let handle = Handle {

@@ -12,10 +12,11 @@
 
 mod child;
 mod exit;
+pub(crate) mod exits;
 mod handle;
 mod host;
 mod launch;
-mod pidfd;
+pub(crate) mod pidfd;
 mod procfs;
 mod reaper;
 mod recover;
@@ -23,10 +24,13 @@ mod running;
 mod tree;
 
 pub use exit::{Exit, Status};
+pub(crate) use exits::status_of;
+pub use exits::{Noted, noted};
 pub use handle::{AdoptError, Handle};
 pub use host::{Capabilities, Host};
 pub use launch::{DEFAULT_PATH, Launch, SpawnError};
-pub(crate) use procfs::Stat;
+pub(crate) use procfs::{Stat, all_pids};
+pub(crate) use reaper::{Peek, peek};
 pub use recover::Recovered;
 pub use running::{Process, Usage};
 pub use tree::Strategy;

@@ -5,10 +5,10 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitIdOptions};
 use tokio::io::Interest;
 
-use super::{Exit, exit::Status};
+use super::{Exit, exits::status_of};
 use crate::event;
 
 /// Opens a pid. The caller must show that it is still the process that it means.
@@ -52,20 +52,9 @@ pub(crate) fn reap(pidfd: &OwnedFd, block: bool) -> io::Result<Option<Exit>> {
     }
     loop {
         match rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), options) {
-            Ok(status) => return Ok(status.map(|status| exit_of(&status))),
+            Ok(status) => return Ok(status.map(|status| Exit { status: status_of(&status), oom: false })),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn exit_of(status: &WaitIdStatus) -> Exit {
-    let status = if let Some(code) = status.exit_status() {
-        Status::Code(code)
-    } else if let Some(number) = status.terminating_signal() {
-        Status::Signal { number, core: status.dumped() }
-    } else {
-        Status::Unknown
-    };
-    Exit { status, oom: false }
 }

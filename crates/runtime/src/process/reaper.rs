@@ -15,19 +15,31 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak},
 };
 
-use super::{Exit, pidfd};
+use super::{Exit, exits::Inquiry, pidfd};
 
-/// A child of ours and, once it is known, how it ended.
+/// A child of ours, or an adopted process, and how it ended once that is known.
 pub(super) struct Child {
     pub(super) pid: u32,
+    start_time: u64,
     pub(super) pidfd: OwnedFd,
     exit: OnceLock<Exit>,
+    /// For one that is not our child.
+    inquiry: Inquiry,
     reaper: &'static Reaper,
 }
 
+/// What can be said of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Collected {
+    Running,
+    /// It has ended; its status, which another process took, may still come.
+    Awaited,
+    Ended(Exit),
+}
+
 impl Child {
-    pub(super) fn new(pid: u32, pidfd: OwnedFd, reaper: &'static Reaper) -> Self {
-        Self { pid, pidfd, exit: OnceLock::new(), reaper }
+    pub(super) fn new(pid: u32, start_time: u64, pidfd: OwnedFd, reaper: &'static Reaper) -> Self {
+        Self { pid, start_time, pidfd, exit: OnceLock::new(), inquiry: Inquiry::default(), reaper }
     }
 
     /// Says how it ended, where nobody else will.
@@ -35,28 +47,38 @@ impl Child {
         let _ = self.exit.set(exit);
     }
 
-    /// Takes the status from the kernel, once, whoever asks first. `None` while the child runs.
-    pub(super) fn collect(&self) -> Option<Exit> {
+    /// Takes the status from the kernel, once, whoever asks first.
+    pub(super) fn collect(&self) -> Collected {
         if let Some(exit) = self.exit.get() {
-            return Some(*exit);
+            return Collected::Ended(*exit);
         }
         self.collect_from(&mut lock(&self.reaper.children))
     }
 
+    /// Returns when something else may have come of an [`Collected::Awaited`].
+    pub(super) async fn news(&self) {
+        self.inquiry.news(|| self.collect() != Collected::Awaited).await;
+    }
+
     /// The status and the place in the table go together: the moment it is taken, the pid may mean another process.
-    fn collect_from(&self, children: &mut HashMap<u32, Weak<Self>>) -> Option<Exit> {
-        if self.exit.get().is_none() {
-            let exit = match pidfd::reap(&self.pidfd, false) {
-                Ok(status) => status?,
-                // Not ours (adopted), or taken by somebody: all that can be told is whether it is gone.
-                Err(_) => pidfd::has_ended(&self.pidfd).then_some(Exit::UNKNOWN)?,
-            };
-            if children.get(&self.pid).is_some_and(|entry| std::ptr::eq(entry.as_ptr(), self)) {
-                children.remove(&self.pid);
-            }
-            return Some(*self.exit.get_or_init(|| exit));
+    fn collect_from(&self, children: &mut HashMap<u32, Weak<Self>>) -> Collected {
+        if let Some(exit) = self.exit.get() {
+            return Collected::Ended(*exit);
         }
-        self.exit.get().copied()
+        let exit = match pidfd::reap(&self.pidfd, false) {
+            Ok(Some(exit)) => exit,
+            Ok(None) => return Collected::Running,
+            // Not ours (adopted), or taken by somebody.
+            Err(_) if !pidfd::has_ended(&self.pidfd) => return Collected::Running,
+            Err(_) => match self.inquiry.answer(self.pid, self.start_time, &self.pidfd) {
+                Some(exit) => exit,
+                None => return Collected::Awaited,
+            },
+        };
+        if children.get(&self.pid).is_some_and(|entry| std::ptr::eq(entry.as_ptr(), self)) {
+            children.remove(&self.pid);
+        }
+        Collected::Ended(*self.exit.get_or_init(|| exit))
     }
 }
 
@@ -166,7 +188,9 @@ impl Reaper {
         let mut children = lock(&self.children);
         let child = children.get(&pid).and_then(Weak::upgrade);
         match &child {
-            Some(child) => drop(child.collect_from(&mut children)),
+            Some(child) => {
+                child.collect_from(&mut children);
+            }
             None => reap_orphan(pid),
         }
         drop(children);
@@ -174,14 +198,14 @@ impl Reaper {
     }
 }
 
-enum Peek {
+pub(crate) enum Peek {
     Ended(u32),
     NoneEnded,
     Childless,
 }
 
 /// Looks for an ended child and leaves it as it is.
-fn peek(block: bool) -> Peek {
+pub(crate) fn peek(block: bool) -> Peek {
     let wait = if block { 0 } else { libc::WNOHANG };
     loop {
         // SAFETY: `info` is a plain structure which the call fills in.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    AdoptError, Exit, Handle, Host, Process, Strategy, pidfd,
+    AdoptError, Exit, Handle, Host, Process, Strategy, exits, pidfd,
     procfs::{self, Stat},
     reaper::Child,
     tree::{Group, MARKER, Tree, Walk},
@@ -42,14 +42,16 @@ impl Host {
         }
         let Some(pidfd) = self.find(handle)? else { return Ok(Recovered::Ended(self.lost(handle)?)) };
         let group = match &handle.cgroup {
+            // How it ended is about to be known.
+            Some(dir) if pidfd::has_ended(&pidfd) => self.group_at(dir),
             Some(dir) => Some(self.group_of(handle.pid, dir)?),
             None => None,
         };
-        let child = Arc::new(Child::new(handle.pid, pidfd, self.reaper));
+        let child = Arc::new(Child::new(handle.pid, handle.start_time, pidfd, self.reaper));
         Ok(Recovered::Running(self.process(handle.clone(), child, group, handle.marker.clone())))
     }
 
-    /// A descriptor of the process, unless it has ended or its number is another's.
+    /// A descriptor of the process, unless it is gone or its number is another's.
     fn find(&self, handle: &Handle) -> io::Result<Option<std::os::fd::OwnedFd>> {
         let pidfd = match pidfd::open(handle.pid) {
             Ok(pidfd) => pidfd,
@@ -58,7 +60,7 @@ impl Host {
         };
         // Read after the descriptor is held: what is read is about the process that it holds, or that is dead by then.
         let is_it = Stat::read(handle.pid).is_ok_and(|stat| stat.start_time == handle.start_time);
-        Ok((is_it && !pidfd::has_ended(&pidfd)).then_some(pidfd))
+        Ok(is_it.then_some(pidfd))
     }
 
     /// The group of a process to adopt, which must be one of ours and hold it.
@@ -77,7 +79,8 @@ impl Host {
 
     fn lost(&self, handle: &Handle) -> io::Result<Process> {
         let group = handle.cgroup.as_deref().and_then(|dir| self.group_at(dir));
-        let child = Child::ended(handle.pid, handle.start_time, self.null.try_clone()?, self.reaper);
+        let child = Child::new(handle.pid, handle.start_time, self.null.try_clone()?, self.reaper);
+        child.settle(exits::noted(handle).map_or(Exit::UNKNOWN, |noted| noted.exit));
         Ok(self.process(handle.clone(), Arc::new(child), group, handle.marker.clone()))
     }
 
@@ -132,19 +135,5 @@ impl Host {
         }
         let walk = |(marker, (start_time, pid))| Tree::Walk(Walk { pid, start_time, marker });
         unknown.into_iter().map(walk).collect()
-    }
-}
-
-impl Child {
-    /// One that is gone.
-    fn ended(pid: u32, start_time: u64, nothing: std::os::fd::OwnedFd, reaper: &'static super::reaper::Reaper) -> Self {
-        let child = Self::new(pid, nothing, reaper);
-        child.settle(Self::noted(pid, start_time).unwrap_or(Exit::UNKNOWN));
-        child
-    }
-
-    /// How a child of somebody else ended, if we were told.
-    fn noted(_pid: u32, _start_time: u64) -> Option<Exit> {
-        None
     }
 }

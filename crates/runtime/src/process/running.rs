@@ -15,7 +15,7 @@ use super::{
     exit::Status,
     pidfd,
     procfs::{self, Stat},
-    reaper::{Child, Reaper},
+    reaper::{Child, Collected, Reaper},
     tree::Tree,
 };
 
@@ -69,8 +69,13 @@ impl Process {
     /// Must run on a runtime with I/O.
     pub async fn exited(&self) -> Exit {
         loop {
-            if let Some(exit) = self.try_exited() {
-                return exit;
+            match self.inner.child.collect() {
+                Collected::Ended(exit) => return self.explained(exit),
+                Collected::Awaited => {
+                    self.inner.child.news().await;
+                    continue;
+                }
+                Collected::Running => {}
             }
             if let Err(error) = pidfd::ended(&self.inner.child.pidfd).await {
                 // Only for want of descriptors or memory: the exit must not be missed for that.
@@ -80,11 +85,17 @@ impl Process {
         }
     }
 
-    /// How the first process ended, if it has.
+    /// How the first process ended, if it has. That may be known only a moment later of one that was adopted.
     #[must_use]
     pub fn try_exited(&self) -> Option<Exit> {
-        let exit = self.inner.child.collect()?;
-        Some(Exit { oom: self.was_oom(exit), ..exit })
+        match self.inner.child.collect() {
+            Collected::Ended(exit) => Some(self.explained(exit)),
+            Collected::Running | Collected::Awaited => None,
+        }
+    }
+
+    fn explained(&self, exit: Exit) -> Exit {
+        Exit { oom: self.was_oom(exit), ..exit }
     }
 
     /// Without a memory controller the kernel does not say whom it killed, only how many: so a SIGKILL that is not ours
@@ -117,7 +128,7 @@ impl Process {
         if inner.gone.load(Ordering::Acquire) {
             return;
         }
-        if self.try_exited().is_none() {
+        if inner.child.collect() == Collected::Running {
             inner.killed.store(true, Ordering::Release);
         }
         while let Err(error) = inner.tree.kill().await {
@@ -142,7 +153,7 @@ impl Process {
     #[must_use]
     pub fn owns(&self, pid: u32) -> bool {
         // Until its status is taken, the number of the first process is nobody else's.
-        let is_first = pid == self.pid() && self.try_exited().is_none();
+        let is_first = pid == self.pid() && self.inner.child.collect() == Collected::Running;
         is_first || (!self.inner.gone.load(Ordering::Acquire) && self.inner.tree.owns(pid))
     }
 

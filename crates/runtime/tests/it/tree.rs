@@ -48,7 +48,7 @@ async fn a_family_of_daemons_that_ignore_sigterm_dies() {
             assert_eq!(state(pid), None, "{strategy:?} {pid}");
         }
         assert_eq!(process.exited().await.signal(), Some(9));
-        assert_eq!(process.members(), []);
+        assert_eq!(process.members(), [0_u32; 0]);
     }
 }
 

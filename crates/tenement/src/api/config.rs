@@ -20,7 +20,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Api, ApiError, blocking::blocking, body::Body, from_json, rejoined};
-use crate::config_file::{self, FileError};
+use crate::{
+    config_file::{self, FileError},
+    in_effect::Text,
+};
 
 const STRIPPED: &str = "the body has no line breaks: 'curl -d' strips them, and here it can't be told where they were; \
     send it with --data-binary @tenement.toml";
@@ -271,14 +274,14 @@ impl From<Verdict> for Refused {
 }
 
 /// What stands in the file now, when it has no errors, or with `strict` no warnings either; and its warnings. Blocks.
-pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<(Config, Vec<String>), Refused> {
-    let parsed = parsed(file)?;
+pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<(Config, Text, Vec<String>), Refused> {
+    let (parsed, text) = parsed(file)?;
     let Verdict { mut errors, mut warnings } = Verdict::of(&parsed.diagnostics, true);
     if strict {
         errors.append(&mut warnings);
     }
     match parsed.config.filter(|_| errors.is_empty()) {
-        Some(config) => Ok((config, warnings)),
+        Some(config) => Ok((config, text, warnings)),
         None => Err(Refused {
             findings: parsed.diagnostics.iter().map(Finding::of).collect(),
             ..Verdict { errors, warnings }.into()
@@ -288,15 +291,17 @@ pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<(Config, Vec<
 
 /// Checks what the daemon would be started with now.
 fn on_disk(file: Option<&Path>) -> Verdict {
-    parsed(file).map_or_else(|refused| refused, |parsed| Verdict::of(&parsed.diagnostics, true))
+    parsed(file).map_or_else(|refused| refused, |(parsed, _)| Verdict::of(&parsed.diagnostics, true))
 }
 
-fn parsed(file: Option<&Path>) -> Result<Parsed, Verdict> {
+fn parsed(file: Option<&Path>) -> Result<(Parsed, Text), Verdict> {
     let Some(file) = file else {
         return Err(Verdict::refused("there is no file: send the configuration as the body"));
     };
     // An answer names no path of this machine.
-    config_file::load(file).map(|(_, parsed)| parsed).map_err(|error| match error {
+    let read = config_file::read(file).map(|bytes| Text { path: file.to_owned(), bytes });
+    let checked = read.and_then(|text| Ok((text.check()?, text)));
+    checked.map_err(|error| match error {
         FileError::Read { source, .. } => {
             Verdict::refused(format!("the configuration file can't be read: {source}"))
         }

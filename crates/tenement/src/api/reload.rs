@@ -27,6 +27,7 @@ use super::{
     config::{self, Refused},
     query::QueryOf,
 };
+use crate::in_effect::Text;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(reload))
@@ -166,18 +167,18 @@ async fn carry_out(api: Api, dry_run: bool) -> Result<Result<Told, Refused>, Api
     let read = move || {
         let old = about.config.load_full();
         let file = config::of_file(old.path.as_deref(), about.flags.strict);
-        Ok::<_, ApiError>(file.map(|(mut file, warnings)| {
+        Ok::<_, ApiError>(file.map(|(mut file, text, warnings)| {
             about.flags.apply(&mut file);
-            (Plan::of(&old, &file), old, file, warnings)
+            (Plan::of(&old, &file), old, file, text, warnings)
         }))
     };
-    let (plan, old, file, warnings) = match blocking(read).await? {
+    let (plan, old, file, text, warnings) = match blocking(read).await? {
         Ok(read) => read,
         Err(refused) => return Ok(Err(refused)),
     };
     let steps = match dry_run {
         true => api.supervisor.reconfigure(Arc::clone(&plan.config), true).await?,
-        false => apply(&api, &plan).await?,
+        false => apply(&api, &plan, &text).await?,
     };
     let told = Told::of(dry_run, &plan, &steps, (&old, &file), warnings)?;
     if !dry_run && told.changed {
@@ -192,12 +193,12 @@ async fn carry_out(api: Api, dry_run: bool) -> Result<Result<Told, Refused>, Api
 }
 
 /// What may fail comes before the supervisor, which decides; what comes after it can't fail.
-async fn apply(api: &Api, plan: &Plan) -> Result<Reconfigured, ApiError> {
+async fn apply(api: &Api, plan: &Plan, text: &Text) -> Result<Reconfigured, ApiError> {
     let (sinks, logs, config) = (Arc::clone(&api.sinks), api.logs.clone(), Arc::clone(&plan.config));
     let prepare = move || sinks.prepare(&config, &logs).map_err(|error| ApiError::internal(&error));
     let prepared = blocking(prepare).await?;
     let steps = api.supervisor.reconfigure(Arc::clone(&plan.config), false).await?;
-    api.retention.put(Arc::clone(&plan.config));
+    api.retention.put(Arc::clone(&plan.config), text);
     api.sinks.switch(prepared, &api.logs);
     Ok(steps)
 }

@@ -21,6 +21,11 @@ impl Exit {
         Self { number, word: Cow::Borrowed(word), status: None }
     }
 
+    /// The code of another process that said itself what went wrong.
+    pub(super) fn passed_on(number: u8) -> Self {
+        Self::new(number, "failed")
+    }
+
     /// What the API refused, with its own word and status.
     pub(super) fn refused(self, word: &str, status: u16) -> Self {
         Self { word: Cow::Owned(word.to_owned()), status: Some(status), ..self }

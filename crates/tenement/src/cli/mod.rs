@@ -49,6 +49,7 @@ use clap::{
 };
 use failure::{EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_UNREACHABLE, Failure};
 use output::{print, print_json};
+use tenement_runtime::keeper;
 
 /// Runs one process per tenant, wakes it when a request comes, lets it sleep when none does.
 #[derive(Parser)]
@@ -252,7 +253,8 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     global.forget_empty();
-    if token_from == Some(ValueSource::CommandLine) {
+    // The keeper says it, and the daemon it starts with the same arguments does not.
+    if token_from == Some(ValueSource::CommandLine) && std::env::var_os(keeper::VARIABLE).is_none() {
         global.warn("--token can be seen by everybody in 'ps': better set TENEMENT_TOKEN");
     }
     let done = match verb {

@@ -6,11 +6,16 @@ use std::{
 };
 
 use clap::Args;
-use tenement::{daemon, flags::Flags};
+use tenement::{
+    daemon,
+    flags::Flags,
+    in_effect::{self, Text},
+};
 use tenement_core::config::{Config, Diagnostic};
+use tenement_runtime::keeper::{self, Inheritance, Link};
 use tracing_subscriber::EnvFilter;
 
-use super::{EXIT_FAILURE, Failure, Global, output::note};
+use super::{EXIT_FAILURE, Failure, Global, failure::Exit, output::note};
 use crate::config_file;
 
 #[derive(Args)]
@@ -34,20 +39,36 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// The keeper is this program too, and so is the daemon it starts.
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let kept = Link::from_env()
+            .map_err(|error| Failure::general(format!("can't talk to the keeper: {error}")))?;
+        match kept {
+            Some((keeper, inheritance)) => self.serve(global, keeper, inheritance),
+            None => keep(),
+        }
+    }
+
+    fn serve(&self, global: &Global, keeper: Link, mut kept: Inheritance) -> Result<(), Failure> {
         let flags = self.flags(global)?;
-        let config = self.config(&flags, global)?;
+        let mut config = match in_effect::take(&mut kept) {
+            Some((text, log_keys)) => as_it_was(&text, log_keys.as_ref())?,
+            None => self.config(global, &keeper)?,
+        };
+        flags.apply(&mut config);
         let log = start_logging(global)
             .map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-        let done = daemon::run(config, flags, global.token.as_deref());
+        let done = daemon::run(config, flags, global.token.as_deref(), keeper, kept);
         log.finish();
         done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
     }
 
     /// The checked configuration with the flags applied. Everything that is wrong is said at once.
-    fn config(&self, flags: &Flags, global: &Global) -> Result<Config, Failure> {
+    fn config(&self, global: &Global, keeper: &Link) -> Result<Config, Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
-        let (name, parsed) = config_file::load(&path).map_err(Failure::config)?;
+        let bytes = config_file::read(&path).map_err(Failure::config)?;
+        let text = Text { path, bytes };
+        let (name, parsed) = (text.path.display(), text.check().map_err(Failure::config)?);
         let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
         let (wrong, others): (Vec<_>, Vec<_>) = parsed.diagnostics.iter().partition(is_error);
         if global.json {
@@ -56,7 +77,7 @@ impl Serve {
             let shown = |finding: &Diagnostic| note(&format!("{name}:{finding}\n{}", finding.pointer()));
             parsed.diagnostics.iter().for_each(shown);
         }
-        let mut config = match parsed.config {
+        let config = match parsed.config {
             Some(config) if wrong.is_empty() => config,
             _ => {
                 let mut message = format!("{name} has {}: nothing was started", errors(wrong.len()));
@@ -66,7 +87,8 @@ impl Serve {
                 return Err(Failure::config(message));
             }
         };
-        flags.apply(&mut config);
+        in_effect::keep(keeper, &text)
+            .map_err(|error| Failure::general(format!("can't keep the configuration: {error}")))?;
         Ok(config)
     }
 
@@ -79,6 +101,30 @@ impl Serve {
             domain: domain.map_err(Failure::config)?,
             strict: self.strict,
         })
+    }
+}
+
+/// The configuration of the daemon that was here before and died. What it warns of was said by that.
+fn as_it_was(text: &Text, log_keys: Option<&Text>) -> Result<Config, Failure> {
+    let usable = |text: &Text| {
+        text.check().map_err(Failure::config)?.config.ok_or_else(|| {
+            Failure::config("the configuration that was in effect can't be used by this release of ten")
+        })
+    };
+    let mut config = usable(text)?;
+    if let Some(log_keys) = log_keys {
+        config.take_log_keys(&usable(log_keys)?);
+    }
+    Ok(config)
+}
+
+/// Runs daemons until the end is asked for.
+fn keep() -> Result<(), Failure> {
+    match keeper::run() {
+        Ok(0) => Ok(()),
+        // It has said why.
+        Ok(code) => Err(Failure::told(Exit::passed_on(code))),
+        Err(error) => Err(Failure::general(format!("can't start the daemon: {error}"))),
     }
 }
 

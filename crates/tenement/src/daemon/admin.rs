@@ -2,13 +2,17 @@
 
 use std::{
     fs, io,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use axum::Router;
 use tenement_core::layout;
+use tenement_runtime::keeper::{Inheritance, Link};
 use tokio::{
     net::UnixStream,
     task::{AbortHandle, JoinSet},
@@ -24,9 +28,18 @@ pub(super) struct Admin {
     serving: Option<AbortHandle>,
 }
 
-/// Makes the socket; the lock on the directory says that a file in its place is a predecessor's.
-pub(super) fn bind(dir: &Path) -> io::Result<Admin> {
+/// What the keeper holds.
+const HELD: &str = "admin";
+
+/// Makes the socket, or takes on that of the daemon before, where clients wait already. The lock on the directory says
+/// that another one in its place is a predecessor's.
+pub(super) fn bind(dir: &Path, keeper: &Link, kept: &mut Inheritance) -> io::Result<Admin> {
     let path = dir.join(layout::ADMIN_SOCKET);
+    let before = kept.held.remove(HELD).and_then(|held| held.into_iter().next()).map(UnixListener::from);
+    if let Some(listener) = before.filter(|listener| is_at(listener, &path)) {
+        listener.set_nonblocking(true)?;
+        return Ok(Admin { path, listener: Some(listener), serving: None });
+    }
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -34,7 +47,14 @@ pub(super) fn bind(dir: &Path) -> io::Result<Admin> {
     let listener = UnixListener::bind(&path)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
+    keeper.hold(HELD, &[&listener]);
     Ok(Admin { path, listener: Some(listener), serving: None })
+}
+
+/// Whether clients still find it there.
+fn is_at(listener: &UnixListener, path: &Path) -> bool {
+    let here = listener.local_addr().is_ok_and(|address| address.as_pathname() == Some(path));
+    here && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 impl Admin {

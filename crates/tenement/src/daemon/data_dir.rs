@@ -1,20 +1,16 @@
 //! The data directory, and the lock that makes it one daemon's. What is in it: [`layout`].
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
 use tenement_core::layout;
-use tenement_runtime::output::private_dir;
+use tenement_runtime::{keeper::Link, output::private_dir};
 
-use super::DaemonError;
+use super::{DaemonError, lock};
 use crate::store::StoreError;
 
 /// Why a data directory can't be used.
@@ -89,8 +85,9 @@ impl DataDir {
     }
 }
 
-/// Makes the directory where it is missing, tries to write in it and locks it.
-pub(super) fn open(path: &Path) -> Result<DataDir, DataDirError> {
+/// Makes the directory where it is missing, tries to write in it and locks it. A daemon that works in it and has lost its
+/// keeper leaves it to us, with its instances.
+pub(super) fn open(path: &Path, keeper: &Link) -> Result<DataDir, DataDirError> {
     let unusable = |source: io::Error| {
         let (what, remedy) = ("can't use", remedy(&source));
         DataDirError::Unusable { what, path: path.to_owned(), remedy, source }
@@ -101,41 +98,10 @@ pub(super) fn open(path: &Path) -> Result<DataDir, DataDirError> {
     if owner != uid {
         return Err(DataDirError::Foreign { path, owner, uid });
     }
-    let lock = lock(&path).map_err(unusable)?;
-    match lock {
+    match lock::take(&path.join(layout::LOCK), keeper).map_err(unusable)? {
         Ok(lock) => Ok(DataDir { path, _lock: lock }),
         Err(pid) => Err(DataDirError::Taken { path, pid }),
     }
-}
-
-/// The lock, or the pid of who has it. The pid is written before anything else, so it tries the disk too.
-fn lock(dir: &Path) -> io::Result<Result<File, String>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(dir.join(layout::LOCK))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(Err(owner(&mut file)?)),
-        // Such as a file system without locks.
-        Err(error) => return Err(error.into()),
-    }
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())?;
-    file.sync_all()?;
-    Ok(Ok(file))
-}
-
-/// The pid in the lock; its owner may be about to write it.
-fn owner(lock: &mut File) -> io::Result<String> {
-    let mut pid = String::new();
-    lock.read_to_string(&mut pid)?;
-    let pid = pid.trim();
-    Ok(if pid.is_empty() { "not known yet" } else { pid }.to_owned())
 }
 
 fn remedy(error: &io::Error) -> &'static str {

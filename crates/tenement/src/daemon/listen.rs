@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, thread::available_parallelism};
 
 use tenement_core::config::Config;
 use tenement_proxy::{BindError, Bound, Limits};
-use tenement_runtime::port_owner::listener;
+use tenement_runtime::{
+    keeper::{Inheritance, Link},
+    port_owner::listener,
+};
 
 /// Why an address can't be listened on, and who has it.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +33,11 @@ pub enum ListenError {
     Other(BindError),
 }
 
-/// Begins to listen, on one thread per core.
-pub(super) fn bind(config: &Config) -> Result<Bound, ListenError> {
+/// What the keeper holds of each address.
+const HELD: &str = "listen:";
+
+/// Begins to listen, on one thread per core, or goes on to on the sockets of the daemon before. They outlive this one.
+pub(super) fn bind(config: &Config, keeper: &Link, kept: &mut Inheritance) -> Result<Bound, ListenError> {
     let settings = &config.settings;
     let proxy = tenement_proxy::Config {
         listen: settings.listen.clone(),
@@ -39,12 +45,25 @@ pub(super) fn bind(config: &Config) -> Result<Bound, ListenError> {
         trusted_proxies: settings.trusted_proxies.clone(),
         limits: Limits::default(),
     };
-    Bound::bind(proxy).map_err(|error| match error.source.kind() {
+    let before: Vec<_> = kept.held.extract_if(.., |name, _| name.starts_with(HELD)).collect();
+    let (names, sockets): (Vec<_>, Vec<_>) = before.into_iter().unzip();
+    let bound = Bound::inherit(proxy, sockets.into_iter().flatten().collect()).map_err(explain)?;
+    let held = |address: &SocketAddr| format!("{HELD}{address}");
+    for (address, sockets) in bound.descriptors() {
+        keeper.hold(&held(&address), &sockets);
+    }
+    let now: Vec<_> = bound.local_addrs().iter().map(held).collect();
+    names.iter().filter(|name| !now.contains(name)).for_each(|name| keeper.drop_held(name));
+    Ok(bound)
+}
+
+fn explain(error: BindError) -> ListenError {
+    match error.source.kind() {
         io::ErrorKind::AddrInUse => {
             let by = listener(error.address.port()).map_or_else(String::new, |found| format!(" by {found}"));
             ListenError::InUse { address: error.address, by }
         }
         io::ErrorKind::PermissionDenied => ListenError::Privileged { address: error.address },
         _ => ListenError::Other(error),
-    })
+    }
 }

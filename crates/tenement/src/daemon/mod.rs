@@ -15,6 +15,7 @@ mod data_dir;
 mod first_token;
 mod incidents;
 mod listen;
+mod lock;
 mod log;
 mod output;
 mod ready;
@@ -31,7 +32,12 @@ use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
-use tenement_runtime::{clock, heap, limits, own, process::Host};
+use tenement_runtime::{
+    clock, heap,
+    keeper::{Inheritance, Link},
+    limits, own,
+    process::Host,
+};
 use tenement_supervisor::Deps;
 use tokio::task::JoinSet;
 
@@ -82,18 +88,25 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
 
-/// Runs the daemon until a signal ends it. `flags`: what is over the file, in `config` already. `token`: the administrator's choice of a first token.
+/// Runs the daemon until a signal ends it. `flags`: what is over the file, in `config` already. `token`: the
+/// administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
-pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), DaemonError> {
+pub fn run(
+    config: Config,
+    flags: Flags,
+    token: Option<&str>,
+    keeper: Link,
+    mut kept: Inheritance,
+) -> Result<(), DaemonError> {
     let _ = own::started();
     panics::watch();
     heap::few_arenas();
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);
-    let dir = data_dir::open(&config.settings.data_dir)?;
+    let dir = data_dir::open(&config.settings.data_dir, &keeper)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
     let records = store.records().map_err(dir.state())?;
@@ -102,8 +115,9 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
         .map_err(dir.failed("can't open the logs in"))?;
     let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
     let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
-    let bound = listen::bind(&config)?;
-    let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
+    let bound = listen::bind(&config, &keeper, &mut kept)?;
+    let admin = admin::bind(dir.path(), &keeper, &mut kept)
+        .map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -111,7 +125,13 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
         .map_err(tried("can't start threads"))?;
     let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
     let remembered = runs.remembered().map_err(|error| tried("can't read what is running")(io::Error::other(error)))?;
-    let output = Arc::new(output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks)));
+    let output = Arc::new(output::Pipes::new(
+        dir.path(),
+        logs.clone(),
+        Arc::clone(&sinks),
+        keeper.clone(),
+        &mut kept,
+    ));
     let deps = Deps {
         output: Arc::clone(&output) as Arc<_>,
         runs: Arc::clone(&runs) as Arc<_>,
@@ -135,7 +155,7 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
         let supervisor = tenement_supervisor::start(deps, records, survivors);
         let api = Api {
             supervisor,
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&about.config))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&about.config), keeper.clone())),
             logs,
             store,
             samples: Arc::default(),
@@ -149,26 +169,32 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
         };
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, Arc::clone(&runs), &host, bound, admin, &config, token).await
+        serve(api, Arc::clone(&runs), &host, Door { bound, admin, keeper }, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
-    if done.is_ok() {
+    if let Ok(stop::End::Whole) = done {
         runs.clear();
     }
     host.remove_groups();
-    done
+    done.map(drop)
+}
+
+/// Where others come in, and who keeps that open.
+struct Door {
+    bound: Bound,
+    admin: admin::Admin,
+    keeper: Link,
 }
 
 async fn serve(
     api: Api,
     runs: Arc<RunStore>,
     host: &Host,
-    bound: Bound,
-    admin: admin::Admin,
+    Door { bound, admin, keeper }: Door,
     config: &Config,
     token: Option<String>,
-) -> Result<(), DaemonError> {
+) -> Result<stop::End, DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
     let _chores = chores::begin(Arc::clone(&api.store), runs, Arc::clone(api.supervisor.routes()));
     let sinks = api.sinks.begin(&api.logs);
@@ -179,10 +205,15 @@ async fn serve(
     let backend = backend::Daemon::new(api.supervisor.clone(), router, api.draining.subscribe());
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
+    // First, so that whoever reads of it and kills this process finds it started again.
+    keeper.ready();
     ready::tell(&addresses, config, token.as_deref());
-    stop::when_told(signals, &api, running).await;
+    let how = stop::when_told(signals, &api, running, &keeper).await;
     sinks.end().await;
-    host.end_strays().await.map_err(tried("can't end what instances left behind"))
+    if how == stop::End::Whole {
+        host.end_strays().await.map_err(tried("can't end what instances left behind"))?;
+    }
+    Ok(how)
 }
 
 /// Whatever this process creates is for its user alone: the state holds tenants' secrets, and the data directory

@@ -1,16 +1,19 @@
 //! Instances' output: FIFOs in the data directory, read by the log store.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tenement_core::{layout, name::InstanceName, slot::RunId};
 use tenement_logs::LogStore;
-use tenement_runtime::output::{fifo, left_behind, private_dir};
+use tenement_runtime::{
+    keeper::{Inheritance, Link},
+    output::{fifo, left_behind, private_dir},
+};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
@@ -19,18 +22,33 @@ use crate::sinks::Sinks;
 /// What the FIFOs of an instance are called.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
+/// What the keeper knows pipes by, before the instance's name.
+const HELD: &str = "pipes:";
+
 /// Gives the supervisor pipes that end in the log store.
 pub(super) struct Pipes {
     dir: PathBuf,
     logs: LogStore,
     sinks: Arc<Sinks>,
+    keeper: Link,
+    /// What the keeper held for a daemon before, of instances that are not taken on yet.
+    kept: Mutex<BTreeMap<String, [OwnedFd; 2]>>,
     /// Whose pipes are read as those of a run that was taken on.
     adopted: Mutex<BTreeSet<InstanceName>>,
 }
 
 impl Pipes {
-    pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>) -> Self {
-        Self { dir: data_dir.join(layout::PIPES), logs, sinks, adopted: Mutex::default() }
+    pub(super) fn new(
+        data_dir: &Path,
+        logs: LogStore,
+        sinks: Arc<Sinks>,
+        keeper: Link,
+        kept: &mut Inheritance,
+    ) -> Self {
+        let pipes = kept.held.extract_if(.., |name, _| name.starts_with(HELD));
+        let kept = pipes.filter_map(|(name, pair)| Some((name, pair.try_into().ok()?))).collect();
+        let adopted = Mutex::default();
+        Self { dir: data_dir.join(layout::PIPES), logs, sinks, keeper, kept: Mutex::new(kept), adopted }
     }
 
     fn resume_one(&self, name: &InstanceName) -> io::Result<()> {
@@ -41,8 +59,12 @@ impl Pipes {
         Ok(())
     }
 
-    /// The read ends of an instance's pipes, unless nobody writes there and nothing is left in them.
+    /// The read ends of an instance's pipes, unless nobody writes there and nothing is left in them. What the keeper held
+    /// has all that was written; else it is there as long as a writer is.
     fn left(&self, name: &InstanceName) -> io::Result<Option<[OwnedFd; 2]>> {
+        if let Some(kept) = lock(&self.kept).remove(&held(name)) {
+            return Ok(Some(kept));
+        }
         let own = self.folder(name);
         let [stdout, stderr] = STREAMS.map(|stream| left_behind(&own.join(stream)));
         let (stdout, stderr) = (stdout?, stderr?);
@@ -52,6 +74,7 @@ impl Pipes {
         let [out, err] = STREAMS.map(|stream| fifo(&own.join(stream)));
         let stdout = stdout.map_or_else(|| out.map(|fifo| fifo.reader), Ok)?;
         let stderr = stderr.map_or_else(|| err.map(|fifo| fifo.reader), Ok)?;
+        self.keeper.hold(&held(name), &[&stdout, &stderr]);
         Ok(Some([stdout, stderr]))
     }
 
@@ -59,6 +82,15 @@ impl Pipes {
     fn folder(&self, name: &InstanceName) -> PathBuf {
         self.dir.join(name.service.as_str()).join(name.id.as_str())
     }
+}
+
+/// What the keeper knows an instance's pipes by.
+fn held(name: &InstanceName) -> String {
+    format!("{HELD}{name}")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A removal of what may be gone already.
@@ -75,13 +107,14 @@ impl Output for Pipes {
         private_dir(&own)?;
         let [stdout, stderr] = STREAMS.map(|stream| fifo(&own.join(stream)));
         let (stdout, stderr) = (stdout?, stderr?);
+        self.keeper.hold(&held(name), &[&stdout.reader, &stderr.reader]);
         self.logs.attach(name, run, [stdout.reader, stderr.reader])?;
         Ok([stdout.writer, stderr.writer])
     }
 
     fn adopt(&self, name: &InstanceName, run: RunId) -> io::Result<()> {
         let Some(pipes) = self.left(name)? else { return Ok(()) };
-        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        lock(&self.adopted).insert(name.clone());
         self.logs.adopt(name, run, pipes)
     }
 
@@ -90,7 +123,7 @@ impl Output for Pipes {
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
         };
-        let adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        let adopted = lock(&self.adopted);
         for service in folders(&self.dir) {
             for id in folders(&self.dir.join(&service)) {
                 let Ok(name) = InstanceName::new(&service, &id) else { continue };
@@ -106,7 +139,9 @@ impl Output for Pipes {
 
     fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()> {
         let (done, is_done) = oneshot::channel();
-        self.logs.detach(name, run, move || {
+        let (keeper, name) = (self.keeper.clone(), name.clone());
+        self.logs.detach(&name.clone(), run, move || {
+            keeper.drop_held(&held(&name));
             let _ = done.send(());
         });
         Box::pin(async {

@@ -1,15 +1,8 @@
-//! Tells people and the service manager that requests are served.
+//! Tells people that requests are served.
 
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            net::{SocketAddr as UnixAddr, UnixDatagram},
-        },
-    },
 };
 
 use tenement_core::config::Config;
@@ -37,17 +30,4 @@ pub(super) fn tell(addresses: &[SocketAddr], config: &Config, token: Option<&str
     let mut out = io::stdout().lock();
     // A closed standard output is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if let Err(error) = notify() {
-        tracing::warn!(%error, "the service manager could not be told");
-    }
-}
-
-/// `sd_notify(3)`: one datagram to the socket that `NOTIFY_SOCKET` names.
-fn notify() -> io::Result<()> {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
-    let address = match path.as_bytes().strip_prefix(b"@") {
-        Some(name) => UnixAddr::from_abstract_name(name)?,
-        None => UnixAddr::from_pathname(&path)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(b"READY=1\n", &address).map(drop)
 }

@@ -3,17 +3,24 @@
 //! ```text
 //!   SIGTERM, SIGINT, SIGQUIT ─► requests finish ─► every instance: SIGTERM, grace, kill ─► end
 //!                                    └── a second signal: at once ──┴── a second signal: no grace
+//!   SIGUSR2, and no keeper any more ─► requests finish, for 3 s ─► end; the instances go on
 //! ```
+//!
+//! The second is how another daemon takes over from one whose keeper was killed.
 //!
 //! Until the end `/health` says that it comes, and new requests for tenants are answered with 503.
 
-use std::{future::ready, io, pin::pin};
+use std::{future::ready, io, pin::pin, time::Duration};
 
 use tenement_core::time::seconds;
 use tenement_proxy::Running;
+use tenement_runtime::keeper::Link;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::Api;
+
+/// What requests in flight have when another daemon is to take over, which does not wait for long.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// The signals that would end a process which does not listen to them, and leave its instances alone.
 pub(super) struct Signals {
@@ -41,31 +48,53 @@ impl Signals {
 
     /// Waits for one that asks for the end.
     async fn end(&mut self) {
+        while self.next(None).await != End::Whole {}
+    }
+
+    /// Waits for one that asks for the end, or to leave when there is no keeper.
+    async fn next(&mut self, keeper: Option<&Link>) -> End {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.quit.recv() => return,
+                _ = self.terminate.recv() => return End::Whole,
+                _ = self.interrupt.recv() => return End::Whole,
+                _ = self.quit.recv() => return End::Whole,
                 _ = self.hangup.recv() => {
                     tracing::warn!("SIGHUP means nothing here: 'ten reload' takes the configuration anew");
                 }
                 _ = self.alarm.recv() => ignored("SIGALRM"),
                 _ = self.user_1.recv() => ignored("SIGUSR1"),
-                _ = self.user_2.recv() => ignored("SIGUSR2"),
+                _ = self.user_2.recv() => match keeper {
+                    Some(keeper) if !keeper.is_kept() => return End::Left,
+                    _ => ignored("SIGUSR2"),
+                },
             }
         }
     }
+}
+
+/// How the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// With everything it runs.
+    Whole,
+    /// Its instances go on, for another daemon.
+    Left,
 }
 
 fn ignored(signal: &str) {
     tracing::warn!("{signal} means nothing here");
 }
 
-/// Waits for a signal and ends everything. Requests that wait for an instance are
-/// answered; those in flight get `stop_timeout`.
-pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running) {
-    signals.end().await;
+/// Waits for a signal and ends everything, or leaves. Requests that wait for an instance are answered; those in flight
+/// get `stop_timeout`.
+pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running, keeper: &Link) -> End {
+    let next = signals.next(Some(keeper)).await;
     let grace = api.about.config.load().settings.stop_timeout;
+    if next == End::Left {
+        leave(api, running, grace.min(LEAVING)).await;
+        return End::Left;
+    }
+    keeper.ending();
     tracing::info!("ending: requests in flight have {}", seconds(grace));
     api.draining.send_replace(true);
     let mut hurried = tokio::select! {
@@ -88,5 +117,14 @@ pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Runn
             () = signals.end() => hurried = true,
         }
     }
+    running.close();
+    End::Whole
+}
+
+/// Another daemon waits for the place of this one.
+async fn leave(api: &Api, mut running: Running, grace: Duration) {
+    tracing::info!("leaving to another daemon; instances go on, requests in flight have {}", seconds(grace));
+    api.draining.send_replace(true);
+    running.drain(grace).await;
     running.close();
 }

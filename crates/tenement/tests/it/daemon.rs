@@ -95,6 +95,9 @@ fn a_service_manager_is_told_when_requests_are_served() {
     let length = manager.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1\n");
     works(&daemon);
+    drop(daemon.stop());
+    let length = manager.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"STOPPING=1\n");
 }
 
 #[test]
@@ -125,13 +128,11 @@ fn whatever_it_keeps_beside_the_services_folders_is_reserved() {
 // faults: D9
 #[test]
 fn what_a_killed_daemon_left_behind_stops_no_other() {
-    let mut daemon = TestDaemon::start(&notes(""));
+    let daemon = TestDaemon::start(&notes(""));
     daemon.ok(&["spawn", "notes:carol"]);
     daemon.ok(&["stop", "notes:carol", "--keep"]);
     let token = daemon.ok(&["token-gen"]);
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    let folder = daemon.stop();
+    let folder = daemon.abandon();
     assert!(folder.path().join("data/admin.sock").exists(), "nobody tidied up");
     let daemon = TestDaemon::start_in(folder, &[]);
     assert_eq!(daemon.status("notes:carol"), "stopped");

@@ -110,8 +110,7 @@ fn a_reader_that_comes_again_has_each_line_once_also_after_a_kill() {
             let read =
                 || daemon.ok(&["logs", "--service", "app", "--search", " of ", "-n", "3000"]).lines().count();
             until("read", || read() == 600 * (round + 1));
-            daemon.signal(rustix::process::Signal::KILL);
-            daemon.wait();
+            daemon.kill_both();
             for pid in daemon.processes() {
                 let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -465,7 +464,7 @@ fn words_are_found_the_newest_first() {
 fn nothing_is_kept_of_a_reader_that_left_without_a_line() {
     let daemon = start(&[]);
     let socket = daemon.folder.path().join("data/admin.sock");
-    let open = || fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    let open = || fs::read_dir(format!("/proc/{}/fd", daemon.daemon_pid())).unwrap().count();
     let before = open();
     for path in ["/api/logs?follow=true&search=never", "/api/events?follow=true&limit=0"] {
         let readers: Vec<_> = (0..20)

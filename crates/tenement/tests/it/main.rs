@@ -8,6 +8,7 @@ mod crashes;
 mod daemon;
 mod examples;
 mod follow;
+mod keeper;
 mod logs;
 mod metrics;
 mod queries;

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+};
 
 /// For what has to happen; reached only when it does not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,7 +79,10 @@ impl TestDaemon {
         arguments: &[&str],
         adapt: impl FnOnce(&mut Command),
     ) -> Self {
-        let mut command = ten(folder.path(), &["serve", "--port", "0", "--host", "127.0.0.1"]);
+        let mut command = ten(folder.path(), &["serve", "--host", "127.0.0.1"]);
+        if !arguments.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
         if !arguments.contains(&"--data-dir") {
             command.args(["--data-dir", "data"]);
         }
@@ -104,8 +110,15 @@ impl TestDaemon {
         Self { folder, port, said, child }
     }
 
+    /// The keeper's.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The daemon's, by what stands in the lock; the last one's, if there is none now.
+    pub(crate) fn daemon_pid(&self) -> u32 {
+        let lock = fs::read_to_string(self.folder.path().join("data/daemon.lock")).unwrap();
+        lock.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// A client command, by the local socket.
@@ -192,11 +205,29 @@ impl TestDaemon {
         instances_of(self.folder.path())
     }
 
+    /// To the keeper, as by whoever started it.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end; the exit code.
+    /// Kills the daemon at once, as `kill -9` does, and nothing else: the keeper starts it again.
+    pub(crate) fn kill_daemon(&self) {
+        kill_process(Pid::from_raw(self.daemon_pid().cast_signed()).unwrap(), Signal::KILL).unwrap();
+    }
+
+    /// Kills the keeper at once, and then the daemon, if it is still there.
+    pub(crate) fn kill_both(&mut self) {
+        self.kill_keeper();
+        end_of(self.daemon_pid(), Signal::KILL);
+    }
+
+    /// Kills the keeper at once, and nothing else.
+    pub(crate) fn kill_keeper(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Waits for the keeper's end; the exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -204,21 +235,30 @@ impl TestDaemon {
     /// Ends it in order; its folder, to start another one there.
     pub(crate) fn stop(mut self) -> tempfile::TempDir {
         self.end();
-        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+        self.take_folder()
     }
 
-    /// Kills it at once, as `kill -9` does, and nothing else; its folder, to start another one there.
+    /// Kills all of it at once, as `kill -9` does, but not what it runs, as there is nothing; its folder, to start another
+    /// one there.
     pub(crate) fn abandon(mut self) -> tempfile::TempDir {
-        self.signal(Signal::KILL);
-        self.wait();
-        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+        self.kill_both();
+        self.take_folder()
     }
 
-    /// Kills it at once, as `kill -9` does, and what it leaves running; its folder, to start another one there.
+    /// Kills all of it at once, as `kill -9` does, and what it leaves running; its folder, to start another one there.
     pub(crate) fn kill(mut self) -> tempfile::TempDir {
-        self.signal(Signal::KILL);
-        self.wait();
+        self.kill_both();
         self.kill_left();
+        self.take_folder()
+    }
+
+    /// Kills the keeper at once; the folder of the daemon that goes on without it.
+    pub(crate) fn orphan(mut self) -> tempfile::TempDir {
+        self.kill_keeper();
+        self.take_folder()
+    }
+
+    fn take_folder(&mut self) -> tempfile::TempDir {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
@@ -232,9 +272,8 @@ impl TestDaemon {
 
     /// Kills it at once and leaves what it runs.
     pub(crate) fn kill_alone(mut self) -> tempfile::TempDir {
-        self.signal(Signal::KILL);
-        self.wait();
-        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+        self.kill_both();
+        self.take_folder()
     }
 
     fn end(&mut self) {
@@ -253,11 +292,25 @@ impl Drop for TestDaemon {
         if std::thread::panicking() {
             let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
             eprintln!("the daemon said:\n{log}");
-            self.signal(Signal::TERM);
-            let _ = self.child.wait();
+            if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                self.signal(Signal::TERM);
+                let _ = self.child.wait();
+            } else if self.folder.path().join("data/daemon.lock").exists() {
+                end_of(self.daemon_pid(), Signal::TERM);
+            }
         } else {
             self.end();
         }
+    }
+}
+
+/// Signals a process that is a `ten`, if it is still there, and waits for its end.
+pub(crate) fn end_of(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
+    if name.trim_end() == "ten" && pidfd_send_signal(&handle, signal).is_ok() {
+        let _ = poll(&mut [PollFd::new(&handle, PollFlags::IN)], None);
     }
 }
 

@@ -96,8 +96,8 @@ pub(super) async fn apply(State(api): State<Api>) -> Result<Response, ApiError> 
     let applied = blocking(move || {
         let path = api.about.config.load().path.clone();
         Ok::<_, ApiError>(match config::of_file(path.as_deref(), false) {
-            Ok((file, _)) => {
-                api.retention.take_from(&file);
+            Ok((file, text, _)) => {
+                api.retention.take_from(&file, &text);
                 Json(kept(&api)).into_response()
             }
             Err(refused) => refused.into_response(),

@@ -106,7 +106,7 @@ impl Fixture {
         let api = Api {
             sinks: Arc::new(sinks),
             supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared))),
+            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared), Default::default())),
             logs,
             samples: Arc::default(),
             limits: Arc::default(),

@@ -1,0 +1,264 @@
+//! `ten serve` is a keeper and a daemon. This is the keeper: it starts the daemon, starts it again when it dies, and has in
+//! its hands what must not die with it: listening sockets, the instances' pipes, the exits of its orphans.
+//!
+//! ```text
+//!            ┌── pause ◄── died ──────────┐
+//!            ▼                            │
+//!   start ─► starting ── ready ──► serving ── SIGTERM, passed on ──► ending ── exit ──► children killed ─► end
+//!              │ ▲                                                     │
+//!              │ └──────────────── died: at most 3 times ──────────────┘
+//!              └── the first one ended: the keeper ends with its code
+//! ```
+//!
+//! It is small, has one thread and no runtime, and reads no configuration. It may be killed at any time: then the daemon
+//! goes on without it. [`Link`] is the daemon's side.
+
+mod channel;
+mod children;
+mod course;
+mod daemon;
+mod held;
+mod identity;
+mod link;
+mod notify;
+mod protocol;
+mod signals;
+mod start;
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tenement_core::time::{Millis, seconds};
+
+pub use identity::Identity;
+pub use link::{Inheritance, Link};
+pub use start::VARIABLE;
+
+use crate::{
+    clock, limits,
+    process::{Exit, Status},
+};
+use children::Exits;
+use course::{Course, Next};
+use daemon::Daemon;
+use held::Held;
+use notify::Manager;
+use protocol::{Ended, ToKeeper};
+use signals::{Signal, Signals};
+
+/// What killed children have to be gone.
+const SWEEP: Duration = Duration::from_secs(10);
+
+struct Keeper {
+    signals: Signals,
+    manager: Manager,
+    held: Held,
+    exits: Exits,
+    course: Course,
+    daemon: Option<Daemon>,
+    /// When to start a daemon, if there is none.
+    start_at: Option<Millis>,
+    /// Children from before this program was executed: somebody else's.
+    strangers: HashSet<(u32, u64)>,
+    /// The exit code, as soon as the end has come.
+    done: Option<u8>,
+}
+
+/// Runs daemons until the end is asked for, or the first one could not start. Returns the exit code. To be called
+/// while this process has one thread.
+///
+/// # Errors
+/// The first daemon could not be started.
+pub fn run() -> io::Result<u8> {
+    limits::raise_nofile();
+    let signals = Signals::watch()?;
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        say(&format!("what a daemon leaves when it dies can't be watched: {error}"));
+    }
+    let mut keeper = Keeper {
+        signals,
+        manager: Manager::from_env(),
+        held: Held::default(),
+        exits: Exits::default(),
+        course: Course::default(),
+        daemon: None,
+        start_at: None,
+        strangers: children::living(),
+        done: None,
+    };
+    keeper.daemon = Some(Daemon::start(&keeper.held)?);
+    loop {
+        keeper.turn();
+        if let Some(code) = keeper.done {
+            return Ok(code);
+        }
+    }
+}
+
+impl Keeper {
+    /// Waits for something to happen and does what follows from it.
+    fn turn(&mut self) {
+        let now = clock::now();
+        let start_in = self.start_at.map(|at| at.since(now));
+        if start_in == Some(Duration::ZERO) {
+            return self.start();
+        }
+        let send_in = self.daemon.as_ref().and_then(Daemon::try_again_in);
+        let timeout = start_in.into_iter().chain(send_in).min().map(timespec);
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        if let Some(daemon) = &self.daemon {
+            fds.extend(daemon.watched(&self.exits));
+        }
+        // Nothing but an interruption, or want of memory in the kernel, for a moment.
+        let _ = poll(&mut fds, timeout.as_ref());
+        self.hear();
+        if let Some(daemon) = &mut self.daemon {
+            daemon.send(&self.held, &self.exits);
+        }
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::Child => self.reap(),
+                Signal::End(number) => self.end(number),
+                Signal::Other(number) => self.pass_on(number),
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        self.start_at = None;
+        match Daemon::start(&self.held) {
+            Ok(daemon) => self.daemon = Some(daemon),
+            Err(error) => {
+                let next = self.course.died(Status::Unknown, clock::now());
+                self.go_on(next, &format!("the daemon could not be started: {error}"));
+            }
+        }
+    }
+
+    /// Takes in what the daemon has sent.
+    fn hear(&mut self) {
+        while let Some((message, fds)) = self.daemon.as_mut().and_then(Daemon::receive) {
+            match message {
+                ToKeeper::Hold { name, more } => self.held.hold(name, more, fds),
+                ToKeeper::Drop { name } => self.held.drop(&name),
+                ToKeeper::Ready => self.ready(),
+                ToKeeper::Ending => {
+                    self.course.ending();
+                    self.tell("STOPPING=1");
+                }
+                ToKeeper::Exit(ended) => self.exits.note(ended),
+                ToKeeper::ExitsSeen { exits } => self.exits.forget(&exits),
+                ToKeeper::Hello { .. } | ToKeeper::Unknown => {}
+            }
+        }
+    }
+
+    fn ready(&mut self) {
+        self.course.ready(clock::now());
+        self.tell("READY=1");
+        if self.course.is_asked()
+            && let Some(daemon) = &self.daemon
+        {
+            daemon.signal(libc::SIGTERM);
+        }
+    }
+
+    fn tell(&self, what: &str) {
+        if let Err(error) = self.manager.tell(what) {
+            say(&format!("the service manager could not be told {what}: {error}"));
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(ended) = children::reap() {
+            if self.daemon.as_ref().is_some_and(|daemon| daemon.pid() == ended.pid) {
+                self.died(&ended);
+            } else {
+                self.exits.note(ended);
+            }
+        }
+    }
+
+    fn died(&mut self, ended: &Ended) {
+        self.hear();
+        self.daemon = None;
+        let next = self.course.died(ended.status(), clock::now());
+        self.go_on(next, &format!("the daemon is gone ({})", Exit { status: ended.status(), oom: false }));
+    }
+
+    fn go_on(&mut self, next: Next, what: &str) {
+        match next {
+            Next::Start(pause) => {
+                let when = if pause.is_zero() { "now".to_owned() } else { format!("in {}", seconds(pause)) };
+                say(&format!("{what}: it is started again {when}; its instances go on"));
+                self.start_at = Some(clock::now().after(pause));
+            }
+            Next::End { code, sweep } => {
+                if sweep && code != 0 {
+                    say(&format!("{what}, though it was to end everything: what is left is killed"));
+                }
+                if sweep {
+                    self.sweep();
+                }
+                self.done = Some(code);
+            }
+        }
+    }
+
+    /// Somebody asked for the end of everything.
+    fn end(&mut self, signal: i32) {
+        self.course.ask();
+        match &self.daemon {
+            Some(daemon) if self.course.takes_signals() => daemon.signal(signal),
+            // It is told when it is ready.
+            Some(_) => {}
+            // Only a daemon can end instances in order.
+            None => self.start_at = Some(clock::now()),
+        }
+    }
+
+    fn pass_on(&self, signal: i32) {
+        if let Some(daemon) = self.daemon.as_ref().filter(|_| self.course.is_ready()) {
+            daemon.signal(signal);
+        }
+    }
+
+    /// Kills what children are left, and theirs, which become ours then.
+    fn sweep(&mut self) {
+        let until = clock::now().after(SWEEP);
+        loop {
+            while children::reap().is_some() {}
+            let left: HashSet<_> = children::living().difference(&self.strangers).copied().collect();
+            if left.is_empty() {
+                return;
+            }
+            if clock::now() >= until {
+                return say(&format!("{} processes can't be killed", left.len()));
+            }
+            children::kill(left.into_iter());
+            let mut ended = [PollFd::new(&self.signals, PollFlags::IN)];
+            let _ = poll(&mut ended, Some(&timespec(Duration::from_millis(100))));
+            while self.signals.next().is_some() {}
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs().cast_signed(), tv_nsec: duration.subsec_nanos().into() }
+}
+
+/// A line on standard error; none where that takes nothing now, as nothing may hold up the keeper.
+fn say(text: &str) {
+    let mut error = io::stderr();
+    let takes = poll(&mut [PollFd::new(&error, PollFlags::OUT)], Some(&timespec(Duration::ZERO)));
+    if takes.is_ok_and(|ready| ready > 0) {
+        let _ = error.write_all(format!("ten: {text}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;
