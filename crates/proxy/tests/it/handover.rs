@@ -242,7 +242,8 @@ fn a_connection_goes_on_with_the_successor() {
 fn what_was_read_ahead_goes_along() {
     // Whole requests, a part of a head, and nothing.
     for (ahead, rest) in [
-        (format!("{}{}", get("/2"), get("/3")), String::new()),
+        // As they came, byte by byte: nobody has looked at them.
+        (format!("{}{}", get("/2").replace("Host: ", "host:"), get("/3")), String::new()),
         (format!("{}GET /3 HTTP/1.1\r\nHos", get("/2")), "t: a.api.localhost\r\n\r\n".to_owned()),
         ("G".to_owned(), format!("ET /2 HTTP/1.1\r\n{HOST}\r\n{}", get("/3"))),
         (String::new(), format!("{}{}", get("/2"), get("/3"))),
