@@ -20,6 +20,7 @@ mod daemon;
 mod held;
 mod identity;
 mod link;
+mod memory;
 mod notify;
 mod protocol;
 mod signals;
@@ -91,6 +92,7 @@ pub fn run() -> io::Result<u8> {
         done: None,
     };
     keeper.daemon = Some(Daemon::start(&keeper.held)?);
+    memory::give_back();
     loop {
         keeper.turn();
         if let Some(code) = keeper.done {
