@@ -114,9 +114,11 @@ fn what_ended_meanwhile_is_handled_as_any_end() {
     signal(pid, Signal::KILL);
     until("gone", || !Path::new(&format!("/proc/{pid}/exe")).exists());
     let second = daemon(folder);
-    until("started again", || second.status("own:a") == "running");
-    let now = view(&second, "own:a");
-    assert!(now["pid"].as_u64() != Some(pid) && now["restart_count"] == 1, "{now}");
+    until("started again", || {
+        let now = view(&second, "own:a");
+        now["status"] == "running" && now["restart_count"] == 1
+    });
+    assert_ne!(view(&second, "own:a")["pid"].as_u64(), Some(pid));
     assert!(second.ok(&["logs", "own:a"]).contains("ready"));
 }
 

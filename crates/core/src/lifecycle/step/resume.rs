@@ -3,7 +3,7 @@
 //! | remembered | alive | ended | nothing |
 //! |---|---|---|---|
 //! | up | open again | as any exit | as an exit nobody saw |
-//! | launching | wait on | a failed start | started again, unless for a request |
+//! | launching | wait on | a failed start, tried again unless for a request | started again, unless for a request |
 //! | ending | end it again | its tree is ended | where the end leads |
 //! | back-off | - | - | its rest is waited out |
 //!
@@ -17,6 +17,13 @@ use crate::{history::ExitStatus, slot::RunId};
 
 impl Lifecycle {
     pub(super) fn resumed(&mut self, found: Found, step: &mut Step<'_>) {
+        match &mut self.phase {
+            // Nobody waits any more to be told that it failed; that it was to be started was promised.
+            Phase::Launching { start, .. } | Phase::Queued(start) if start.cause == Cause::Hand => {
+                start.cause = Cause::Boot;
+            }
+            _ => {}
+        }
         match found {
             Found::Alive(run) => {
                 self.catch_up(run);
