@@ -397,6 +397,21 @@ fn what_is_bound_at_the_start_is_named_and_flags_still_hold() {
     );
 }
 
+#[test]
+fn another_domain_holds_at_once_where_no_flag_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.py"), APP).unwrap();
+    let config = |domain: &str| format!("{SETTINGS}domain = '{domain}'\n{}", service("api", "a", ""));
+    fs::write(folder.path().join("tenement.toml"), config("one.test")).unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    daemon.ok(&["spawn", "api:a"]);
+    let answers = |host: &str| daemon.get(host, "/").starts_with("HTTP/1.1 200 ");
+    assert!(answers("a.api.one.test") && !answers("a.api.two.test"));
+    fs::write(file(&daemon), config("two.test")).unwrap();
+    assert_eq!(reload(&daemon)["settings"][0]["to"], "two.test");
+    assert!(answers("a.api.two.test") && !answers("a.api.one.test"));
+}
+
 // faults: C12
 #[test]
 fn a_link_that_is_swapped_meanwhile_gives_one_file_or_the_other() {
