@@ -11,6 +11,8 @@ pub const STATE: &str = "state.db";
 pub const HISTORY: &str = "history.db";
 /// How far log sinks have come. SQLite adds files whose names begin with this.
 pub const SINKS: &str = "sinks.db";
+/// Running processes and the lives of instances, void after a reboot. SQLite adds files whose names begin with this.
+pub const RUNS: &str = "runs.db";
 /// A part of what kept answers are sealed with.
 pub const SEAL: &str = "seal_key";
 /// The first token, for those who may read the directory.
@@ -24,13 +26,13 @@ pub const PIPES: &str = "pipes";
 /// The folder of their sockets, where a service does not say otherwise.
 pub const RUN: &str = "run";
 
-const OWN: [&str; 10] = [LOCK, STATE, HISTORY, SINKS, SEAL, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
+const OWN: [&str; 11] = [LOCK, STATE, HISTORY, SINKS, RUNS, SEAL, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
 
 /// Whether a name at the top of the data directory is the daemon's.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
     let beside = |database: &str| name.strip_prefix(database).is_some_and(|more| more.starts_with('-'));
-    OWN.contains(&name) || beside(STATE) || beside(HISTORY) || beside(SINKS)
+    OWN.contains(&name) || beside(STATE) || beside(HISTORY) || beside(SINKS) || beside(RUNS)
 }
 
 /// Whether a service may have this name.

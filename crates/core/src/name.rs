@@ -5,6 +5,8 @@
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// What a service may be called.
 pub const SERVICE_PATTERN: &str = "[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?";
 /// What an instance id may be. Upper case is folded first; `..` is refused.
@@ -139,6 +141,18 @@ impl fmt::Display for InstanceName {
 impl fmt::Debug for InstanceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for InstanceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstanceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// Milliseconds on the monotonic clock since the daemon started. Never goes back, never jumps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds on the host's monotonic clock: the same for every process, void after a reboot. Never goes back, never
+/// jumps.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
 impl Millis {
@@ -21,7 +24,7 @@ impl Millis {
 }
 
 /// Wall-clock time in milliseconds since the Unix epoch. For people and expiry dates, never for timers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMillis(pub u64);
 
 /// A duration for people: in seconds, to the millisecond.

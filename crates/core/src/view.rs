@@ -99,7 +99,7 @@ pub struct InstanceView {
 }
 
 /// Results of health checks since the instance became known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CheckCounts {
     /// Answered 2xx.
     pub passed: u64,

@@ -115,6 +115,16 @@ impl Instance {
         Ok(())
     }
 
+    /// The same of a run that began in an earlier store: the lines of before are its own as well.
+    pub(crate) fn adopt(&self, run: RunId) -> io::Result<()> {
+        let (begun, goes_on) = (self.run_seq(), self.written_by() == run);
+        self.attach(run)?;
+        if goes_on {
+            self.state().run_seq = begun;
+        }
+        Ok(())
+    }
+
     /// Place of the first line of the last run that began here; of all lines, if none did.
     pub(crate) fn run_seq(&self) -> u64 {
         self.state().run_seq

@@ -46,7 +46,7 @@ pub struct LogStore {
 struct Handle {
     shared: Arc<Shared>,
     /// Ingest and packer.
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What the ingest thread and the callers share.
@@ -119,9 +119,9 @@ impl LogStore {
         });
         let ingest = Ingest::new(Arc::clone(&shared));
         let thread = |name: &str| thread::Builder::new().name(name.into());
-        let mut handle = Handle { shared: Arc::clone(&shared), threads: Vec::new() };
-        handle.threads.push(thread("logs").spawn(|| ingest.run())?);
-        handle.threads.push(thread("logs-packer").spawn(move || shared.packer.run())?);
+        let handle = Handle { shared: Arc::clone(&shared), threads: Mutex::default() };
+        handle.add(thread("logs").spawn(|| ingest.run())?);
+        handle.add(thread("logs-packer").spawn(move || shared.packer.run())?);
         Ok(Self { handle: Arc::new(handle) })
     }
 
@@ -130,11 +130,24 @@ impl LogStore {
     /// # Errors
     /// The instance's directory cannot be made, or the kernel watches no more files.
     pub fn attach(&self, name: &InstanceName, run: RunId, pipes: [OwnedFd; 2]) -> io::Result<()> {
-        let instance = self.begin(name, run)?;
+        let instance = self.begin(name, |instance| instance.attach(run))?;
         self.handle.shared.pipes.add(&instance, run, pipes)
     }
 
-    fn begin(&self, name: &InstanceName, run: RunId) -> io::Result<Arc<Instance>> {
+    /// The same for a run that was attached to an earlier store. A line that was half written then goes on.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn adopt(&self, name: &InstanceName, run: RunId, pipes: [OwnedFd; 2]) -> io::Result<()> {
+        let instance = self.begin(name, |instance| instance.adopt(run))?;
+        self.handle.shared.pipes.add(&instance, run, pipes)
+    }
+
+    fn begin(
+        &self,
+        name: &InstanceName,
+        begin: impl FnOnce(&Instance) -> io::Result<()>,
+    ) -> io::Result<Arc<Instance>> {
         let shared = &self.handle.shared;
         let mut instances = shared.instances();
         let instance = match instances.get(name) {
@@ -146,7 +159,7 @@ impl LogStore {
                 opened
             }
         };
-        instance.attach(run)?;
+        begin(&instance)?;
         drop(instances);
         // A line that the run before left unfinished has ended.
         shared.tell(&instance);
@@ -160,13 +173,19 @@ impl LogStore {
     /// As [`Self::attach`].
     pub fn resume(&self, name: &InstanceName, pipes: [OwnedFd; 2]) -> io::Result<()> {
         let run = self.handle.shared.get(name).map_or_else(RunId::default, |instance| instance.written_by());
-        let instance = self.begin(name, run)?;
+        let instance = self.begin(name, |instance| instance.adopt(run))?;
         self.handle.shared.pipes.add(&instance, RESUMED, pipes)
     }
 
     /// No longer reads what was resumed, once what is in its pipes is taken in. A run that is attached is not affected.
     pub fn let_go(&self, name: &InstanceName) {
         self.detach(name, RESUMED, || {});
+    }
+
+    /// Takes in nothing more: what is in the pipes stays there for whoever opens the store next. What is kept can still be
+    /// read. Returns when every file is left alone.
+    pub fn close(&self) {
+        self.handle.end();
     }
 
     /// What is in force.
@@ -342,9 +361,20 @@ impl std::fmt::Debug for LogStore {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Handle {
+    fn add(&self, thread: JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
+    fn end(&self) {
         self.shared.mailbox.send(Command::Stop);
         self.shared.packer.stop();
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             // The last clone may die in a callback on the thread itself.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();

@@ -2,19 +2,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the edge where time comes in")]
 
-use std::{
-    sync::OnceLock,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tenement_core::time::{Millis, WallMillis};
 
-static START: OnceLock<Instant> = OnceLock::new();
-
-/// Monotonic time since the first call in this process.
+/// `CLOCK_MONOTONIC` of clock_gettime(2): the next daemon counts from the same moment.
 #[must_use]
 pub fn now() -> Millis {
-    Millis(u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX))
+    let now = clock_gettime(ClockId::Monotonic);
+    Millis(now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000)
 }
 
 /// A point on the monotonic clock with full resolution, for measuring a duration.

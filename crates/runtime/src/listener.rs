@@ -3,7 +3,7 @@
 //! | address | evidence |
 //! |---|---|
 //! | Unix socket | the process that called listen(2), by `SO_PEERCRED` of unix(7), is of the instance's tree |
-//! | Unix socket passed on | it was this process, and the socket was bound to the instance's own path |
+//! | Unix socket passed on | it was the daemon that started it, and the socket was bound to the instance's own path |
 //! | port | the listening socket, by `sock_diag(7)`, is open in a process of the tree |
 
 use std::{
@@ -26,7 +26,8 @@ pub struct Listener {
 #[derive(Debug)]
 enum Place {
     Bound,
-    PassedOn(PathBuf),
+    /// At this path, by the process of this number.
+    PassedOn(PathBuf, u32),
     /// With the number of the listening socket that was last found to be the instance's; 0 before.
     Port(u16, AtomicU64),
 }
@@ -42,10 +43,10 @@ impl Listener {
         Self { process, place }
     }
 
-    /// A listener that this process made at `path` for `process`.
+    /// A listener that a daemon made at `path` for `process`; `by`: the pid of that daemon, which may be gone.
     #[must_use]
-    pub fn passed_on(process: Process, path: &Path) -> Self {
-        Self { process, place: Place::PassedOn(path.to_owned()) }
+    pub fn passed_on(process: Process, path: &Path, by: u32) -> Self {
+        Self { process, place: Place::PassedOn(path.to_owned(), by) }
     }
 }
 
@@ -53,9 +54,9 @@ impl Identity for Listener {
     fn is_behind(&self, connection: BorrowedFd<'_>) -> bool {
         match &self.place {
             Place::Bound => owns_socket(&self.process, connection),
-            Place::PassedOn(path) => {
+            Place::PassedOn(path, by) => {
                 owns_socket(&self.process, connection)
-                    || (socket::listener_pid(connection) == Some(std::process::id())
+                    || (socket::listener_pid(connection) == Some(*by)
                         && socket::bound_to(connection).as_deref() == Some(path))
             }
             Place::Port(port, known) => owns_port(&self.process, *port, known),

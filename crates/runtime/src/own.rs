@@ -22,10 +22,10 @@ pub struct OwnUsage {
     pub max_fds: Option<u64>,
 }
 
-/// When this process started. Stays the same when the clock is set.
+/// When this process started, which is when this was called first. Stays the same when the clock is set.
 #[must_use]
 pub fn started() -> WallMillis {
-    *STARTED.get_or_init(|| WallMillis(clock::wall().0.saturating_sub(clock::now().0)))
+    *STARTED.get_or_init(clock::wall)
 }
 
 /// Looks it up in `/proc/self`. What can't be read is 0.

@@ -40,6 +40,18 @@ impl Drop for Port {
 }
 
 impl PortPool {
+    /// The port of an instance that is running already.
+    ///
+    /// # Errors
+    /// It is handed out.
+    pub fn take(&self, number: u16) -> io::Result<Port> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.insert(number) {
+            true => Ok(Port { number, pool: self.clone() }),
+            false => Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+
     /// A port nobody listens on; the search begins at a place given by `dice`.
     ///
     /// # Errors

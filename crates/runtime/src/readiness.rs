@@ -152,8 +152,21 @@ pub async fn taken(process: &Process, path: &Path, listening: OwnedFd) -> io::Re
         pulse.pause(tick).await;
         tick = (tick * 3 / 2).min(LAST_TICK);
     }
-    let listener = Arc::new(Listener::passed_on(process.clone(), path));
+    let listener = Arc::new(Listener::passed_on(process.clone(), path, std::process::id()));
     Ok(Accepts { address: Address::Unix(path.to_owned()), listener, connection })
+}
+
+/// Returns when somebody can connect to `path`, where a daemon that is gone had made the socket that was passed on to
+/// `process`. Does not end by itself, as [`Watch::ready`].
+pub async fn passed_on(process: &Process, path: &Path, by: u32) -> Accepts {
+    let listener = Arc::new(Listener::passed_on(process.clone(), path, by));
+    let pulse = Pulse::new();
+    loop {
+        if let Some(connection) = connect_unix(path).filter(|found| listener.is_behind(found.as_fd())) {
+            return Accepts { address: Address::Unix(path.to_owned()), listener, connection };
+        }
+        pulse.pause(LAST_TICK).await;
+    }
 }
 
 /// Whether a connection waits to be accepted: accept(2) says that a listening socket is then readable.

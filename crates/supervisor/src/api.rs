@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin};
 
+use serde::{Deserialize, Serialize};
+
 use tenement_core::{
     history::{ExitCause, Transition},
     name::{InstanceName, ServiceName},
@@ -14,7 +16,7 @@ use tenement_core::{
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
 /// What is remembered of an instance over restarts of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Whose record it is.
     pub name: InstanceName,
@@ -27,7 +29,8 @@ pub struct Record {
 }
 
 /// What an instance should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Desired {
     /// Running, or asleep until a request comes.
     Up,
@@ -63,6 +66,15 @@ pub trait Output: Send + Sync + 'static {
     /// # Errors
     /// The pipes could not be made.
     fn attach(&self, name: &InstanceName, run: RunId) -> std::io::Result<[OwnedFd; 2]>;
+    /// Goes on reading the pipes of a run of an earlier daemon, whose process may have ended. May block.
+    ///
+    /// # Errors
+    /// The pipes are not there.
+    fn adopt(&self, _name: &InstanceName, _run: RunId) -> std::io::Result<()> {
+        Ok(())
+    }
+    /// Reads on what processes print that were not taken on. May block.
+    fn resume(&self) {}
     /// Takes what is left in the pipes and closes them; for after the last process of the run is gone.
     fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()>;
     /// The last lines its last run printed, oldest first. May block.
@@ -137,6 +149,9 @@ pub enum CommandError {
     /// The daemon is ending.
     #[error("tenement is shutting down")]
     ShuttingDown,
+    /// Another daemon takes over; nothing was changed.
+    #[error("another tenement is taking over: try again in a moment")]
+    HandedOver,
     /// The record could not be written; nothing was changed.
     #[error("the state could not be saved: {0}")]
     Storage(String),

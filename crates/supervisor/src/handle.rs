@@ -145,6 +145,13 @@ impl Supervisor {
         self.ask(Message::Totals).await.unwrap_or_default()
     }
 
+    /// Leaves everything as it is to a daemon that takes over. What is under way and short is finished first; commands that
+    /// come meanwhile are refused. Returns when nothing is done any more: from then on requests that wait for an instance
+    /// wait on, and only what is known can be asked for.
+    pub async fn leave(&self) {
+        self.ask(Message::Leave).await;
+    }
+
     /// Ends every instance in parallel with SIGTERM and grace; returns when all are gone.
     pub async fn shutdown(&self) {
         self.ask(Message::Shutdown).await;

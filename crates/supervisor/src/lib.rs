@@ -16,7 +16,9 @@ mod check;
 mod engine;
 mod handle;
 mod launch;
+mod recover;
 
 pub use api::*;
 pub use engine::{Deps, start};
 pub use handle::Supervisor;
+pub use recover::{Life, Remembered, Run, Runs, Survivors, recover};

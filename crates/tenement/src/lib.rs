@@ -8,6 +8,7 @@ pub mod history;
 mod metrics;
 mod panics;
 pub mod retention;
+pub mod runs;
 pub mod sinks;
 pub mod store;
 pub mod token_file;

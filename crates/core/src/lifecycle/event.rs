@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{history::ExitStatus, slot::RunId, time::Millis, wake::WakeRefusal};
 
 /// When something happens, and the dice thrown for it: what a pure function can't get by itself.
@@ -14,7 +16,8 @@ pub struct Moment {
 }
 
 /// Who asked for a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The daemon's own start.
     Boot,
@@ -69,9 +72,24 @@ pub enum Timer {
     Doubt,
 }
 
+/// What a daemon that takes over finds of the run that was remembered last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Its first process, which is proven to be it. It may not have been ready yet.
+    Alive(RunId),
+    /// Its first process ended meanwhile; others of its tree may be left.
+    Ended(RunId, Ended),
+    /// No run had a process.
+    Nothing,
+    /// A process that can't be proven to be it, for this reason: it is left alone, and nothing is started beside it.
+    Refused(String),
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A daemon took over; comes first or never.
+    Resumed(Found),
     /// A start was asked for, by anyone but a request.
     Start(Cause),
     /// A request waits. `failed` is the run it found broken.
@@ -144,6 +162,10 @@ pub enum Effect {
     Kill(RunId),
     /// Let requests in.
     Open(RunId),
+    /// Let requests in again, to a run that was up before.
+    Reopen(RunId),
+    /// Go on waiting until a run is ready that exists already; it holds a permit. [`Event::Ready`] answers.
+    Await(RunId),
     /// Close the door if nobody is inside; [`Event::DoorClosed`] answers, before any other event.
     CloseIfIdle,
     /// Close the door.

@@ -1,12 +1,14 @@
 //! Health from a row of check results: one failure degrades, three in a row are enough.
 
+use serde::{Deserialize, Serialize};
+
 use crate::view::{CheckCounts, Health};
 
 /// Failures in a row after which an instance is restarted.
 const UNHEALTHY_AFTER: u32 = 3;
 
 /// Results so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Checks {
     failures_in_a_row: u32,
     /// Whether a check of the current run has ended.

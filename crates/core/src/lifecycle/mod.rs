@@ -39,8 +39,10 @@ mod step;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 pub use backoff::Policy;
-pub use event::{Cause, Effect, Ended, Event, Moment, Stop, Timer};
+pub use event::{Cause, Effect, Ended, Event, Found, Moment, Stop, Timer};
 pub use health::Checks;
 
 use crate::{
@@ -49,16 +51,19 @@ use crate::{
     view::{Health, Status},
 };
 
-/// The state of one instance's life.
-#[derive(Clone, Debug)]
+/// The state of one instance's life. Can be written down and read again, by a daemon that takes over: then
+/// [`Event::Resumed`] must be its first event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lifecycle {
     phase: Phase,
     /// Grows with every change of phase; timers carry it.
     generation: u64,
     run: RunId,
     /// Whether somebody may be waiting to be let in.
+    #[serde(skip)]
     waiting: bool,
     /// Set once, by the end of the daemon or of its service.
+    #[serde(skip)]
     shutting_down: bool,
     crashes: VecDeque<Millis>,
     backoff_exponent: u32,
@@ -68,7 +73,8 @@ pub struct Lifecycle {
 }
 
 /// Where in the diagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     Rest(Rest),
     Queued(Start),
@@ -80,7 +86,8 @@ enum Phase {
 }
 
 /// At rest, and what it takes to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Rest {
     /// A request wakes it.
     Asleep,
@@ -93,7 +100,7 @@ enum Rest {
 }
 
 /// Why it is being started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Start {
     cause: Cause,
     /// It was up before: shown as `restarting`.
@@ -101,7 +108,7 @@ struct Start {
 }
 
 /// A run that is being ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Ending {
     /// Whether the process exists yet: a stop can overtake the launch.
     launched: bool,
@@ -111,7 +118,8 @@ struct Ending {
 }
 
 /// What comes once the processes are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Then {
     Rest(Rest),
     Start(Start),
@@ -201,10 +209,35 @@ impl Lifecycle {
         }
     }
 
+    /// Whether it is what it was, but for the totals of checks.
+    #[must_use]
+    pub fn is_as(&self, before: &Self) -> bool {
+        self.generation == before.generation
+            && self.phase == before.phase
+            && self.restarts == before.restarts
+            && self.reason == before.reason
+            && self.health() == before.health()
+    }
+
     /// Whether a process is on its way and not ready yet.
     #[must_use]
     pub fn is_launching(&self) -> bool {
         matches!(self.phase, Phase::Launching { .. })
+    }
+
+    /// Whether a run is being ended that will rest as stopped by hand.
+    #[must_use]
+    pub fn is_to_be_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Ending(Ending { then: Then::Rest(Rest::Stopped), .. }))
+    }
+
+    /// Whether a process may come to exist at any moment.
+    #[must_use]
+    pub fn is_spawning(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Launching { launched: false, .. } | Phase::Ending(Ending { launched: false, .. })
+        )
     }
 
     /// Whether a run is being ended.

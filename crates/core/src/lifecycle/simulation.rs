@@ -1,5 +1,6 @@
 //! Random lives: thousands of seeds, each a small world that carries out the effects and lies about nothing
 //! but the order and the time of what happens. After every step all invariants of the module are checked.
+//! Now and then the daemon is killed, and the next one takes over what was written down.
 //! `TENEMENT_SIM_SEED=n` runs one seed and prints its steps; `TENEMENT_SIM_SEEDS=n` sets how many.
 
 use std::time::Duration;
@@ -23,6 +24,8 @@ struct World {
     rng: Rng,
     now: Millis,
     life: Lifecycle,
+    /// Before the last step: what is written down may lag behind.
+    before: Lifecycle,
     policy: Policy,
     /// What will happen, in no order.
     coming: Vec<(Millis, Event)>,
@@ -74,6 +77,7 @@ impl World {
         Self {
             now: Millis(0),
             life: Lifecycle::new(RunId(0)),
+            before: Lifecycle::new(RunId(0)),
             policy,
             coming: Vec::new(),
             launching: None,
@@ -107,6 +111,36 @@ impl World {
         self.forgotten = false;
     }
 
+    /// The daemon is killed: whoever waited is gone, and so is all that it had under way, but for processes.
+    fn taken_over(&mut self) {
+        self.waiters.clear();
+        (self.inside, self.door, self.permit) = (0, false, Permit::None);
+        if let Some(run) = self.launching.take()
+            && self.rng.bool()
+        {
+            self.process = Some(Process { run, main_alive: true });
+        }
+        let lags = self.rng.u8(..4) == 0 && self.before.run.0 >> 32 == self.births && !self.forgotten;
+        let written = serde_json::to_string(if lags { &self.before } else { &self.life }).unwrap();
+        self.life = serde_json::from_str(&written).unwrap();
+        self.before = self.life.clone();
+        let found = match &mut self.process {
+            Some(process) => {
+                process.main_alive &= self.rng.u8(..4) > 0;
+                match *process {
+                    Process { run, main_alive: true } => Found::Alive(run),
+                    Process { run, .. } => Found::Ended(run, self.ended()),
+                }
+            }
+            None => Found::Nothing,
+        };
+        let alive = matches!(found, Found::Alive(_));
+        self.coming.retain(|(_, event)| alive && matches!(event, Event::Exited(..)));
+        self.stale.clear();
+        self.asked += 1;
+        self.step(Event::Resumed(found));
+    }
+
     fn soon(&mut self, most_ms: u64, event: Event) {
         let at = Millis(self.now.0 + self.rng.u64(0..=most_ms));
         self.coming.push((at, event));
@@ -118,6 +152,7 @@ impl World {
             self.unasked_launches.clear();
         }
         let before = self.life.clone();
+        self.before = before.clone();
         let effects = self.life.step(event.clone(), moment, &self.policy);
         self.asked += usize::from(matches!(event, Event::Wake { .. }));
         self.trace.push((self.now, event.clone(), self.life.phase.clone(), effects.clone()));
@@ -163,11 +198,16 @@ impl World {
                 );
                 self.soon(50, Event::Gone(run));
             }
-            Effect::Open(run) => {
+            Effect::Open(run) | Effect::Reopen(run) => {
                 assert!(
                     self.process.is_some_and(|p| p.run == run && p.main_alive) || self.exit_is_coming(run)
                 );
                 self.door = true;
+            }
+            Effect::Await(run) => {
+                self.expect_process(run);
+                self.permit = Permit::Held;
+                self.soon(12_000, Event::Ready(run));
             }
             Effect::CloseIfIdle => {
                 let closed = self.inside == 0;
@@ -272,7 +312,8 @@ impl World {
 
     fn interfere(&mut self) {
         let run = self.life.run();
-        match self.rng.u8(..24) {
+        match self.rng.u8(..25) {
+            24 if !self.shutdown => self.taken_over(),
             0 if self.forgotten && !self.shutdown => self.reborn(),
             0 => self.step(Event::Start(Cause::Hand)),
             1 => self.step(Event::Restart),

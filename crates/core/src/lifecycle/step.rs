@@ -2,6 +2,7 @@
 
 mod demand;
 mod reconfigure;
+mod resume;
 mod run;
 
 use super::{Effect, Ending, Event, Lifecycle, Moment, Phase, Policy, Rest, Start, Then, Timer};
@@ -29,6 +30,7 @@ impl Lifecycle {
     pub fn step(&mut self, event: Event, moment: Moment, policy: &Policy) -> Vec<Effect> {
         let mut step = Step { moment, policy, effects: Vec::new() };
         match event {
+            Event::Resumed(found) => self.resumed(found, &mut step),
             Event::Start(cause) => self.start(cause, &mut step),
             Event::Wake { failed } => self.wake(failed, &mut step),
             Event::Restart => self.restart(&mut step),

@@ -16,6 +16,7 @@ mod wakes;
 use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use serde::{Deserialize, Serialize};
 
 pub use identity::Identity;
 pub use occupancy::{Occupancy, Refusal};
@@ -25,8 +26,8 @@ pub use wakes::{WAKE_BUCKETS_US, WakeStage, Wakes};
 
 use crate::{config::Service, name::InstanceName, time::Millis};
 
-/// One start of an instance: grows by one with every process, never repeats while the daemon lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One start of an instance: grows by one with every process, never repeats as long as the host is up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId(pub u64);
 
 /// Where a running instance accepts connections.
@@ -43,7 +44,8 @@ pub struct Upstream {
 }
 
 /// An address to connect to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Address {
     /// A Unix stream socket.
     Unix(PathBuf),

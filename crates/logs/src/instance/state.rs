@@ -59,7 +59,7 @@ impl State {
             last_run: None,
             taken: 0,
             told: next_seq,
-            described: Millis(0),
+            described: clock::now(),
             closings_told: 0,
             limits,
             rate: None,

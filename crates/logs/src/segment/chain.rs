@@ -108,7 +108,7 @@ impl Chain {
             mover: Mover::default(),
             pending: None,
             files: None,
-            used: Millis(0),
+            used: clock::now(),
             closings: 0,
             synced: None,
         })

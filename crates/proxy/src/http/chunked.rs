@@ -77,6 +77,24 @@ impl Chunks {
         Ok(at)
     }
 
+    /// Appends what makes `out`, to which this has written chunks so far, the beginning of a body that goes on with
+    /// the very next byte of the input.
+    pub(crate) fn reopen(&self, out: &mut Vec<u8>) {
+        let next = match self.state {
+            State::Size { digits: 0, .. } | State::Done => String::new(),
+            State::Size { digits, size } => format!("{size:0width$x}", width = usize::from(digits)),
+            State::Extension { size } => format!("{size:x};"),
+            State::SizeEnd { size } => format!("{size:x}\r"),
+            State::Data { left } => format!("{left:x}\r\n"),
+            // The last chunk was ended in advance.
+            State::DataCr => return out.truncate(out.len().saturating_sub(2)),
+            State::DataLf => return out.truncate(out.len().saturating_sub(1)),
+            State::Trailers => String::from("0\r\n"),
+        };
+        out.extend_from_slice(next.as_bytes());
+        out.extend_from_slice(&self.trailers);
+    }
+
     fn data(&mut self, input: &[u8], left: u64, out: &mut Vec<u8>) -> usize {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
         if self.emit == Emit::Chunks {

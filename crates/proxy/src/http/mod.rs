@@ -12,6 +12,7 @@ mod lines;
 mod peer;
 mod request;
 mod response;
+mod restore;
 mod target;
 
 pub(crate) use chunked::{Chunks, Emit, chunk};

@@ -58,4 +58,34 @@ impl Peer {
         out.extend_from_slice(authority);
         out.extend_from_slice(b"\";proto=http\r\n");
     }
+
+    /// Writes a line of a request for `authority` that goes on, but for what [`Self::write`] added.
+    pub(super) fn unwrite(&self, line: &[u8], authority: &[u8], out: &mut Vec<u8>) {
+        let name = memchr::memchr(b':', line).map_or(0, |colon| (colon + 2).min(line.len()));
+        let (name, value) = line.split_at(name);
+        let said = match name {
+            b"X-Forwarded-For: " => unsaid(value, self.address.as_bytes()),
+            b"X-Forwarded-Proto: " => Some(value).filter(|value| *value != b"http"),
+            b"X-Forwarded-Host: " => Some(value).filter(|value| *value != authority),
+            b"Forwarded: " => {
+                let own = [b"for=", self.node.as_bytes(), b";host=\"", authority, b"\";proto=http"].concat();
+                unsaid(value, &own)
+            }
+            _ => return write_line(name, value, out),
+        };
+        if let Some(value) = said.filter(|_| self.trusted) {
+            write_line(name, value, out);
+        }
+    }
+}
+
+/// A list without its last element, which is `own`; `None` if it is the only one.
+fn unsaid<'v>(value: &'v [u8], own: &[u8]) -> Option<&'v [u8]> {
+    value.strip_suffix(own)?.strip_suffix(b", ")
+}
+
+fn write_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }

@@ -26,7 +26,7 @@ fn take(large: bool) -> Box<[u8]> {
 fn give(storage: Box<[u8]>) {
     let class = usize::from(storage.len() == LARGE);
     SPARE.with_borrow_mut(|spare| {
-        if !storage.is_empty() && spare[class].len() < KEPT {
+        if matches!(storage.len(), SMALL | LARGE) && spare[class].len() < KEPT {
             spare[class].push(storage);
         }
     });
@@ -41,6 +41,22 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// With bytes that somebody else has read.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        let end = bytes.len();
+        let storage = match end {
+            0 => Box::default(),
+            // More than is ever read at once; a storage of its own.
+            _ if end > LARGE => bytes.into(),
+            _ => {
+                let mut storage = take(end > SMALL);
+                storage[..end].copy_from_slice(&bytes);
+                storage
+            }
+        };
+        Self { storage, start: 0, end }
+    }
+
     /// Forgets the first `count` bytes.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
@@ -51,7 +67,7 @@ impl Buffer {
 
     /// Whether it holds as much as it ever can.
     pub(crate) fn is_full(&self) -> bool {
-        self.len() == LARGE
+        self.len() >= LARGE
     }
 
     /// Waits for bytes and adds what is there; 0 at the end of the stream or when full. With `large`, room for
@@ -104,5 +120,28 @@ impl Deref for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.storage));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_has_read_is_used_as_if_read_here() {
+        for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, LARGE, LARGE + 1, 3 * LARGE] {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            let mut buffer = Buffer::of(bytes.clone());
+            assert!(*buffer == bytes);
+            assert_eq!(buffer.is_full(), size >= LARGE);
+            buffer.consume(size / 2);
+            assert!(*buffer == bytes[size / 2..]);
+            buffer.consume(size);
+            assert!(buffer.is_empty());
+        }
+        // No other storage is kept for others.
+        for _ in 0..2 * KEPT {
+            assert_eq!((take(false).len(), take(true).len()), (SMALL, LARGE));
+        }
     }
 }

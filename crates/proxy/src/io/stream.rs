@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     io::{self, ErrorKind, IoSlice},
     net::Shutdown,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     task::{Context, Poll, ready},
 };
 
@@ -150,6 +150,11 @@ impl Stream {
         }
         self.write_all(first).await?;
         self.write_all(second).await
+    }
+
+    /// Its descriptor, which this thread's runtime does not watch any more.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        on!(self, inner => inner.into_std().map(OwnedFd::from))
     }
 
     /// Nothing more will be written.

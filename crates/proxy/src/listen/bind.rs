@@ -1,8 +1,18 @@
-//! Opens listening sockets.
+//! Opens listening sockets, or takes over those of a predecessor.
+//!
+//! ```text
+//!   wanted address ─► inherited: its sockets, as many as there are ─┐
+//!        └──────────► missing: one for each thread ─────────────────┴─► spread over the threads
+//! ```
+//!
+//! Each socket has a queue of its own, so each needs a thread that accepts from it. Where a predecessor had more threads,
+//! one thread serves several; where it had fewer, several threads share one. Another socket would be a queue from which
+//! nobody accepts if the predecessor has to stay after all.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
@@ -21,23 +31,102 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// For every thread a listener of each address.
+/// An address and its sockets, each with its own queue; at least one.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) address: SocketAddr,
+    pub(super) sockets: Vec<TcpListener>,
+}
+
+/// Listens on each of `addresses`, with `inherited` sockets where they fit. Port 0 is satisfied with any inherited port
+/// of that address which isn't wanted otherwise, so that it stays the same. What does not fit is closed.
 pub(super) fn all(
     addresses: &[SocketAddr],
     threads: usize,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), BindError> {
-    let mut found = Vec::new();
-    let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
-    for &wanted in addresses {
-        let failed = |source| BindError { address: wanted, source };
-        // With SO_REUSEPORT another program of ours may share the port unnoticed; so ask without it first.
-        let address = listen(wanted, false).and_then(|probe| probe.local_addr()).map_err(failed)?;
-        for own in &mut listeners {
-            own.push(listen(address, true).map_err(failed)?);
+    inherited: Vec<OwnedFd>,
+) -> Result<Vec<Group>, BindError> {
+    let mut rest = groups(inherited);
+    // First those who name what they want.
+    let mut found: Vec<Option<Group>> =
+        addresses.iter().map(|&wanted| take(&mut rest, |address| address == wanted)).collect();
+    for (found, wanted) in found.iter_mut().zip(addresses) {
+        if wanted.port() == 0 && found.is_none() {
+            *found = take(&mut rest, |address| address.ip() == wanted.ip());
         }
-        found.push(address);
     }
-    Ok((found, listeners))
+    // Of addresses that are not wanted any more; one that is now wanted more widely, perhaps.
+    let predecessors: Vec<u16> = rest.iter().map(|group| group.address.port()).collect();
+    let missing = |&wanted: &SocketAddr| {
+        let ours = wanted.port() != 0 && predecessors.contains(&wanted.port());
+        new(wanted, threads, ours).map_err(|source| BindError { address: wanted, source })
+    };
+    found
+        .into_iter()
+        .zip(addresses)
+        .map(|(found, wanted)| found.map_or_else(|| missing(wanted), Ok))
+        .collect()
+}
+
+/// What each thread accepts from. Nobody is left out: neither a socket nor a thread.
+///
+/// # Errors
+/// No descriptor is left.
+pub(super) fn spread(groups: Vec<Group>, threads: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+    for Group { sockets, .. } in groups {
+        let count = sockets.len();
+        for thread in count..threads {
+            listeners[thread].push(sockets[thread % count].try_clone()?);
+        }
+        for (at, socket) in sockets.into_iter().enumerate() {
+            listeners[at % threads].push(socket);
+        }
+    }
+    Ok(listeners)
+}
+
+/// By address, what listens. The same socket may come more than once, under several descriptors.
+fn groups(inherited: Vec<OwnedFd>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut seen = Vec::new();
+    for descriptor in inherited {
+        let Some((address, inode)) = listens(&descriptor) else { continue };
+        if seen.contains(&inode) {
+            continue;
+        }
+        seen.push(inode);
+        let socket = TcpListener::from(descriptor);
+        match groups.iter_mut().find(|group| group.address == address) {
+            Some(group) => group.sockets.push(socket),
+            None => groups.push(Group { address, sockets: vec![socket] }),
+        }
+    }
+    groups
+}
+
+/// Where a socket listens, and which one it is; `None` if it doesn't, or isn't one of TCP.
+fn listens(descriptor: &OwnedFd) -> Option<(SocketAddr, u64)> {
+    let socket = socket2::SockRef::from(descriptor);
+    let tcp = socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP));
+    if !tcp || !socket.is_listener().unwrap_or(false) {
+        return None;
+    }
+    socket.set_nonblocking(true).ok()?;
+    let address = socket.local_addr().ok()?.as_socket()?;
+    Some((address, rustix::fs::fstat(descriptor.as_fd()).ok()?.st_ino))
+}
+
+fn take(groups: &mut Vec<Group>, fits: impl Fn(SocketAddr) -> bool) -> Option<Group> {
+    let at = groups.iter().position(|group| fits(group.address))?;
+    Some(groups.remove(at))
+}
+
+/// One for each thread. `ours`: who has the port already is our predecessor.
+fn new(wanted: SocketAddr, threads: usize, ours: bool) -> io::Result<Group> {
+    // With SO_REUSEPORT another program of ours may share the port unnoticed; so ask without it first.
+    let address = if ours { wanted } else { listen(wanted, false)?.local_addr()? };
+    let sockets = (0..threads).map(|_| listen(address, true)).collect::<io::Result<_>>()?;
+    Ok(Group { address, sockets })
 }
 
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {

@@ -8,13 +8,13 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle};
 
-use crate::request::Phase;
+use crate::handover::{Phase, Tether};
 
-/// A connection's task, and what it is in the midst of.
-type Open = (AbortHandle, Rc<Cell<Phase>>);
+/// A connection's task, and what is known of it.
+type Open = (AbortHandle, Rc<Tether>);
 
 /// Every open connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Connections {
     last: Cell<u64>,
     open: RefCell<HashMap<u64, Open>>,
@@ -27,8 +27,8 @@ impl Connections {
         self.last.get()
     }
 
-    pub(super) fn add(&self, key: u64, task: AbortHandle, phase: Rc<Cell<Phase>>) {
-        self.open.borrow_mut().insert(key, (task, phase));
+    pub(super) fn add(&self, key: u64, task: AbortHandle, tether: Rc<Tether>) {
+        self.open.borrow_mut().insert(key, (task, tether));
     }
 
     pub(super) fn remove(&self, key: u64) {
@@ -36,6 +36,13 @@ impl Connections {
         open.remove(&key);
         if open.is_empty() {
             self.emptied.notify_waiters();
+        }
+    }
+
+    /// Has each of them look at whether it is to be moved.
+    pub(super) fn pull(&self) {
+        for (_, tether) in self.open.borrow().values() {
+            tether.pull();
         }
     }
 
@@ -50,8 +57,8 @@ impl Connections {
     }
 
     fn end(&self, ends: impl Fn(Phase) -> bool) {
-        for (task, phase) in self.open.borrow().values() {
-            if ends(phase.get()) {
+        for (task, tether) in self.open.borrow().values() {
+            if ends(tether.phase.get()) {
                 task.abort();
             }
         }

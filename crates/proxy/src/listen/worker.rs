@@ -1,14 +1,19 @@
 //! One thread: its runtime, its listeners, its connections.
 //!
 //! ```text
-//!   Serve ──► Drain: idle connections end, busy ones finish ──► Cut: WebSockets say goodbye, ──► Close
-//!                    │                                              the rest is dropped           │
-//!                    └── new ones get the control plane, or a 503 ────────────────────────────────┘
+//!   Serve ─┬─► Drain: idle connections end, busy ones finish ──┬─► Cut: WebSockets say goodbye, ──► Close
+//!          │          │                                        │       the rest is dropped           │
+//!          │          └── new ones get the control plane, or a 503 ──────────────────────────────────┘
+//!          └─► Leave: nothing is accepted, idle connections ───┘
+//!                     are moved, busy ones once they finish
 //! ```
+//!
+//! To drain a thread that leaves means nothing: whoever its connections are moved to goes on.
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, TcpListener},
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -24,12 +29,19 @@ use tokio::{
 };
 
 use super::connections::Connections;
-use crate::{backend::Backend, config::Config, io::Stream, request};
+use crate::{
+    backend::Backend,
+    config::Config,
+    handover::{Heir, Moved, Tether},
+    io::{Buffer, Stream},
+    request,
+};
 
 /// What all threads are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     Serve,
+    Leave,
     Drain,
     Cut,
     Close,
@@ -43,8 +55,12 @@ pub(super) struct Worker {
     pub(super) config: Config,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) orders: watch::Receiver<Order>,
+    /// Set before the order to leave.
+    pub(super) heir: Heir,
+    /// What this thread is to serve on.
+    pub(super) moved: mpsc::UnboundedReceiver<Moved>,
     pub(super) panics: Arc<AtomicU64>,
-    /// Dropped when no connection from before the drain is left.
+    /// Dropped when no connection from before the drain, or before it was left, is there any more.
     pub(super) undrained: mpsc::Sender<()>,
 }
 
@@ -79,15 +95,26 @@ impl Worker {
             late: Rc::default(),
             panics: Arc::clone(&self.panics),
         });
-        for listener in std::mem::take(&mut self.listeners) {
-            tokio::task::spawn_local(accept(listener, Rc::clone(&door)));
-        }
+        let listeners = std::mem::take(&mut self.listeners).into_iter();
+        let accepting: Vec<_> =
+            listeners.map(|listener| tokio::task::spawn_local(accept(listener, Rc::clone(&door)))).collect();
+        let moved = &mut self.moved;
         // Nobody gives orders any more when the sender is gone: as the last order.
-        let _ = self.orders.wait_for(|&order| order >= Order::Drain).await;
-        door.thread.drain();
-        door.early.end_idle();
+        let _ = adopting(moved, &door, self.orders.wait_for(|&order| order >= Order::Leave)).await;
+        if let Some(heir) = self.heir.get() {
+            for task in accepting {
+                // What was accepted is a connection by now; what was not is left in the queue.
+                task.abort();
+                let _ = task.await;
+            }
+            door.thread.leave(Arc::clone(heir));
+            door.early.pull();
+        } else {
+            door.thread.drain();
+            door.early.end_idle();
+        }
         tokio::select! {
-            () = door.early.emptied() => {}
+            () = adopting(moved, &door, door.early.emptied()) => {}
             _ = self.orders.wait_for(|&order| order >= Order::Cut) => {
                 door.thread.cut();
                 door.early.end_all();
@@ -95,7 +122,7 @@ impl Worker {
         }
         door.early.emptied().await;
         drop(self.undrained);
-        let _ = self.orders.wait_for(|&order| order >= Order::Close).await;
+        let _ = adopting(moved, &door, self.orders.wait_for(|&order| order >= Order::Close)).await;
     }
 }
 
@@ -109,7 +136,11 @@ async fn accept(listener: TcpListener, door: Rc<Door>) {
     };
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => door.open(stream, peer),
+            Ok((stream, peer)) => {
+                // Answers are written whole; waiting to fill a segment would only delay their ends.
+                let _ = stream.set_nodelay(true);
+                door.open(stream, peer.ip(), Buffer::default());
+            }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted now");
@@ -123,14 +154,37 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
+/// Waits for `done`, and serves what comes from another process until then. That goes first: what has come is a
+/// connection of this thread before anybody asks whether there is one left.
+async fn adopting<T>(
+    moved: &mut mpsc::UnboundedReceiver<Moved>,
+    door: &Door,
+    done: impl Future<Output = T>,
+) -> T {
+    let mut done = pin!(done);
+    loop {
+        tokio::select! {
+            biased;
+            Some(moved) = moved.recv() => door.adopt(moved),
+            done = &mut done => return done,
+        }
+    }
+}
+
 impl Door {
-    fn open(&self, stream: TcpStream, peer: SocketAddr) {
-        // Answers are written whole; waiting to fill a segment would only delay their ends.
-        let _ = stream.set_nodelay(true);
-        let phase = Rc::default();
+    fn adopt(&self, Moved { connection, peer, received }: Moved) {
+        let stream = std::net::TcpStream::from(connection);
+        match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+            Ok(stream) => self.open(stream, peer, Buffer::of(received)),
+            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+        }
+    }
+
+    fn open(&self, stream: TcpStream, peer: IpAddr, received: Buffer) {
+        let tether = Rc::<Tether>::default();
         let connections = if self.thread.is_draining() { &self.late } else { &self.early };
-        let serve =
-            request::serve(Rc::clone(&self.thread), Stream::Tcp(stream), peer.ip(), Rc::clone(&phase));
+        let (thread, stream) = (Rc::clone(&self.thread), Stream::Tcp(stream));
+        let serve = request::serve(thread, stream, peer, received, Rc::clone(&tether));
         let key = connections.next_key();
         let panics = Arc::clone(&self.panics);
         let closing = Closing { key, connections: Rc::clone(connections), panics };
@@ -138,7 +192,7 @@ impl Door {
             let _closing = closing;
             serve.await;
         });
-        connections.add(key, task.abort_handle(), phase);
+        connections.add(key, task.abort_handle(), tether);
     }
 }
 

@@ -10,6 +10,7 @@
 //! A run that was found broken is named to whoever wakes instances, so the next attempt waits for the restart.
 
 use std::{
+    pin::pin,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use tenement_core::slot::{Lease, RunId, Slot, StatusClass};
 use tenement_runtime::clock;
 
 use super::{
-    Client, Next, Phase,
+    Client, Next,
     answer::Answer,
     connect::{self, Failed},
     download::{Awaited, Delivered, Signals},
@@ -29,6 +30,7 @@ use super::{
     wake::{self, Waiting},
 };
 use crate::{
+    handover::Phase,
     http::{Method, RequestHead, is_fit_for_control},
     io::Buffer,
 };
@@ -99,14 +101,18 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
         let failed = request.failed.take();
         let leasing = wake::lease(&thread, &request.target, failed, &mut request.waiting);
         let lease = match unless_gone(client, leasing).await {
-            Some(Ok(lease)) => lease,
-            None => {
+            Leased::Done(Ok(lease)) => lease,
+            Leased::Left => {
+                client.request = request.restore(client);
+                return Next::Move;
+            }
+            Leased::Gone => {
                 if let Target::Instance(slot) = &request.target {
                     request.count(slot, CLIENT_GONE, 0);
                 }
                 return Next::Reset;
             }
-            Some(Err(answer)) => {
+            Leased::Done(Err(answer)) => {
                 if let Target::Instance(slot) = &request.target {
                     request.count(slot, answer.status, 0);
                 }
@@ -134,10 +140,21 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
     }
 }
 
+/// What became of waiting for a lease.
+enum Leased<T> {
+    Done(T),
+    /// The client left.
+    Gone,
+    /// It is somebody else's now to wake instances.
+    Left,
+}
+
 /// Waits for a lease while the client waits: one that left must not keep a place in the queue, and least of all
 /// have its request carried out.
-async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -> Option<T> {
+async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -> Leased<T> {
     let signals = Signals::default();
+    let leasing = pin!(leasing);
+    let leasing = client.tether.unless_moved(|| client.thread.is_leaving(), leasing);
     let gone = async {
         if watch(&client.stream, &mut client.buffer, &signals).await.is_ok() {
             std::future::pending::<()>().await;
@@ -145,8 +162,8 @@ async fn unless_gone<T>(client: &mut Client, leasing: impl Future<Output = T>) -
     };
     let leased = tokio::select! {
         biased;
-        leased = leasing => Some(leased),
-        () = gone => None,
+        leased = leasing => leased.map_or(Leased::Left, Leased::Done),
+        () = gone => Leased::Gone,
     };
     client.ended |= signals.half_closed.get().is_some();
     leased
@@ -203,7 +220,7 @@ impl Request<'_> {
         let forwarded = forward(client, exchange, &mut self.upload, &mut buffer).await;
         match forwarded {
             Ok(mut delivered) if delivered.status == 101 => {
-                client.phase.set(Phase::Tunnel);
+                client.tether.phase.set(Phase::Tunnel);
                 let ends = Ends {
                     client: &client.stream,
                     ahead: &mut client.buffer,
@@ -272,6 +289,13 @@ impl Request<'_> {
             Broken::ClientGone => Outcome::Over(CLIENT_GONE, Next::Reset),
             Broken::Truncated => Outcome::Over(502, Next::Reset),
         }
+    }
+
+    /// The request as it came, as far as it was read. As it may be sent again, what was read is all there.
+    fn restore(&self, client: &Client) -> Vec<u8> {
+        let mut bytes = self.head.restore(&client.request, &client.peer);
+        self.upload.reopen(&mut bytes);
+        bytes
     }
 
     /// What follows an answer.

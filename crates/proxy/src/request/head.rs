@@ -1,7 +1,9 @@
 //! Phase "head": waits for a request and parses it.
 
-use super::{Client, Phase, answer::Answer};
-use crate::{http::RequestHead, io::TimedOut};
+use std::{io, pin::pin};
+
+use super::{Client, answer::Answer};
+use crate::{handover::Phase, http::RequestHead, io::TimedOut};
 
 /// What came.
 pub(super) enum Read {
@@ -10,20 +12,29 @@ pub(super) enum Read {
     Refused(Answer),
     /// The client left, or has been silent for too long.
     Ended,
+    /// Somebody else is to wait for it.
+    Left,
 }
 
 pub(super) async fn read(client: &mut Client) -> Read {
     let thread = std::rc::Rc::clone(&client.thread);
     let limits = &thread.config.limits;
+    // Also if a whole head is there: it came while the last request was answered.
+    if thread.is_leaving() {
+        return Read::Left;
+    }
     if client.buffer.is_empty() {
         if (thread.is_draining() && !client.late) || client.ended {
             return Read::Ended;
         }
-        client.phase.set(Phase::Idle);
-        let first = client.watchdog.within(limits.idle, client.buffer.fill(&client.stream, false)).await;
-        client.phase.set(Phase::Busy);
-        if !matches!(first, Ok(Ok(1..))) {
-            return Read::Ended;
+        client.tether.phase.set(Phase::Idle);
+        client.watchdog.set(limits.idle);
+        let first = more(client).await;
+        client.tether.phase.set(Phase::Busy);
+        match first {
+            Ok(Some(Ok(1..))) => {}
+            Ok(None) => return Read::Left,
+            _ => return Read::Ended,
         }
     }
     let (mut timed, mut seen) = (false, 0);
@@ -41,12 +52,20 @@ pub(super) async fn read(client: &mut Client) -> Read {
             client.watchdog.set(limits.head);
             timed = true;
         }
-        match client.watchdog.guard(client.buffer.fill(&client.stream, false)).await {
-            Ok(Ok(1..)) => {}
+        match more(client).await {
+            Ok(Some(Ok(1..))) => {}
+            Ok(None) => return Read::Left,
             Ok(_) => return Read::Ended,
             Err(TimedOut) => return refused(client, Answer::new(408, "the request head took too long")),
         }
     }
+}
+
+/// Waits for bytes until the watchdog's deadline; `None` if somebody else is to wait for them.
+async fn more(client: &mut Client) -> Result<Option<io::Result<usize>>, TimedOut> {
+    let Client { thread, stream, buffer, tether, watchdog, .. } = client;
+    let filling = pin!(buffer.fill(stream, false));
+    watchdog.guard(tether.unless_moved(|| thread.is_leaving(), filling)).await
 }
 
 fn refused(client: &Client, answer: Answer) -> Read {

@@ -9,6 +9,8 @@
 //!            ▼        ▼           where it is safe │ may be sent again     │
 //!          answer and close                        └─► upgrade: tunnel ────┘
 //! ```
+//!
+//! Where somebody else takes over, a connection is moved from "idle", "head" and "wake".
 
 mod answer;
 mod attempt;
@@ -21,13 +23,20 @@ mod upgrade;
 mod upload;
 mod wake;
 
-use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, OnceCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     backend::Backend,
     config::Config,
+    handover::{Moved, Successor, Tether},
     http::Peer,
     io::{Buffer, Stream, Watchdog},
 };
@@ -42,18 +51,8 @@ pub(crate) struct Thread {
     draining: Cell<bool>,
     cut: Cell<bool>,
     cutting: Notify,
-}
-
-/// What a connection is in the midst of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// A request, or its head.
-    #[default]
-    Busy,
-    /// Nothing: it waits for a request.
-    Idle,
-    /// A WebSocket, which ends by itself when [`Thread::cut`] says so.
-    Tunnel,
+    /// Takes every connection that can be moved.
+    successor: OnceCell<Arc<dyn Successor>>,
 }
 
 impl Thread {
@@ -65,6 +64,7 @@ impl Thread {
             draining: Cell::new(false),
             cut: Cell::new(false),
             cutting: Notify::new(),
+            successor: OnceCell::new(),
         }
     }
 
@@ -75,6 +75,15 @@ impl Thread {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// From now on connections are moved as soon as they can be. Those that wait have to be told.
+    pub(crate) fn leave(&self, successor: Arc<dyn Successor>) {
+        let _ = self.successor.set(successor);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.successor.get().is_some()
     }
 
     /// Tunnels say goodbye and end.
@@ -95,6 +104,7 @@ impl Thread {
 struct Client {
     thread: Rc<Thread>,
     stream: Stream,
+    address: IpAddr,
     peer: Peer,
     /// Read and not yet used.
     buffer: Buffer,
@@ -107,7 +117,7 @@ struct Client {
     ended: bool,
     /// Came after the drain had begun: for the control plane only.
     late: bool,
-    phase: Rc<Cell<Phase>>,
+    tether: Rc<Tether>,
 }
 
 /// What follows an answer.
@@ -121,6 +131,8 @@ enum Next {
     Linger,
     /// The answer broke off; the client must not take it for the whole.
     Reset,
+    /// Somebody else answers what is in `request`, and whatever follows.
+    Move,
 }
 
 /// Capacity of the byte vectors that a connection keeps between requests.
@@ -128,34 +140,46 @@ const KEPT: usize = 16 << 10;
 /// What is read and thrown away of a client that is still sending after its last answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 16 << 20);
 
-/// Serves one connection until its end. `phase` says how it can be ended earlier.
-pub(crate) async fn serve(thread: Rc<Thread>, stream: Stream, address: IpAddr, phase: Rc<Cell<Phase>>) {
+/// Serves one connection, of which `buffer` was read already, until its end or until it is moved.
+pub(crate) async fn serve(
+    thread: Rc<Thread>,
+    stream: Stream,
+    address: IpAddr,
+    buffer: Buffer,
+    tether: Rc<Tether>,
+) {
     let peer = Peer::new(address, &thread.config.trusted_proxies);
     let watchdog = Watchdog::new(thread.config.limits.idle);
     let late = thread.is_draining();
     let mut client = Client {
         thread,
         stream,
+        address,
         peer,
-        buffer: Buffer::default(),
+        buffer,
         watchdog,
         request: Vec::new(),
         reply: Vec::new(),
         ended: false,
         late,
-        phase,
+        tether,
     };
     loop {
         let next = match head::read(&mut client).await {
             head::Read::Request(head) => attempt::serve(&mut client, &head).await,
             head::Read::Refused(answer) => client.refuse(&answer).await,
             head::Read::Ended => return,
+            head::Read::Left => {
+                client.request.clear();
+                Next::Move
+            }
         };
         match next {
             Next::Keep if !client.ended || !client.buffer.is_empty() => client.shrink(),
             Next::Keep | Next::Close => return,
             Next::Linger => return client.linger().await,
             Next::Reset => return client.stream.reset_on_close(),
+            Next::Move => return client.move_on(),
         }
     }
 }
@@ -168,6 +192,19 @@ impl Client {
         match self.watchdog.sending(self.thread.config.limits.stall, &self.stream, sending).await {
             Ok(Ok(())) => Next::Linger,
             _ => Next::Close,
+        }
+    }
+
+    /// Gives the connection to the successor.
+    fn move_on(self) {
+        let Self { thread, stream, address, mut request, buffer, .. } = self;
+        request.extend_from_slice(&buffer);
+        match (stream.into_fd(), thread.successor.get()) {
+            (Ok(connection), Some(successor)) => {
+                successor.take(Moved { connection, peer: address, received: request });
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => tracing::warn!(%error, "a connection could not be handed over"),
         }
     }
 

@@ -6,6 +6,8 @@
 //!     └────► the daemon ends ───────► close frame 1001 ─────────────────────────────────────────────────┘
 //! ```
 //!
+//! Of a daemon that ends because another one has taken over, the code is 1012 as well: it can be connected to at once.
+//!
 //! An application that is gone for good, and doesn't only send nothing more, takes nothing from the client either: its
 //! time is over at once.
 //!
@@ -73,7 +75,11 @@ pub(super) async fn tunnel(thread: &Thread, ends: Ends<'_>, traffic: Option<&Tra
         biased;
         _ = async { tokio::join!(to_application, to_client) } => {}
         () = out_of_time => {}
-        () = thread.cut_off() => down.say_goodbye_at_once(Code::Away),
+        () = thread.cut_off() => {
+            // Whoever takes over is there already.
+            let code = if thread.is_leaving() { Code::Restart } else { Code::Away };
+            down.say_goodbye_at_once(code);
+        }
     }
     (up.moved.get(), down.moved.get())
 }

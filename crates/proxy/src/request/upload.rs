@@ -72,6 +72,13 @@ impl Upload {
         }
     }
 
+    /// As [`Chunks::reopen`], if there are chunks.
+    pub(super) fn reopen(&self, out: &mut Vec<u8>) {
+        if let Rest::Chunked(chunks) = &self.rest {
+            chunks.reopen(out);
+        }
+    }
+
     fn pass(&mut self, buffer: &mut Buffer, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let taken = match &mut self.rest {
             Rest::Length(left) => {

@@ -168,6 +168,26 @@ impl Drop for Place {
     }
 }
 
+impl Instances {
+    /// With this slot's instance only.
+    pub(crate) fn of(
+        service: Arc<Service>,
+        slot: &Arc<Slot>,
+        on_wake: impl Fn(&Slot, Option<RunId>) -> Result<(), WakeRefusal> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let mut routes = RouteTable::new("localhost");
+        routes.set_service(service, [Arc::clone(slot)]);
+        Arc::new(Self {
+            routes: ArcSwap::from_pointee(routes),
+            wakes: AtomicU64::new(0),
+            on_wake: Box::new(on_wake),
+            holds: AtomicBool::new(false),
+            waiting: Arc::default(),
+            slots: HashMap::from([(slot.name().clone(), Arc::clone(slot))]),
+        })
+    }
+}
+
 impl Backend for Instances {
     fn routes(&self) -> &ArcSwap<RouteTable> {
         &self.routes
@@ -244,30 +264,31 @@ impl Proxy {
         limits: Limits,
         on_wake: impl Fn(&Slot, Option<RunId>) -> Result<(), WakeRefusal> + Send + Sync + 'static,
     ) -> Self {
+        Self::on(service, script, limits, on_wake, |config| Bound::bind(config).unwrap())
+    }
+
+    /// On sockets of the test's choice.
+    pub(crate) fn on(
+        service: Service,
+        script: Script,
+        limits: Limits,
+        on_wake: impl Fn(&Slot, Option<RunId>) -> Result<(), WakeRefusal> + Send + Sync + 'static,
+        bind: impl FnOnce(Config) -> Bound,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("app.sock");
         let app = App::start(&socket, script);
         let service = Arc::new(service);
-        let name: InstanceName = "api:a".parse().unwrap();
-        let slot = Arc::new(Slot::new(name.clone(), Arc::clone(&service)));
+        let slot = Arc::new(Slot::new("api:a".parse().unwrap(), Arc::clone(&service)));
         slot.open(upstream(1, socket));
-        let mut routes = RouteTable::new("localhost");
-        routes.set_service(service, [Arc::clone(&slot)]);
-        let instances = Arc::new(Instances {
-            routes: ArcSwap::from_pointee(routes),
-            wakes: AtomicU64::new(0),
-            on_wake: Box::new(on_wake),
-            holds: AtomicBool::new(false),
-            waiting: Arc::default(),
-            slots: HashMap::from([(name, Arc::clone(&slot))]),
-        });
+        let instances = Instances::of(service, &slot, on_wake);
         let config = Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             threads: 2,
             trusted_proxies: TRUSTED.with_borrow(Clone::clone),
             limits,
         };
-        let bound = Bound::bind(config).unwrap();
+        let bound = bind(config);
         let address = bound.local_addrs()[0];
         let running = bound.serve(Arc::clone(&instances) as Arc<dyn Backend>).unwrap();
         Self { address, app, slot, instances, running, _folder: folder }
@@ -327,7 +348,7 @@ impl Client {
         Self { stream, ahead: Vec::new() }
     }
 
-    fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, ahead: Vec::new() }

@@ -31,12 +31,6 @@ pub enum AdoptError {
     /// It was started before the last reboot.
     #[error("it belongs to another boot of this host")]
     OtherBoot,
-    /// No such process, or only its zombie.
-    #[error("process {0} is gone")]
-    Gone(u32),
-    /// The pid went to another process.
-    #[error("process {0} is another one: it started at another time")]
-    Stranger(u32),
     /// It is not where it was put.
     #[error("process {0} is not in its group")]
     NotInGroup(u32),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    AdoptError, Handle, Launch, Process, SpawnError, Strategy, child,
+    Handle, Launch, Process, SpawnError, Strategy, child,
     child::{FIRST_SOURCE, Plan, Step},
     launch::{self, Strings},
     pidfd,
@@ -29,14 +29,14 @@ const OOM_SCORE_ABOVE_OURS: i32 = 200;
 
 /// This machine as a place to run instances: how their trees are held together, and where their groups are.
 pub struct Host {
-    strategy: Strategy,
-    hierarchy: Option<Hierarchy>,
-    reaper: &'static Reaper,
-    boot_id: String,
-    null: OwnedFd,
+    pub(super) strategy: Strategy,
+    pub(super) hierarchy: Option<Hierarchy>,
+    pub(super) reaper: &'static Reaper,
+    pub(super) boot_id: String,
+    pub(super) null: OwnedFd,
     oom_score_adj: String,
     /// Part of every marker: no other host on this machine has it.
-    mark: String,
+    pub(super) mark: String,
     starts: AtomicU64,
     /// `clone3` refused to place a child in its group; it enters by itself from now on.
     no_birth_in_group: AtomicBool,
@@ -237,7 +237,7 @@ impl Host {
         child::start(&mut Plan { join: &join, ..*plan })
     }
 
-    fn process(
+    pub(super) fn process(
         &self,
         handle: Handle,
         child: Arc<Child>,
@@ -264,40 +264,6 @@ impl Host {
         })
     }
 
-    /// Takes on a process that an earlier daemon started. What can't be proven to be that process is not touched.
-    ///
-    /// # Errors
-    /// See [`AdoptError`].
-    pub fn adopt(&self, handle: &Handle) -> Result<Process, AdoptError> {
-        if handle.boot_id != self.boot_id {
-            return Err(AdoptError::OtherBoot);
-        }
-        let pidfd = pidfd::open(handle.pid).map_err(|_| AdoptError::Gone(handle.pid))?;
-        // Read after the descriptor is held: what is read is about the process that it holds, or that is dead by then.
-        let stat = Stat::read(handle.pid).map_err(|_| AdoptError::Gone(handle.pid))?;
-        if stat.start_time != handle.start_time {
-            return Err(AdoptError::Stranger(handle.pid));
-        }
-        if stat.is_dead() || pidfd::has_ended(&pidfd) {
-            return Err(AdoptError::Gone(handle.pid));
-        }
-        let group = match &handle.cgroup {
-            Some(dir) => Some(self.group_of(handle.pid, dir)?),
-            None => None,
-        };
-        let child = Arc::new(Child::new(handle.pid, pidfd, self.reaper));
-        Ok(self.process(handle.clone(), child, group, handle.marker.clone()))
-    }
-
-    /// The group of a process to adopt, which must be one of ours and hold it.
-    fn group_of(&self, pid: u32, dir: &Path) -> Result<Group, AdoptError> {
-        let hierarchy = self.hierarchy.as_ref().ok_or(AdoptError::NotInGroup(pid))?;
-        let name = dir.strip_prefix(&hierarchy.root).ok().and_then(Path::to_str);
-        let name = name.filter(|n| !n.is_empty() && !n.contains('/')).ok_or(AdoptError::NotInGroup(pid))?;
-        let group = hierarchy.named(name);
-        if group.holds(pid) { Ok(group) } else { Err(AdoptError::NotInGroup(pid)) }
-    }
-
     /// Without cgroups, ends processes that no instance knows of any more: they left their session, lost their parent
     /// and cleared their environment. For the orderly end, of a process that starts others through this host alone.
     ///
@@ -317,6 +283,12 @@ impl Host {
         if let Some(hierarchy) = &self.hierarchy {
             hierarchy.remove();
         }
+    }
+
+    /// Names this boot of the machine: `/proc/sys/kernel/random/boot_id`.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
     }
 
     /// Where the groups of instances are, if there are any.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Launch ── Host::spawn ──► Process ── exited() ───► Exit            (event: pidfd)
-//!   Handle ── Host::adopt ──►    │ ├──── terminate()   SIGTERM to all
+//!   Handle ── Host::recover ─►   │ ├──── terminate()   SIGTERM to all
 //!                                │ └──── kill_tree()   all gone, reaped, group removed
 //!                                └────── owns(pid), members(), usage()
 //! ```
@@ -18,6 +18,7 @@ mod launch;
 mod pidfd;
 mod procfs;
 mod reaper;
+mod recover;
 mod running;
 mod tree;
 
@@ -26,5 +27,6 @@ pub use handle::{AdoptError, Handle};
 pub use host::{Capabilities, Host};
 pub use launch::{DEFAULT_PATH, Launch, SpawnError};
 pub(crate) use procfs::Stat;
+pub use recover::Recovered;
 pub use running::{Process, Usage};
 pub use tree::Strategy;

@@ -30,6 +30,11 @@ impl Child {
         Self { pid, pidfd, exit: OnceLock::new(), reaper }
     }
 
+    /// Says how it ended, where nobody else will.
+    pub(super) fn settle(&self, exit: Exit) {
+        let _ = self.exit.set(exit);
+    }
+
     /// Takes the status from the kernel, once, whoever asks first. `None` while the child runs.
     pub(super) fn collect(&self) -> Option<Exit> {
         if let Some(exit) = self.exit.get() {

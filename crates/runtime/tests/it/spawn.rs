@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, fs, io, os::unix::fs::PermissionsExt};
 
-use tenement_runtime::process::{AdoptError, SpawnError};
+use tenement_runtime::process::{AdoptError, Recovered, SpawnError};
 
-use crate::support::{Place, STRATEGIES};
+use crate::support::{Place, STRATEGIES, state};
 
 // faults: I13
 #[tokio::test]
@@ -124,17 +124,38 @@ async fn only_the_very_process_is_adopted() {
     for strategy in STRATEGIES {
         let Some(place) = Place::new(strategy) else { continue };
         let process = place.spawn("exec sleep 1000");
-        let adopted = place.host.adopt(process.handle()).unwrap();
+        let Ok(Recovered::Running(adopted)) = place.host.recover(process.handle()) else {
+            panic!("{strategy:?}: not taken on")
+        };
         assert_eq!(adopted.pid(), process.pid());
         let mut later = process.handle().clone();
         later.start_time += 1;
-        assert!(place.host.adopt(&later).is_err(), "another process of the same number");
+        let stranger = place.host.recover(&later);
+        assert!(matches!(stranger, Ok(Recovered::Ended(_))), "another process of the same number");
         let mut rebooted = process.handle().clone();
         rebooted.boot_id = "another".into();
-        assert!(place.host.adopt(&rebooted).is_err(), "a process of another boot");
+        let other = place.host.recover(&rebooted);
+        assert!(matches!(other, Err(AdoptError::OtherBoot)), "a process of another boot");
+        assert_eq!(place.host.end_unknown(&[process.handle().clone()]).await.unwrap(), 0);
+        assert!(process.try_exited().is_none());
         adopted.kill_tree().await;
         process.kill_tree().await;
-        let gone: Result<_, AdoptError> = place.host.adopt(process.handle());
-        assert!(gone.is_err(), "{strategy:?}");
+        assert!(matches!(place.host.recover(process.handle()), Ok(Recovered::Ended(_))), "{strategy:?}");
+    }
+}
+
+// faults: D1
+#[tokio::test]
+async fn what_nobody_has_written_down_is_ended_with_all_that_it_started() {
+    for strategy in STRATEGIES {
+        let Some(place) = Place::new(strategy) else { continue };
+        let process = place.spawn("setsid sleep 1000 & exec sleep 1000");
+        while process.members().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let members = process.members();
+        assert_eq!(place.host.end_unknown(&[]).await.unwrap(), 1, "{strategy:?}");
+        process.exited().await;
+        assert!(members.iter().all(|pid| state(*pid).is_none_or(|state| state == 'Z')), "{strategy:?}");
     }
 }

@@ -15,18 +15,30 @@ use tenement_core::{
 use tenement_runtime::clock;
 
 use super::{Engine, entry::Entry};
-use crate::api::{Desired, Record};
+use crate::{
+    api::{Desired, Record},
+    recover::Survivors,
+};
 
 impl Engine {
     /// Brings together what the configuration declares and what is remembered.
     ///
-    /// Declared instances start if their service says `autostart`; those made by hand start if they can't be
+    /// What went on when an earlier daemon was killed goes on. Of the others, declared instances start if their service says `autostart`; those made by hand start if they can't be
     /// woken up by falling asleep first, that is without an `idle_timeout`.
-    pub(super) fn boot(&mut self, records: Vec<Record>) {
+    pub(super) fn boot(&mut self, records: Vec<Record>, Survivors(mut survivors): Survivors) {
         let config = Arc::clone(&self.config);
         let declared: BTreeSet<_> = config.instances.iter().cloned().collect();
         let mut known: BTreeMap<_, _> = records.into_iter().map(|r| (r.name.clone(), r)).collect();
         let mut new = Vec::new();
+        let lives = survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
+        self.created = lives.max().unwrap_or(0);
+        // Made by a request a moment before the end, or the registry has lost it.
+        for record in survivors.values().filter_map(|survivor| Some(&survivor.life.as_ref()?.record)) {
+            if !known.contains_key(&record.name) {
+                new.push(record.clone());
+                known.insert(record.name.clone(), record.clone());
+            }
+        }
         for name in &declared {
             if !known.contains_key(name) {
                 let record = new_record(name.clone());
@@ -37,6 +49,9 @@ impl Engine {
         for (name, record) in known {
             let Some(service) = config.services.get(&name.service) else {
                 tracing::warn!(instance = %name, "known, but its service is not in the configuration");
+                if let Some(survivor) = survivors.remove(&name) {
+                    self.retire(&name, survivor);
+                }
                 self.reloading.aside.insert(name, record);
                 continue;
             };
@@ -45,7 +60,8 @@ impl Engine {
             let mut entry = self.new_entry(record, service);
             entry.known = true;
             self.entries.insert(name.clone(), entry);
-            if starts {
+            let resumed = survivors.remove(&name).is_some_and(|survivor| self.resume(&name, survivor));
+            if starts && !resumed {
                 self.agenda.push_back((name, Event::Start(Cause::Boot)));
             }
         }

@@ -200,13 +200,25 @@ impl Engine {
             Busy::Starting { wait: true, reply } if entry.life.up_since().is_none() => {
                 entry.starters.push(reply);
             }
-            Busy::Starting { reply, .. } => drop(reply.send(Ok(entry.view(clock::now())))),
+            Busy::Starting { reply, .. } => {
+                let view = entry.view(clock::now());
+                self.answer_noted(reply, view);
+            }
             Busy::Restarting { reply } => {
                 let view = InstanceView { status: Status::Restarting, ..entry.view(clock::now()) };
-                let _ = reply.send(Ok(view));
+                self.answer_noted(reply, view);
             }
             Busy::Stopping { reply, .. } => drop(reply.send(Ok(()))),
         }
+    }
+
+    /// Answers once the next daemon would know of it.
+    fn answer_noted(&mut self, reply: Reply<InstanceView>, view: InstanceView) {
+        let runs = Arc::clone(&self.runs);
+        self.tasks.spawn_blocking(move || {
+            runs.flush();
+            let _ = reply.send(Ok(view));
+        });
     }
 
     pub(super) fn next_command(&mut self, name: &InstanceName) {

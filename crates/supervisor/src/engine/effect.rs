@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tenement_core::{
+    config::launch_text,
     lifecycle::{Effect, Event, Lifecycle},
     name::InstanceName,
     slot::RunId,
@@ -12,7 +13,7 @@ use tenement_runtime::clock;
 
 use super::{
     Engine,
-    entry::Busy,
+    entry::{Busy, Launched},
     message::{Message, News},
 };
 use crate::{
@@ -45,6 +46,12 @@ impl Engine {
                 }
                 *self.totals.starts.entry(name.service.clone()).or_default() += 1;
             }
+            Effect::Reopen(_) => {
+                if let Some(upstream) = entry.upstream.clone() {
+                    entry.slot.open(upstream);
+                }
+            }
+            Effect::Await(run) => self.wait_on(name, run),
             Effect::CloseIfIdle => {
                 let closed = entry.slot.close_if_idle();
                 // Before any other event, so that nothing happens between the door and the decision.
@@ -75,7 +82,8 @@ impl Engine {
             record: entry.record.clone(),
             socket: entry.socket.clone(),
         };
-        entry.launched = Some(Arc::clone(&order.service));
+        let service = Arc::clone(&order.service);
+        entry.launched = Some(Launched { text: launch_text(&service), service: Some(service) });
         let launcher = Arc::clone(&self.launcher);
         let messages = self.messages.clone();
         self.tasks.spawn(async move { launcher.launch(order, &messages).await });
@@ -158,8 +166,11 @@ impl Engine {
         let data = self.launcher.data_dir(name);
         let keep_data = entry.slot.service().storage_persist && mode != StopMode::Purge;
         let (registry, output) = (Arc::clone(&self.registry), Arc::clone(&self.output));
+        let runs = Arc::clone(&self.runs);
         let (messages, name, socket) = (self.messages.clone(), name.clone(), entry.socket.clone());
         self.tasks.spawn_blocking(move || {
+            // First, or the next daemon would bring it back.
+            runs.forget(&name);
             let erased = registry.forget(&name).and_then(|()| {
                 output.forget(&name);
                 erase(&socket, (!keep_data).then_some(data.as_path()))?;

@@ -37,6 +37,14 @@ pub(super) enum Busy {
     Stopping { mode: StopMode, reply: oneshot::Sender<Result<(), CommandError>>, writing: bool },
 }
 
+/// What a process was started by.
+pub(super) struct Launched {
+    /// All that matters of it: [`launch_text`](tenement_core::config::launch_text).
+    pub(super) text: String,
+    /// Not known of what an earlier daemon started.
+    pub(super) service: Option<Arc<Service>>,
+}
+
 pub(super) struct Entry {
     pub(super) slot: Arc<Slot>,
     pub(super) policy: Policy,
@@ -70,7 +78,7 @@ pub(super) struct Entry {
     /// The last start was given up because it took too long.
     pub(super) timed_out: bool,
     /// The service as its last process was started.
-    pub(super) launched: Option<Arc<Service>>,
+    pub(super) launched: Option<Launched>,
     /// Its service is not in the configuration any more: no route leads to it, and it goes.
     pub(super) leaving: bool,
 }

@@ -43,6 +43,8 @@ pub(crate) enum Message {
         reply: oneshot::Sender<Result<Reconfigured, CommandError>>,
     },
     Shutdown(oneshot::Sender<()>),
+    /// Answered when nothing is done any more.
+    Leave(oneshot::Sender<()>),
     Hurry,
     /// What a task found out.
     News(InstanceName, News),

@@ -8,11 +8,13 @@
 //!
 //! No lock is held and nothing is awaited while a message is handled.
 
+mod adopt;
 mod boot;
 mod checks;
 mod command;
 mod effect;
 mod entry;
+mod leave;
 mod message;
 mod newcomers;
 mod news;
@@ -49,13 +51,14 @@ use tokio::{
 
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, reconfigure::Reloading,
+    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, reconfigure::Reloading,
     timers::Timers, transition::Before,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
     handle::Supervisor,
     launch::Launcher,
+    recover::{Runs, Survivors},
 };
 
 /// What the loop works with.
@@ -66,6 +69,8 @@ pub struct Deps {
     pub host: Arc<tenement_runtime::process::Host>,
     /// Where records are kept.
     pub registry: Arc<dyn Registry>,
+    /// Where lives and processes are remembered.
+    pub runs: Arc<dyn Runs>,
     /// Where output goes.
     pub output: Arc<dyn Output>,
     /// Who is told what happens.
@@ -74,9 +79,10 @@ pub struct Deps {
     pub base_env: Vec<(String, String)>,
 }
 
-/// Starts the loop on the current runtime, with what is remembered from before.
+/// Starts the loop on the current runtime, with what is remembered from before and what was found of it. Who was up before
+/// is up when it returns.
 #[must_use]
-pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
+pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervisor {
     let (messages, inbox) = mpsc::unbounded_channel();
     let routes = Arc::new(ArcSwap::from_pointee(RouteTable::new(&deps.config.settings.domain)));
     let supervisor = Supervisor { routes: Arc::clone(&routes), messages: messages.clone(), actor: None };
@@ -85,6 +91,7 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         permits: Permits::new(deps.config.settings.max_starting, deps.config.services.len()),
         config: deps.config,
         registry: deps.registry,
+        runs: deps.runs,
         output: deps.output,
         observer: deps.observer,
         launcher: Arc::new(launcher),
@@ -102,8 +109,10 @@ pub fn start(deps: Deps, records: Vec<Record>) -> Supervisor {
         reloading: Reloading::default(),
         shutdown: Vec::new(),
         shutting_down: false,
+        leaving: Leaving::default(),
     };
-    engine.boot(records);
+    engine.boot(records, survivors);
+    engine.guarded(Engine::settle);
     #[allow(
         clippy::disallowed_methods,
         reason = "the one long-lived task of this crate; it owns all others"
@@ -122,6 +131,7 @@ pub(crate) fn shutting_down() -> WakeRefusal {
 struct Engine {
     config: Arc<Config>,
     registry: Arc<dyn Registry>,
+    runs: Arc<dyn Runs>,
     output: Arc<dyn Output>,
     observer: Arc<dyn Observer>,
     launcher: Arc<Launcher>,
@@ -143,6 +153,7 @@ struct Engine {
     reloading: Reloading,
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
+    leaving: Leaving,
 }
 
 impl Engine {
@@ -151,7 +162,7 @@ impl Engine {
         let mut set_for = None;
         loop {
             self.guarded(Self::settle);
-            let next = self.timers.next().into_iter().chain(self.rounds.next()).min();
+            let next = self.next_alarm();
             if next != set_for
                 && let Some(at) = next
             {
@@ -184,7 +195,19 @@ impl Engine {
         }
     }
 
+    /// When something is due.
+    fn next_alarm(&self) -> Option<Millis> {
+        match self.leaving {
+            Leaving::No => self.timers.next().into_iter().chain(self.rounds.next()).min(),
+            Leaving::Soon { by, .. } => {
+                self.timers.next().into_iter().chain(self.rounds.next()).chain([by]).min()
+            }
+            Leaving::Left(_) => None,
+        }
+    }
+
     fn handle(&mut self, message: Message) {
+        let Some(message) = self.while_leaving(message) else { return };
         match message {
             Message::List(reply) => {
                 let now = clock::now();
@@ -208,6 +231,7 @@ impl Engine {
             Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
+            Message::Leave(reply) => self.begin_to_leave(reply),
             Message::Hurry => self.tell_all(&Event::Hurry),
         }
     }
@@ -222,6 +246,9 @@ impl Engine {
 
     /// Rings what is due, hands out permits, and works off what follows, until nothing follows any more.
     fn settle(&mut self) {
+        if matches!(self.leaving, Leaving::Left(_)) {
+            return;
+        }
         let now = clock::now();
         self.collect(now);
         loop {
@@ -232,9 +259,9 @@ impl Engine {
                 let last_active = entry.slot.last_active();
                 let rang = Event::Rang { timer: alarm.timer, generation: alarm.generation, last_active };
                 self.step(&alarm.name, rang);
-            } else if let Some(name) = self.permits.grant() {
+            } else if let Some(name) = self.permit() {
                 self.step(&name, Event::Permit);
-            } else if let Some((name, why)) = self.next_to_replace() {
+            } else if let Some((name, why)) = self.replacement() {
                 self.step(&name, Event::Reconfigured { restart: Some(why) });
             } else {
                 break;
@@ -243,6 +270,7 @@ impl Engine {
         self.ask(now);
         self.finish_leaving();
         self.finish_shutdown();
+        self.leave_if_quiet(now);
     }
 
     /// One step of one instance, with everything that follows at once.
@@ -252,6 +280,7 @@ impl Engine {
         let tally = tally::Before::of(entry, &event);
         let before = Before::of(entry, &event);
         let is_late = matches!(event, Event::Rang { timer: Timer::Startup, .. });
+        let was = entry.life.clone();
         let effects = entry.life.step(event, moment, &entry.policy);
         if effects.iter().any(|effect| matches!(effect, Effect::Refuse(_))) {
             entry.timed_out = is_late;
@@ -260,6 +289,9 @@ impl Engine {
             self.observer.changed(&transition);
         }
         tally.count(entry, &mut self.totals);
+        if !entry.life.is_as(&was) && !entry.life.is_forgotten() {
+            self.runs.changed(name, entry.to_remember());
+        }
         for effect in effects {
             self.carry_out(name, effect);
         }

@@ -13,7 +13,8 @@ impl Engine {
                 if let Event::Checked { .. } = event {
                     entry.last_check = Some(clock::wall());
                 }
-                if let Event::Gone(_) = event {
+                if let Event::Gone(run) = event {
+                    self.runs.gone(name, run);
                     entry.process = None;
                     entry.reservation = None;
                 }

@@ -43,6 +43,11 @@ impl Permits {
         }
     }
 
+    /// Notes one that holds a permit already, of an earlier daemon; there may be more of those than permits.
+    pub(super) fn hold(&mut self, name: &InstanceName) {
+        self.held.insert(name.clone());
+    }
+
     /// Gives back a permit, or withdraws the request for one.
     pub(super) fn release(&mut self, name: &InstanceName) {
         if self.held.remove(name) {

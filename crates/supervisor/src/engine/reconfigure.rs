@@ -28,7 +28,7 @@ use tenement_runtime::clock;
 use super::{
     Engine,
     boot::new_record,
-    entry::Entry,
+    entry::{Entry, Launched},
     message::{Message, News},
 };
 use crate::{
@@ -272,6 +272,14 @@ impl Engine {
         }
     }
 
+    /// One that an earlier daemon had started in another way is restarted in its turn.
+    pub(super) fn replace_if_changed(&mut self, name: &InstanceName) {
+        let Some(entry) = self.entries.get(name) else { return };
+        if entry.changed(&entry.slot.service()).is_some() {
+            self.reloading.queue.push_back(name.clone());
+        }
+    }
+
     /// The next one whose turn it is to be restarted, and why.
     pub(super) fn next_to_replace(&mut self) -> Option<(InstanceName, String)> {
         if self.reloading.queue.is_empty() || self.shutting_down {
@@ -332,11 +340,14 @@ fn starts(record: &Record, service: &Service, declared: bool) -> bool {
 impl Entry {
     /// Why its last process is not what `service` would start now.
     fn changed(&self, service: &Service) -> Option<String> {
-        let old = self.launched.as_ref()?;
-        if launch_text(old) == launch_text(service) {
+        let Launched { text, service: old } = self.launched.as_ref()?;
+        if *text == launch_text(service) {
             return None;
         }
-        Some(format!("configuration changed: {}", needs_restart(old, service).join(", ")))
+        Some(match old {
+            Some(old) => format!("configuration changed: {}", needs_restart(old, service).join(", ")),
+            None => "configuration changed".to_owned(),
+        })
     }
 
     /// Neither up nor at rest nor waiting to be tried again.

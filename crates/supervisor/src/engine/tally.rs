@@ -1,6 +1,6 @@
 //! What is counted of a step, for metrics.
 
-use tenement_core::{history::ExitCause, lifecycle::Event, slot::WakeStage, view::CheckCounts};
+use tenement_core::{history::ExitCause, lifecycle::{Event, Found}, slot::WakeStage, view::CheckCounts};
 use tenement_runtime::clock;
 
 use super::{entry::Entry, transition::cause};
@@ -77,7 +77,7 @@ impl Before {
 
 /// What ended a process. The news of its end may come after that of its tree's.
 fn exit(entry: &Entry, event: &Event) -> Option<ExitCause> {
-    let Event::Exited(run, ended) = event else { return None };
+    let (Event::Exited(run, ended) | Event::Resumed(Found::Ended(run, ended))) = event else { return None };
     let life = &entry.life;
     let by_itself = *run == life.run() && (life.is_launching() || life.up_since().is_some());
     let asked = if by_itself { None } else { entry.ended_by.or(Some(tenement_core::history::Cause::Stop)) };

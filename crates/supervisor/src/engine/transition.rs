@@ -2,7 +2,7 @@
 
 use tenement_core::{
     history::{Cause, Transition},
-    lifecycle::{Cause as StartCause, Event, Stop, Timer},
+    lifecycle::{Cause as StartCause, Event, Found, Stop, Timer},
     time::Millis,
     view::{Health, Status},
 };
@@ -20,7 +20,7 @@ pub(super) struct Before {
 
 impl Before {
     pub(super) fn of(entry: &mut Entry, event: &Event) -> Self {
-        if let Event::Exited(run, ended) = event
+        if let Event::Exited(run, ended) | Event::Resumed(Found::Ended(run, ended)) = event
             && *run == entry.life.run()
         {
             entry.exit = Some(ended.status);
@@ -88,6 +88,10 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::DoorClosed(_) => Cause::Idle,
         Event::Rang { timer: Timer::Startup, .. } => Cause::StartFailed,
         Event::Rang { timer: Timer::Backoff, .. } => Cause::Backoff,
+        Event::Resumed(Found::Ended(..)) => Cause::Exit,
+        Event::Resumed(Found::Nothing) => Cause::Gone,
+        Event::Resumed(Found::Refused(_)) => Cause::StartFailed,
+        Event::Resumed(Found::Alive(_)) => Cause::Boot,
         Event::Launched(_) | Event::Hurry | Event::Rang { .. } | Event::Reconfigured { restart: None } => {
             return None;
         }

@@ -18,7 +18,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tenement_core::{
-    config::{Activation, Config, Service},
+    config::{Activation, Config, Service, launch_text},
     history::ExitStatus,
     lifecycle::{Ended, Event},
     name::InstanceName,
@@ -27,7 +27,7 @@ use tenement_core::{
 use tenement_runtime::{
     output::private_dir,
     ports::{Port, PortPool},
-    process::{Host, Launch, Process},
+    process::{Exit, Host, Launch, Process},
     readiness::{self, Accepts, Watch},
     socket,
 };
@@ -39,6 +39,7 @@ use crate::{
     api::{Output, Record},
     check::{Question, check},
     engine::{Deps, Message, News},
+    recover::{Run, Runs},
 };
 
 /// The longest pause between two start-up probes.
@@ -50,7 +51,9 @@ const UNUSED: Duration = Duration::from_millis(100);
 /// What a run holds as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    _port: Port,
+    port: Port,
+    /// The daemon that made its listening socket, if it was given one.
+    listener_made_by: Option<u32>,
 }
 
 /// What is to be started.
@@ -88,6 +91,7 @@ pub(crate) struct Launcher {
     config: ArcSwap<Config>,
     host: Arc<Host>,
     output: Arc<dyn Output>,
+    runs: Arc<dyn Runs>,
     base_env: Vec<(String, String)>,
     ports: PortPool,
 }
@@ -98,6 +102,7 @@ impl Launcher {
             config: ArcSwap::new(Arc::clone(&deps.config)),
             host: Arc::clone(&deps.host),
             output: Arc::clone(&deps.output),
+            runs: Arc::clone(&deps.runs),
             base_env: deps.base_env.clone(),
             ports: PortPool::default(),
         }
@@ -110,6 +115,11 @@ impl Launcher {
 
     pub(crate) fn data_dir(&self, name: &InstanceName) -> PathBuf {
         instance_dir(&self.config.load().settings.data_dir, name)
+    }
+
+    /// The port of an instance that runs already.
+    pub(crate) fn keep(&self, run: &Run) -> Option<Reservation> {
+        Some(Reservation { port: self.ports.take(run.port).ok()?, listener_made_by: run.listener_made_by })
     }
 
     /// What health checks say in `Host`.
@@ -143,12 +153,13 @@ impl Launcher {
             }
         };
         let number = port.number();
-        tell(News::Launched(run, process.clone(), Arc::new(Reservation { _port: port })));
-        let ready = self.ready(&watch, &process, &order, number, listening);
+        let listener_made_by = listening.is_some().then(std::process::id);
+        tell(News::Launched(run, process.clone(), Arc::new(Reservation { port, listener_made_by })));
+        let accepts = self.accepts(&watch, &process, &order, number, listening);
         let opened = tokio::select! {
             biased;
             exit = process.exited() => return tell(ended(run, exit)),
-            upstream = ready => {
+            upstream = self.ready(&order, accepts) => {
                 let opened = upstream.opened.clone();
                 tell(News::Ready(run, upstream));
                 opened
@@ -163,26 +174,65 @@ impl Launcher {
         tell(ended(run, process.exited().await));
     }
 
-    /// Does not end when the instance never gets there: its deadline is the lifecycle's.
-    async fn ready(
+    /// Reports the end of a process that runs already.
+    pub(crate) async fn watch(
+        &self,
+        name: &InstanceName,
+        run: RunId,
+        process: &Process,
+        messages: &UnboundedSender<Message>,
+    ) {
+        let exit = process.exited().await;
+        let _ = messages.send(Message::News(name.clone(), ended(run, exit)));
+    }
+
+    /// Reports when a process is ready that an earlier daemon started. Its end is watched by somebody else.
+    pub(crate) async fn go_on(
+        &self,
+        order: Order,
+        process: Process,
+        reservation: &Reservation,
+        messages: &UnboundedSender<Message>,
+    ) {
+        let watch = Watch::new(&order.socket);
+        let accepts = async {
+            match reservation.listener_made_by {
+                None => watch.ready(&process, &order.socket, reservation.port.number()).await,
+                // Its socket was there before it; who connects waits in the queue until it accepts.
+                Some(by) => readiness::passed_on(&process, &order.socket, by).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = process.exited() => {}
+            upstream = self.ready(&order, accepts) => {
+                drop(upstream.opened.take());
+                let _ = messages.send(Message::News(order.record.name.clone(), News::Ready(order.run, upstream)));
+            }
+        }
+    }
+
+    async fn accepts(
         &self,
         watch: &Watch,
         process: &Process,
         order: &Order,
         port: u16,
         listening: Option<OwnedFd>,
-    ) -> Upstream {
-        let accepts = match listening {
-            None => watch.ready(process, &order.socket, port).await,
-            Some(listening) => match readiness::taken(process, &order.socket, listening).await {
-                Ok(accepts) => accepts,
-                Err(error) => {
-                    tracing::warn!(instance = %order.record.name, %error, "the socket that was passed on is gone");
-                    std::future::pending().await
-                }
-            },
-        };
-        let Accepts { address, listener, connection } = accepts;
+    ) -> Accepts {
+        let Some(listening) = listening else { return watch.ready(process, &order.socket, port).await };
+        match readiness::taken(process, &order.socket, listening).await {
+            Ok(accepts) => accepts,
+            Err(error) => {
+                tracing::warn!(instance = %order.record.name, %error, "the socket that was passed on is gone");
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Does not end when the instance never gets there: its deadline is the lifecycle's.
+    async fn ready(&self, order: &Order, accepts: impl Future<Output = Accepts>) -> Upstream {
+        let Accepts { address, listener, connection } = accepts.await;
         let upstream =
             Upstream { run: order.run, address, identity: listener, opened: Opened::new(connection) };
         let Some(path) = &order.service.health else { return upstream };
@@ -213,7 +263,17 @@ impl Launcher {
             Failure { words: words::of_io(&error, &folders), permanent: false, command_not_found: false }
         })?;
         match self.host.spawn(launch) {
-            Ok(process) => Ok(Started { process, port, listening }),
+            Ok(process) => {
+                let run = Run {
+                    handle: process.handle().clone(),
+                    port: port.number(),
+                    socket: order.socket.clone(),
+                    launched_with: launch_text(&order.service),
+                    listener_made_by: listening.is_some().then(std::process::id),
+                };
+                self.runs.launched(name, &run);
+                Ok(Started { process, port, listening })
+            }
             Err(error) => {
                 tracing::warn!(instance = %name, %error, "no process");
                 let command = order.service.command.first().map(ToString::to_string).unwrap_or_default();
@@ -261,9 +321,13 @@ impl Launcher {
     }
 }
 
-fn ended(run: RunId, exit: tenement_runtime::process::Exit) -> News {
+fn ended(run: RunId, exit: Exit) -> News {
+    News::Event(Event::Exited(run, ended_as(exit)))
+}
+
+pub(crate) fn ended_as(exit: Exit) -> Ended {
     let status = ExitStatus { code: exit.code(), signal: exit.signal(), oom: exit.oom };
-    News::Event(Event::Exited(run, Ended { clean: exit.is_success(), words: exit.to_string(), status }))
+    Ended { clean: exit.is_success(), words: exit.to_string(), status }
 }
 
 /// Removes what an instance that is forgotten leaves behind. Blocks.

@@ -17,7 +17,7 @@ use tenement_core::{
     view::{InstanceView, Status},
 };
 use tenement_runtime::process::Host;
-use tenement_supervisor::{BoxFuture, Deps, Observer, Output, Record, Registry, Supervisor};
+use tenement_supervisor::{BoxFuture, Deps, Observer, Output, Record, Registry, Supervisor, Survivors};
 
 /// Answers 200 to everything on its socket, 500 while a file `sick` is in its data directory.
 const APP: &str = r#"
@@ -112,11 +112,12 @@ impl Fixture {
             config: Arc::new(config),
             host: Arc::new(Host::detect(folder.path()).unwrap()),
             registry: registry.clone(),
+            runs: Arc::new(()),
             output: Arc::new(Nowhere),
             observer: history.clone(),
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
-        let supervisor = tenement_supervisor::start(deps, Vec::new());
+        let supervisor = tenement_supervisor::start(deps, Vec::new(), Survivors::default());
         Self { supervisor, registry, history, folder }
     }
 

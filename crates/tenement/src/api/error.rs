@@ -131,6 +131,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message)
     }
 
+    /// Another daemon takes over, and this one changes nothing any more.
+    pub(super) fn upgrading() -> Self {
+        CommandError::HandedOver.into()
+    }
+
     /// A query that found no end in its time.
     pub(super) fn late(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "query_timeout", message)
@@ -207,6 +212,7 @@ impl From<CommandError> for ApiError {
             CommandError::NotFound(_) => (StatusCode::NOT_FOUND, "instance_not_found"),
             CommandError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             CommandError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable_entity"),
+            CommandError::HandedOver => (StatusCode::SERVICE_UNAVAILABLE, "upgrading"),
             CommandError::StartFailed { .. } | CommandError::ShuttingDown => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }
@@ -248,6 +254,9 @@ impl IntoResponse for ApiError {
             for (name, value) in window.headers() {
                 response.headers_mut().insert(name, value.into());
             }
+        }
+        if self.code == "upgrading" {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             let headers = response.headers_mut();

@@ -8,6 +8,7 @@ mod auth;
 mod blocking;
 mod body;
 mod caller;
+mod changes;
 mod config;
 mod count;
 mod delivery;
@@ -52,6 +53,7 @@ use utoipa_axum::router::OpenApiRouter;
 use self::access::Access;
 pub(crate) use self::{caller::Caller, error::ApiError, instances::timestamp, logs::Line as LineView};
 pub use self::{
+    changes::Changes,
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
@@ -82,6 +84,8 @@ pub struct Api {
     pub history: Arc<History>,
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
+    /// Requests that change something.
+    pub changes: Arc<Changes>,
     /// Where lines go besides the store.
     pub sinks: Arc<Sinks>,
     /// Set while the daemon ends.
@@ -145,6 +149,7 @@ pub fn router(api: Api) -> Router {
     described
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(middleware::from_fn_with_state(api.clone(), changes::admit))
         .layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
         .merge(docs::router(&description))
         .route("/", get(assets::page))

@@ -1,36 +1,51 @@
 //! What is done from time to time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use tenement_core::{name::InstanceName, route::RouteTable, time::Millis};
 use tokio::{
     runtime::Handle,
     task::{AbortHandle, spawn_blocking},
     time::{MissedTickBehavior, interval},
 };
 
-use crate::store::Store;
+use crate::{runs::RunStore, store::Store};
 
-const EVERY: Duration = Duration::from_secs(30);
+/// When tokens were last used.
+const TOKENS: Duration = Duration::from_secs(30);
+/// When instances were last used: by so much a daemon that takes over may be wrong about how long one has been idle.
+const INSTANCES: Duration = Duration::from_secs(5);
 
-/// The chores under way; the last round is done when this is dropped.
+/// The chores under way; those of tokens are done once more when this is dropped.
 pub(super) struct Chores {
-    rounds: AbortHandle,
+    rounds: [AbortHandle; 2],
     store: Arc<Store>,
 }
 
 /// Begins, on the current runtime.
-pub(super) fn begin(store: Arc<Store>) -> Chores {
-    let worker = Arc::clone(&store);
+pub(super) fn begin(store: Arc<Store>, runs: Arc<RunStore>, routes: Arc<ArcSwap<RouteTable>>) -> Chores {
+    let tokens = Arc::clone(&store);
+    let mut used = Used { runs, routes, noted: HashMap::new() };
+    let rounds = [every(TOKENS, move || round(&tokens)), every(INSTANCES, move || used.note())];
+    Chores { rounds, store }
+}
+
+fn every(period: Duration, mut chore: impl FnMut() + Send + 'static) -> AbortHandle {
     let rounds = Handle::current().spawn(async move {
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let store = Arc::clone(&worker);
-            let _ = spawn_blocking(move || round(&store)).await;
+            let done = spawn_blocking(move || {
+                chore();
+                chore
+            });
+            let Ok(again) = done.await else { return };
+            chore = again;
         }
     });
-    Chores { rounds: rounds.abort_handle(), store }
+    rounds.abort_handle()
 }
 
 fn round(store: &Store) {
@@ -39,9 +54,37 @@ fn round(store: &Store) {
     }
 }
 
+/// When running instances were last used, as it was noted last.
+struct Used {
+    runs: Arc<RunStore>,
+    routes: Arc<ArcSwap<RouteTable>>,
+    noted: HashMap<InstanceName, Millis>,
+}
+
+impl Used {
+    fn note(&mut self) {
+        let routes = self.routes.load();
+        let running: HashMap<_, _> = routes
+            .services()
+            .flat_map(|service| service.slots())
+            .filter(|slot| slot.is_open() && slot.service().idle_timeout.is_some())
+            .map(|slot| (slot.name().clone(), slot.last_active()))
+            .collect();
+        let changed: Vec<_> = running
+            .iter()
+            .filter(|(name, at)| self.noted.get(*name) != Some(*at))
+            .map(|(name, at)| (name.clone(), *at))
+            .collect();
+        if !changed.is_empty() {
+            self.runs.used(&changed);
+        }
+        self.noted = running;
+    }
+}
+
 impl Drop for Chores {
     fn drop(&mut self) {
-        self.rounds.abort();
+        self.rounds.iter().for_each(AbortHandle::abort);
         round(&self.store);
     }
 }

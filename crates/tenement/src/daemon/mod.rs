@@ -31,7 +31,7 @@ use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_logs::LogStore;
 use tenement_proxy::Bound;
-use tenement_runtime::{clock, heap, limits, process::Host};
+use tenement_runtime::{clock, heap, limits, own, process::Host};
 use tenement_supervisor::Deps;
 use tokio::task::JoinSet;
 
@@ -41,6 +41,7 @@ use crate::{
     history::{History, HistoryError},
     panics,
     retention::{self, Retention},
+    runs::{RunStore, RunsError},
     sinks::{PlacesError, Sinks},
     store::{Store, StoreError},
 };
@@ -63,6 +64,9 @@ pub enum DaemonError {
     /// How far log sinks have come can't be read.
     #[error(transparent)]
     Sinks(#[from] PlacesError),
+    /// What was running is not known.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -83,6 +87,7 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
 /// # Errors
 /// It did not start; nothing is left running then.
 pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), DaemonError> {
+    let _ = own::started();
     panics::watch();
     heap::few_arenas();
     limits::raise_nofile();
@@ -104,10 +109,12 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
-    let output = output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks));
-    output.resume();
+    let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
+    let remembered = runs.remembered().map_err(|error| tried("can't read what is running")(io::Error::other(error)))?;
+    let output = Arc::new(output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks)));
     let deps = Deps {
-        output: Arc::new(output),
+        output: Arc::clone(&output) as Arc<_>,
+        runs: Arc::clone(&runs) as Arc<_>,
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
@@ -123,7 +130,9 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
     let done = runtime.block_on(async {
-        let supervisor = tenement_supervisor::start(deps, records);
+        let survivors = tenement_supervisor::recover(&host, &*output, remembered).await;
+        let survivors = survivors.map_err(tried("can't end what a start that was cut short has left"))?;
+        let supervisor = tenement_supervisor::start(deps, records, survivors);
         let api = Api {
             supervisor,
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&about.config))),
@@ -133,22 +142,27 @@ pub fn run(config: Config, flags: Flags, token: Option<&str>) -> Result<(), Daem
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            changes: Arc::default(),
             sinks,
             draining: Arc::default(),
             about: Arc::new(about),
         };
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &host, bound, admin, &config, token).await
+        serve(api, Arc::clone(&runs), &host, bound, admin, &config, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
+    if done.is_ok() {
+        runs.clear();
+    }
     host.remove_groups();
     done
 }
 
 async fn serve(
     api: Api,
+    runs: Arc<RunStore>,
     host: &Host,
     bound: Bound,
     admin: admin::Admin,
@@ -156,7 +170,7 @@ async fn serve(
     token: Option<String>,
 ) -> Result<(), DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
-    let _chores = chores::begin(Arc::clone(&api.store));
+    let _chores = chores::begin(Arc::clone(&api.store), runs, Arc::clone(api.supervisor.routes()));
     let sinks = api.sinks.begin(&api.logs);
     let router = api::router(api.clone());
     let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;

@@ -1,10 +1,11 @@
 //! Instances' output: FIFOs in the data directory, read by the log store.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tenement_core::{layout, name::InstanceName, slot::RunId};
@@ -23,42 +24,35 @@ pub(super) struct Pipes {
     dir: PathBuf,
     logs: LogStore,
     sinks: Arc<Sinks>,
+    /// Whose pipes are read as those of a run that was taken on.
+    adopted: Mutex<BTreeSet<InstanceName>>,
 }
 
 impl Pipes {
     pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>) -> Self {
-        Self { dir: data_dir.join(layout::PIPES), logs, sinks }
-    }
-
-    /// Reads on what instances print that a killed daemon has left running, so that none of their lines is lost and none
-    /// of them blocks.
-    pub(super) fn resume(&self) {
-        let folders = |dir: &Path| -> Vec<String> {
-            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-        };
-        for service in folders(&self.dir) {
-            for id in folders(&self.dir.join(&service)) {
-                let Ok(name) = InstanceName::new(&service, &id) else { continue };
-                if let Err(error) = self.resume_one(&name) {
-                    tracing::warn!(instance = %name, %error, "what it still prints can't be read");
-                }
-            }
-        }
+        Self { dir: data_dir.join(layout::PIPES), logs, sinks, adopted: Mutex::default() }
     }
 
     fn resume_one(&self, name: &InstanceName) -> io::Result<()> {
+        if let Some(pipes) = self.left(name)? {
+            tracing::info!(instance = %name, "a process of before still prints; its lines are read");
+            self.logs.resume(name, pipes)?;
+        }
+        Ok(())
+    }
+
+    /// The read ends of an instance's pipes, unless nobody writes there and nothing is left in them.
+    fn left(&self, name: &InstanceName) -> io::Result<Option<[OwnedFd; 2]>> {
         let own = self.folder(name);
         let [stdout, stderr] = STREAMS.map(|stream| left_behind(&own.join(stream)));
         let (stdout, stderr) = (stdout?, stderr?);
         if stdout.is_none() && stderr.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        tracing::info!(instance = %name, "a process of before still prints; its lines are read");
         let [out, err] = STREAMS.map(|stream| fifo(&own.join(stream)));
         let stdout = stdout.map_or_else(|| out.map(|fifo| fifo.reader), Ok)?;
         let stderr = stderr.map_or_else(|| err.map(|fifo| fifo.reader), Ok)?;
-        self.logs.resume(name, [stdout, stderr])
+        Ok(Some([stdout, stderr]))
     }
 
     /// Where the FIFOs of an instance are.
@@ -83,6 +77,31 @@ impl Output for Pipes {
         let (stdout, stderr) = (stdout?, stderr?);
         self.logs.attach(name, run, [stdout.reader, stderr.reader])?;
         Ok([stdout.writer, stderr.writer])
+    }
+
+    fn adopt(&self, name: &InstanceName, run: RunId) -> io::Result<()> {
+        let Some(pipes) = self.left(name)? else { return Ok(()) };
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        self.logs.adopt(name, run, pipes)
+    }
+
+    fn resume(&self) {
+        let folders = |dir: &Path| -> Vec<String> {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        };
+        let adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        for service in folders(&self.dir) {
+            for id in folders(&self.dir.join(&service)) {
+                let Ok(name) = InstanceName::new(&service, &id) else { continue };
+                if adopted.contains(&name) {
+                    continue;
+                }
+                if let Err(error) = self.resume_one(&name) {
+                    tracing::warn!(instance = %name, %error, "what it still prints can't be read");
+                }
+            }
+        }
     }
 
     fn detach(&self, name: &InstanceName, run: RunId) -> BoxFuture<()> {

@@ -111,6 +111,10 @@ impl Lifecycle {
         if let Some(idle) = step.policy.idle_timeout {
             self.set(Timer::Idle, step.now().after(idle), step);
         }
+        self.set_first_check(step);
+    }
+
+    pub(super) fn set_first_check(&self, step: &mut Step<'_>) {
         if let Some(interval) = step.policy.check_interval {
             // A random point of the interval, so that instances started together are not checked together.
             let first = interval.mul_f64((step.moment.dice % 1024) as f64 / 1024.0);
@@ -141,7 +145,7 @@ impl Lifecycle {
         }
     }
 
-    fn after_exit(&mut self, ended: &Ended, lasted: Duration, step: &mut Step<'_>) -> Then {
+    pub(super) fn after_exit(&mut self, ended: &Ended, lasted: Duration, step: &mut Step<'_>) -> Then {
         let again = match step.policy.restart {
             RestartPolicy::Always => true,
             RestartPolicy::OnFailure => !ended.clean,

@@ -36,6 +36,10 @@ pub(super) struct Summary {
     port: Option<u16>,
     #[schema(value_type = words::Status)]
     status: &'static str,
+    /// The id of its first process, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pid: Option<u32>,
     /// Time since it became ready; 0 without a process.
     uptime_ms: u64,
     #[schema(value_type = words::Health)]
@@ -72,6 +76,7 @@ impl Summary {
             socket: view.socket.to_string_lossy().into_owned(),
             port: view.port,
             status: view.status.as_str(),
+            pid: view.pid,
             uptime_ms: view.uptime_ms,
             health: view.health.as_str(),
             restart_count: view.restart_count,

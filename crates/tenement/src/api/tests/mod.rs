@@ -93,6 +93,7 @@ impl Fixture {
         let history = Arc::new(History::open(&folder.path().join("history.db"), logs.clone()).unwrap());
         let host = Arc::new(Host::detect(folder.path()).unwrap());
         let deps = Deps {
+            runs: Arc::new(()),
             config: Arc::clone(&config),
             host: Arc::clone(&host),
             registry: Arc::clone(&store) as Arc<_>,
@@ -104,13 +105,14 @@ impl Fixture {
         let shared = Arc::new(ArcSwap::new(config));
         let api = Api {
             sinks: Arc::new(sinks),
-            supervisor: tenement_supervisor::start(deps, Vec::new()),
+            supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared))),
             logs,
             samples: Arc::default(),
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            changes: Arc::default(),
             draining: Arc::default(),
             store,
             about: Arc::new(About {

@@ -1,0 +1,150 @@
+//! What a daemon that is gone has left running.
+//!
+//! ```text
+//!   Handle ── boot id, pid, start time, group ──┬─► Running   the very process
+//!                                               ├─► Ended     it is gone; its tree may not be
+//!                                               └─► refused   can't be proven: not touched
+//!   in our groups or with our mark, and of no handle ──► ended: a start that was cut short
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    AdoptError, Exit, Handle, Host, Process, Strategy, pidfd,
+    procfs::{self, Stat},
+    reaper::Child,
+    tree::{Group, MARKER, Tree, Walk},
+};
+
+/// What became of a process that an earlier daemon started.
+#[derive(Debug)]
+pub enum Recovered {
+    /// It is there and taken on.
+    Running(Process),
+    /// It has ended. [`Process::kill_tree`] ends what is left of its tree.
+    Ended(Process),
+}
+
+impl Host {
+    /// Takes on a process that an earlier daemon started. What can't be proven to be that process is not touched: boot
+    /// id, pid, start time and its group must all be what they were.
+    ///
+    /// # Errors
+    /// See [`AdoptError`].
+    pub fn recover(&self, handle: &Handle) -> Result<Recovered, AdoptError> {
+        if handle.boot_id != self.boot_id {
+            return Err(AdoptError::OtherBoot);
+        }
+        let Some(pidfd) = self.find(handle)? else { return Ok(Recovered::Ended(self.lost(handle)?)) };
+        let group = match &handle.cgroup {
+            Some(dir) => Some(self.group_of(handle.pid, dir)?),
+            None => None,
+        };
+        let child = Arc::new(Child::new(handle.pid, pidfd, self.reaper));
+        Ok(Recovered::Running(self.process(handle.clone(), child, group, handle.marker.clone())))
+    }
+
+    /// A descriptor of the process, unless it has ended or its number is another's.
+    fn find(&self, handle: &Handle) -> io::Result<Option<std::os::fd::OwnedFd>> {
+        let pidfd = match pidfd::open(handle.pid) {
+            Ok(pidfd) => pidfd,
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Read after the descriptor is held: what is read is about the process that it holds, or that is dead by then.
+        let is_it = Stat::read(handle.pid).is_ok_and(|stat| stat.start_time == handle.start_time);
+        Ok((is_it && !pidfd::has_ended(&pidfd)).then_some(pidfd))
+    }
+
+    /// The group of a process to adopt, which must be one of ours and hold it.
+    fn group_of(&self, pid: u32, dir: &Path) -> Result<Group, AdoptError> {
+        match self.group_at(dir) {
+            Some(group) if group.holds(pid) => Ok(group),
+            _ => Err(AdoptError::NotInGroup(pid)),
+        }
+    }
+
+    fn group_at(&self, dir: &Path) -> Option<Group> {
+        let hierarchy = self.hierarchy.as_ref()?;
+        let name = dir.strip_prefix(&hierarchy.root).ok()?.to_str()?;
+        (!name.is_empty() && !name.contains('/')).then(|| hierarchy.named(name))
+    }
+
+    fn lost(&self, handle: &Handle) -> io::Result<Process> {
+        let group = handle.cgroup.as_deref().and_then(|dir| self.group_at(dir));
+        let child = Child::ended(handle.pid, handle.start_time, self.null.try_clone()?, self.reaper);
+        Ok(self.process(handle.clone(), Arc::new(child), group, handle.marker.clone()))
+    }
+
+    /// Ends every process that an earlier daemon of this data directory left and that belongs to none of `known`: it was
+    /// killed before it had written down what it started. Returns how many instances had some.
+    ///
+    /// # Errors
+    /// They could not be ended.
+    pub async fn end_unknown(&self, known: &[Handle]) -> io::Result<usize> {
+        let trees = match &self.hierarchy {
+            Some(hierarchy) => {
+                let known: BTreeSet<_> = known.iter().filter_map(|handle| handle.cgroup.as_deref()).collect();
+                let groups = fs::read_dir(&hierarchy.root)?.flatten().filter(|entry| entry.path().is_dir());
+                let groups = groups.filter(|entry| !known.contains(entry.path().as_path()));
+                let groups = groups.filter_map(|entry| self.group_at(&entry.path()));
+                groups.filter(|group| !group.members().is_empty()).map(|group| self.tree(group)).collect()
+            }
+            None => self.unknown_marks(known),
+        };
+        for tree in &trees {
+            tracing::warn!(pids = ?tree.members(), "ending processes of a start that was cut short");
+            tree.kill().await?;
+            tree.group().into_iter().for_each(Group::remove);
+        }
+        Ok(trees.len())
+    }
+
+    fn tree(&self, group: Group) -> Tree {
+        match self.strategy {
+            Strategy::Unified => Tree::Unified(group),
+            Strategy::Freezer | Strategy::Walk => Tree::Freezer(group),
+        }
+    }
+
+    /// The trees whose marker is of this data directory and of no handle. Looks through all of `/proc`.
+    fn unknown_marks(&self, known: &[Handle]) -> Vec<Tree> {
+        let known: BTreeSet<_> = known.iter().filter_map(|handle| handle.marker.as_deref()).collect();
+        let ours = format!("{MARKER}={}-", self.mark);
+        let mut unknown = BTreeMap::new();
+        for pid in procfs::all_pids() {
+            let (Ok(stat), Ok(environment)) = (Stat::read(pid), procfs::read(format!("/proc/{pid}/environ")))
+            else {
+                continue;
+            };
+            let entry = environment.split(|&byte| byte == 0).find(|entry| entry.starts_with(ours.as_bytes()));
+            let marker = entry.and_then(|entry| std::str::from_utf8(&entry[MARKER.len() + 1..]).ok());
+            if let Some(marker) = marker.filter(|marker| !stat.is_dead() && !known.contains(marker)) {
+                // The first of a tree is the one that started first.
+                let first = unknown.entry(marker.to_owned()).or_insert((stat.start_time, pid));
+                *first = (*first).min((stat.start_time, pid));
+            }
+        }
+        let walk = |(marker, (start_time, pid))| Tree::Walk(Walk { pid, start_time, marker });
+        unknown.into_iter().map(walk).collect()
+    }
+}
+
+impl Child {
+    /// One that is gone.
+    fn ended(pid: u32, start_time: u64, nothing: std::os::fd::OwnedFd, reaper: &'static super::reaper::Reaper) -> Self {
+        let child = Self::new(pid, nothing, reaper);
+        child.settle(Self::noted(pid, start_time).unwrap_or(Exit::UNKNOWN));
+        child
+    }
+
+    /// How a child of somebody else ended, if we were told.
+    fn noted(_pid: u32, _start_time: u64) -> Option<Exit> {
+        None
+    }
+}

@@ -1,0 +1,140 @@
+//! The lives of before go on.
+
+use std::sync::Arc;
+
+use tenement_core::{
+    lifecycle::{Event, Found},
+    name::InstanceName,
+    slot::{Address, Opened, RunId, Upstream},
+};
+use tenement_runtime::{listener::Listener, process::Process};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Engine,
+    entry::{Busy, Entry, Launched},
+};
+use crate::{
+    api::StopMode,
+    launch::{Order, ended_as},
+    recover::{Left, Life, Run, Survivor},
+};
+
+impl Engine {
+    /// Brings an entry to where its instance was. Without anything remembered it is left as it is, and that is told.
+    pub(super) fn resume(&mut self, name: &InstanceName, survivor: Survivor) -> bool {
+        let Survivor { life, found } = survivor;
+        if life.is_none() && found.is_none() {
+            return false;
+        }
+        let Some(entry) = self.entries.get_mut(name) else { return false };
+        let mut address = None;
+        if let Some(life) = life {
+            let Life { state, since, last_active, last_check, address: accepted, record: _ } = life;
+            address = accepted;
+            (entry.life, entry.since, entry.last_check) = (state, since, last_check);
+            entry.slot.traffic.touch(last_active);
+        }
+        let found = match found {
+            Some((run, left)) => self.take_on(name, run, left, address),
+            None => Found::Nothing,
+        };
+        self.finish_stop(name);
+        self.agenda.push_back((name.clone(), Event::Resumed(found)));
+        true
+    }
+
+    /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
+    fn finish_stop(&mut self, name: &InstanceName) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else { return };
+        let mode = if entry.life.is_to_be_stopped() { StopMode::Keep } else { StopMode::Forget };
+        let (reply, _) = oneshot::channel();
+        entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
+    }
+
+    fn take_on(&mut self, name: &InstanceName, run: Run, left: Left, address: Option<Address>) -> Found {
+        let Some(entry) = self.entries.get_mut(name) else { return Found::Nothing };
+        let number = RunId(run.handle.run);
+        let process = match &left {
+            Left::Running(process) | Left::Ended(process) => process,
+            Left::Refused(why) => {
+                return Found::Refused(format!("{why}: it is left alone; end it, then start the instance by hand"));
+            }
+        };
+        if number < entry.life.run() {
+            // A later one was started, so this one was to be gone.
+            let process = process.clone();
+            self.tasks.spawn(async move { process.kill_tree().await });
+            return Found::Nothing;
+        }
+        entry.process = Some(process.clone());
+        entry.launched = Some(Launched { text: run.launched_with.clone(), service: None });
+        entry.reservation = self.launcher.keep(&run).map(Arc::new);
+        entry.socket.clone_from(&run.socket);
+        if let Some(address) = address {
+            entry.upstream = Some(upstream(number, process, &run, address));
+        }
+        if let (Left::Ended(process), Some(exit)) = (&left, process.try_exited()) {
+            tracing::info!(instance = %name, pid = process.pid(), %exit, "ended meanwhile");
+            return Found::Ended(number, ended_as(exit));
+        }
+        tracing::info!(instance = %name, pid = process.pid(), "taken on");
+        let process = process.clone();
+        self.replace_if_changed(name);
+        let (messages, name) = (self.messages.clone(), name.clone());
+        let launcher = Arc::clone(&self.launcher);
+        self.tasks.spawn(async move { launcher.watch(&name, number, &process, &messages).await });
+        Found::Alive(number)
+    }
+
+    /// Waits on for one that was being started.
+    pub(super) fn wait_on(&mut self, name: &InstanceName, run: RunId) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let (Some(process), Some(reservation)) = (entry.process.clone(), entry.reservation.clone()) else { return };
+        self.permits.hold(name);
+        let order = Order {
+            run,
+            service: Arc::clone(&entry.slot.service()),
+            record: entry.record.clone(),
+            socket: entry.socket.clone(),
+        };
+        let (launcher, messages) = (Arc::clone(&self.launcher), self.messages.clone());
+        self.tasks.spawn(async move { launcher.go_on(order, process, &reservation, &messages).await });
+    }
+
+    /// What is running of a service that is not in the configuration any more ends.
+    pub(super) fn retire(&mut self, name: &InstanceName, survivor: Survivor) {
+        let Some((_, Left::Running(process) | Left::Ended(process))) = survivor.found else { return };
+        tracing::warn!(instance = %name, "its service is not in the configuration any more: ending it");
+        let (grace, runs, name) = (self.config.settings.stop_timeout, Arc::clone(&self.runs), name.clone());
+        self.tasks.spawn(async move {
+            process.terminate();
+            let _ = tokio::time::timeout(grace, process.exited()).await;
+            process.kill_tree().await;
+            runs.forget(&name);
+        });
+    }
+}
+
+fn upstream(run: RunId, process: &Process, of: &Run, address: Address) -> Upstream {
+    let listener = match of.listener_made_by {
+        Some(by) => Listener::passed_on(process.clone(), &of.socket, by),
+        None => Listener::bound(process.clone(), &address),
+    };
+    Upstream { run, address, identity: Arc::new(listener), opened: Opened::default() }
+}
+
+impl Entry {
+    /// What the next daemon needs to know.
+    pub(super) fn to_remember(&self) -> Life {
+        Life {
+            state: self.life.clone(),
+            since: self.since,
+            last_active: self.slot.last_active(),
+            last_check: self.last_check,
+            address: self.upstream.as_ref().map(|upstream| upstream.address.clone()),
+            record: self.record.clone(),
+        }
+    }
+}
