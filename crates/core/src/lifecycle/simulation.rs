@@ -124,6 +124,8 @@ impl World {
         let written = serde_json::to_string(if lags { &self.before } else { &self.life }).unwrap();
         self.life = serde_json::from_str(&written).unwrap();
         self.before = self.life.clone();
+        // What was written last can be of before it was up.
+        self.excused |= !self.policy.wakeable && self.is_woken();
         let found = match &mut self.process {
             Some(process) => {
                 process.main_alive &= self.rng.u8(..4) > 0;

@@ -318,6 +318,16 @@ fn a_check_under_way_is_not_joined_by_another() {
 }
 
 #[test]
+fn a_check_that_was_under_way_when_another_daemon_took_over_is_not_waited_for() {
+    let mut story = Story::up();
+    story.ring(Timer::Check);
+    let written = serde_json::to_string(&story.life).unwrap();
+    story.life = serde_json::from_str(&written).unwrap();
+    assert!(set(&story.tell(Event::Resumed(Found::Alive(RunId(1)))), Timer::Check).is_some());
+    assert!(set(&story.tell(reconfigured(false)), Timer::Check).is_some());
+}
+
+#[test]
 fn what_is_started_in_another_way_is_restarted_where_it_runs_and_forgiven_where_it_failed() {
     let mut story = Story::up();
     let effects = story.tell(reconfigured(true));

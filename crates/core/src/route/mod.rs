@@ -81,16 +81,6 @@ impl RouteTable {
         self.services.insert(service.name.clone(), Arc::new(ServiceRoutes { service, slots, counts }));
     }
 
-    /// Names are below `domain` from now on.
-    pub fn set_domain(&mut self, domain: &str) {
-        domain.clone_into(&mut self.domain);
-    }
-
-    /// Nothing leads to a service any more.
-    pub fn remove_service(&mut self, name: &ServiceName) {
-        self.services.remove(name);
-    }
-
     /// The slot of a known instance.
     #[must_use]
     pub fn slot(&self, name: &InstanceName) -> Option<&Arc<Slot>> {

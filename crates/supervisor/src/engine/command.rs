@@ -193,7 +193,9 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return };
         match busy {
             Busy::Starting { reply, .. } if entry.life.is_at_rest() => {
-                drop(reply.send(Err(CommandError::ShuttingDown)));
+                let gone = CommandError::UnknownService(name.service.clone());
+                let why = if entry.leaving { gone } else { CommandError::ShuttingDown };
+                drop(reply.send(Err(why)));
             }
             Busy::Starting { wait: true, reply } if entry.life.up_since().is_none() => {
                 entry.starters.push(reply);

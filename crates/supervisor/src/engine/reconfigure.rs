@@ -230,13 +230,17 @@ impl Engine {
         if self.reloading.leaving.is_empty() {
             return;
         }
+        // One that was erased meanwhile may be there again, as another one.
         let is_gone = |name: &&InstanceName| {
-            let entry = self.entries.get(*name);
+            let entry = self.entries.get(*name).filter(|entry| entry.leaving);
             entry.is_none_or(|entry| entry.life.is_at_rest() && entry.busy.is_none())
         };
         let gone: Vec<_> = self.reloading.leaving.iter().filter(is_gone).cloned().collect();
         for name in gone {
             self.reloading.leaving.remove(&name);
+            if !self.entries.get(&name).is_some_and(|entry| entry.leaving) {
+                continue;
+            }
             let Some(mut entry) = self.entries.remove(&name) else { continue };
             entry.slot.close();
             entry.refuse(&WakeRefusal::Unknown);

@@ -23,8 +23,8 @@ const FILE: &str = "tenement.toml";
 #[command(
     after_help = "Examples:\n  ten reload --dry-run      what would change, and what would be restarted\n  \
     ten reload\n\n\
-    The file is the one that 'ten serve' was started with, and its flags still hold. Exit codes: 2 the file\n\
-    has errors or does not fit the instances there are; nothing was changed then."
+    The file is the one that 'ten serve' was started with, and its flags still hold.\n\
+    Exit codes: 2 the file has errors or does not fit the instances there are: nothing was changed."
 )]
 pub(super) struct Reload {
     /// Print what would be done, and change nothing

@@ -136,6 +136,11 @@ fn prepare(daemon: &TestDaemon, command: &str) {
         "curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123/wait",
     );
     assert_eq!(wait.run(daemon, "").0, 200);
+    if command.contains("/api/reload") {
+        let changed = CONFIG.replace("python3 app.py", "python3 app.py -v");
+        let file = daemon.folder.path().join("tenement.toml");
+        fs::write(file, format!("{changed}[service.web]\ncommand = 'python3 app.py'\n")).unwrap();
+    }
     if command.contains("/start ") {
         daemon.ok(&["stop", "--keep", "api:user123"]);
     }

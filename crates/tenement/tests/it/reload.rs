@@ -397,6 +397,21 @@ fn what_is_bound_at_the_start_is_named_and_flags_still_hold() {
     );
 }
 
+#[test]
+fn another_domain_holds_at_once_where_no_flag_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.py"), APP).unwrap();
+    let config = |domain: &str| format!("{SETTINGS}domain = '{domain}'\n{}", service("api", "a", ""));
+    fs::write(folder.path().join("tenement.toml"), config("one.test")).unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    daemon.ok(&["spawn", "api:a"]);
+    let answers = |host: &str| daemon.get(host, "/").starts_with("HTTP/1.1 200 ");
+    assert!(answers("a.api.one.test") && !answers("a.api.two.test"));
+    fs::write(file(&daemon), config("two.test")).unwrap();
+    assert_eq!(reload(&daemon)["settings"][0]["to"], "two.test");
+    assert!(answers("a.api.two.test") && !answers("a.api.one.test"));
+}
+
 // faults: C12
 #[test]
 fn a_link_that_is_swapped_meanwhile_gives_one_file_or_the_other() {
@@ -433,6 +448,57 @@ fn a_link_that_is_swapped_meanwhile_gives_one_file_or_the_other() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+// faults: C10
+#[test]
+fn back_and_forth_under_load_leaves_nothing_behind_and_ends_where_the_file_says() {
+    let one = [
+        service("api", "one", "idle_timeout = 600"),
+        service("gone", "g", "on_demand = 'any'\nidle_timeout = 600"),
+        "[instances]\napi = ['a', 'b']\n".into(),
+    ]
+    .concat();
+    let two = [
+        service("api", "two", "socket = '{data_dir}/run/other-{id}.sock'\nidle_timeout = 1"),
+        "[instances]\napi = ['b', 'c']\n".into(),
+    ]
+    .concat();
+    let daemon = start(&one);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let going = || !stop.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for host in ["a.api", "b.api", "x.gone", "y.gone"] {
+            let (daemon, going) = (&daemon, &going);
+            scope.spawn(move || {
+                while going() {
+                    let answer = daemon.get(&format!("{host}.test.localhost"), "/");
+                    let status = answer.split(' ').nth(1).unwrap_or_default();
+                    assert!(["200", "404", "502", "503"].contains(&status), "{host}: {answer}");
+                }
+            });
+        }
+        scope.spawn(|| {
+            while going() {
+                daemon.ten(&["spawn", "gone:z", "--no-wait"]);
+                daemon.ten(&["stop", "gone:z", "--yes"]);
+                daemon.ten(&["restart", "api:a"]);
+            }
+        });
+        for round in 0..12 {
+            write(&daemon, if round % 2 == 0 { &two } else { &one });
+            daemon.ok(&["reload"]);
+        }
+        write(&daemon, &two);
+        reload(&daemon);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    for instance in ["api:a", "api:b", "api:c"] {
+        until("as the file says", || said(&daemon, instance) == "two");
+    }
+    until("gone", || json(&daemon, &["ps"])["instances"].as_array().unwrap().len() == 3);
+    assert_eq!(daemon.metric("tenement_panics_total"), 0);
+    until("no more processes", || daemon.processes().len() <= 3);
 }
 
 #[test]

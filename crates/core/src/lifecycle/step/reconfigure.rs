@@ -67,10 +67,7 @@ impl Lifecycle {
         match step.policy.check_interval {
             None => self.checks.give_up(),
             Some(_) if self.checks.is_asked() => {}
-            Some(interval) => {
-                let first = interval.mul_f64((step.moment.dice % 1024) as f64 / 1024.0);
-                self.set(Timer::Check, step.now().after(first), step);
-            }
+            Some(_) => self.set_first_check(step),
         }
     }
 }

@@ -82,6 +82,8 @@ impl Lifecycle {
                     // When it was last used is looked at then.
                     self.set(Timer::Idle, since.after(idle).max(step.now()), step);
                 }
+                // The answer to one that was asked for went to nobody.
+                self.checks.ended();
                 self.set_first_check(step);
             }
             Phase::Launching { .. } => {
