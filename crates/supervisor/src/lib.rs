@@ -18,5 +18,5 @@ mod handle;
 mod launch;
 
 pub use api::*;
-pub use engine::{Deps, start};
+pub use engine::{Deps, finish_leaving, start};
 pub use handle::Supervisor;

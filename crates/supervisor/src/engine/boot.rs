@@ -68,6 +68,7 @@ impl Engine {
             socket: self.socket_of(&record.name, service),
             record,
             known: false,
+            written: false,
             process: None,
             reservation: None,
             upstream: None,

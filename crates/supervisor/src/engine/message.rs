@@ -14,7 +14,7 @@ use tenement_runtime::process::Process;
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{CommandError, Record, StopMode, Totals},
+    api::{CommandError, Record, StopMode, StorageError, Totals},
     launch::Reservation,
 };
 
@@ -68,9 +68,9 @@ pub(crate) enum News {
     /// It accepts.
     Ready(RunId, Upstream),
     /// A record was written, or could not be.
-    Saved(Result<Record, String>),
+    Saved(Result<Record, StorageError>),
     /// An instance that was forgotten is erased, or could not be.
-    Erased(Result<(), String>),
+    Erased(Result<(), StorageError>),
     /// What one that is not known had left is erased, or could not be, or there is nothing.
     RestErased(Result<(), CommandError>),
 }

@@ -13,6 +13,7 @@ mod checks;
 mod command;
 mod effect;
 mod entry;
+mod leaving;
 mod message;
 mod newcomers;
 mod news;
@@ -46,6 +47,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use self::leaving::finish_leaving;
 pub(crate) use self::message::{Command, Message, News};
 use self::{
     checks::Rounds, entry::Entry, newcomers::Newcomers, permits::Permits, timers::Timers, transition::Before,

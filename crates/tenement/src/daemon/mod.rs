@@ -89,7 +89,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let dir = data_dir::open(&config.settings.data_dir)?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
-    let records = store.records().map_err(dir.state())?;
+    let leaving = store.leaving().map_err(dir.state())?;
     let (observer, incidents) = incidents::channel();
     let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
@@ -102,16 +102,19 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
-    let output = output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks));
-    output.resume();
+    let output = output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks), Arc::clone(&history));
+    let output = Arc::new(output);
     let deps = Deps {
-        output: Arc::new(output),
+        output: Arc::clone(&output) as Arc<_>,
         config: Arc::clone(&config),
         host: Arc::clone(&host),
         registry: Arc::clone(&store) as Arc<_>,
         observer: Arc::clone(&history) as Arc<_>,
         base_env: base_env(),
     };
+    tenement_supervisor::finish_leaving(&deps, &leaving);
+    let records = store.records().map_err(dir.state())?;
+    output.resume();
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities(),

@@ -13,7 +13,7 @@ use tenement_runtime::output::{fifo, left_behind, private_dir};
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
-use crate::sinks::Sinks;
+use crate::{history::History, sinks::Sinks};
 
 /// What the FIFOs of an instance are called.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -23,11 +23,12 @@ pub(super) struct Pipes {
     dir: PathBuf,
     logs: LogStore,
     sinks: Arc<Sinks>,
+    history: Arc<History>,
 }
 
 impl Pipes {
-    pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>) -> Self {
-        Self { dir: data_dir.join(layout::PIPES), logs, sinks }
+    pub(super) fn new(data_dir: &Path, logs: LogStore, sinks: Arc<Sinks>, history: Arc<History>) -> Self {
+        Self { dir: data_dir.join(layout::PIPES), logs, sinks, history }
     }
 
     /// Reads on what instances print that a killed daemon has left running, so that none of their lines is lost and none
@@ -116,6 +117,7 @@ impl Output for Pipes {
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
         self.logs.purge(name)?;
         self.sinks.forget(name);
-        Ok(())
+        // The last lines of its crashes are among what happened to it.
+        self.history.erase(name.clone())
     }
 }

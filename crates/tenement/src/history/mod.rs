@@ -27,10 +27,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Row, types::Value};
+use rusqlite::{Connection, ErrorCode, Row, types::Value};
 use tenement_core::{history::Transition, name::InstanceName};
 use tenement_logs::LogStore;
-use tenement_supervisor::Observer;
+use tenement_supervisor::{Observer, StorageFault};
 use tokio::sync::watch;
 
 pub use audit::{Change, ChangeQuery, Changed};
@@ -52,12 +52,27 @@ pub enum HistoryError {
     Thread(#[from] io::Error),
 }
 
+impl HistoryError {
+    /// What is wrong with the place where it is kept.
+    #[must_use]
+    pub fn fault(&self) -> StorageFault {
+        let Self::Sql(error) = self else { return StorageFault::Other };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StorageFault::Full,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                StorageFault::Failing
+            }
+            _ => StorageFault::Other,
+        }
+    }
+}
+
 /// Something to write down.
 enum Entry {
     Event(Box<Transition>),
     Change(Box<Change>),
     /// What happened to an instance is to be erased.
-    Erase(InstanceName),
+    Erase(InstanceName, SyncSender<()>),
 }
 
 /// A page of what was found.
@@ -126,9 +141,17 @@ impl History {
         self.put(Entry::Change(Box::new(change)));
     }
 
-    /// Erases what happened to an instance up to now.
-    pub fn erase(&self, name: InstanceName) {
-        self.put(Entry::Erase(name));
+    /// Erases what happened to an instance up to now; durable when it returns. Blocks on the disk, but not for ever.
+    ///
+    /// # Errors
+    /// It can't be erased now. It may be later.
+    pub fn erase(&self, name: InstanceName) -> io::Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let (done, is_done) = sync_channel(1);
+        self.put(Entry::Erase(name, done));
+        is_done
+            .recv_timeout(PATIENCE)
+            .map_err(|_| io::Error::other("what happened to it can't be erased now"))
     }
 
     /// Until everything is written that happened before: who has just been answered finds what it did. Not longer than

@@ -2,6 +2,7 @@
 //! `synchronous=FULL`, so that it survives a power cut.
 
 mod answers;
+mod db;
 mod grant;
 mod records;
 mod schema;
@@ -9,13 +10,11 @@ mod share;
 mod tokens;
 mod valid;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 use tenement_core::layout;
+use tenement_supervisor::{StorageError, StorageFault};
 
 pub use answers::{Answer, AnswerKey};
 pub use grant::{Binding, Grant, Scope, Wanted};
@@ -45,6 +44,16 @@ pub enum StoreError {
         /// The newest schema this program knows.
         known: i64,
     },
+    /// The disk it is on is full, or fails.
+    #[error("the state database '{}': {source}; {}", .path.display(), remedy(*.fault))]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the disk.
+        fault: StorageFault,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
     /// A statement failed.
     #[error("the state database: {0}")]
     Sql(#[from] rusqlite::Error),
@@ -64,10 +73,18 @@ pub enum StoreError {
     Random(getrandom::Error),
 }
 
-/// The state database. One connection, one writer.
+fn remedy(fault: StorageFault) -> &'static str {
+    match fault {
+        StorageFault::Full => "make room there",
+        StorageFault::Failing => "the disk fails, or can't be written any more: see dmesg(1) and mount(8)",
+        StorageFault::Other => "see the daemon's log",
+    }
+}
+
+/// The state database.
 #[derive(Debug)]
 pub struct Store {
-    connection: Mutex<Connection>,
+    db: db::Db,
     valid: valid::Valid,
     /// A part of what kept answers are sealed with.
     seal: String,
@@ -77,8 +94,19 @@ impl StoreError {
     /// Whether the disk is full or does not do what it should.
     #[must_use]
     pub fn is_of_the_disk(&self) -> bool {
-        let (Self::Open { source, .. } | Self::Sql(source)) = self else { return false };
+        let (Self::Open { source, .. } | Self::Sql(source) | Self::Disk { source, .. }) = self else {
+            return false;
+        };
         matches!(source.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+    }
+
+    /// What is wrong with the place where the state is kept.
+    #[must_use]
+    pub fn fault(&self) -> StorageFault {
+        match self {
+            Self::Disk { fault, .. } => *fault,
+            _ => StorageFault::Other,
+        }
     }
 }
 
@@ -104,10 +132,7 @@ impl Store {
     /// It can't be opened, is damaged, or was written by a newer program. It is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let connection = Connection::open(path).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+        let connection = db::connect(path).map_err(failed)?;
         schema::migrate(&connection, path)?;
         let valid = valid::Valid::default();
         tokens::load(&connection, &valid).map_err(|error| match error {
@@ -115,11 +140,13 @@ impl Store {
             other => other,
         })?;
         let seal = seal(path)?;
-        Ok(Self { connection: Mutex::new(connection), valid, seal })
+        Ok(Self { db: db::Db::new(path, connection), valid, seal })
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<StoreError> for StorageError {
+    fn from(error: StoreError) -> Self {
+        Self { fault: error.fault(), words: error.to_string() }
     }
 }
 

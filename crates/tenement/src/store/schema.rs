@@ -38,6 +38,15 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX answers_at ON answers (at);
 ",
+    "
+    CREATE TABLE leaving (
+        service TEXT NOT NULL,
+        id TEXT NOT NULL,
+        data INTEGER NOT NULL,
+        logs INTEGER NOT NULL,
+        PRIMARY KEY (service, id)
+    ) STRICT;
+",
 ];
 
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
