@@ -3,10 +3,12 @@
 pub mod api;
 pub mod config_file;
 pub mod daemon;
+mod damage;
 pub mod history;
 mod metrics;
 mod panics;
 pub mod retention;
 pub mod sinks;
 pub mod store;
+mod swap;
 pub mod token_file;

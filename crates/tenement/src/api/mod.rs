@@ -39,7 +39,7 @@ mod words;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use tenement_core::{config::Config, name::InstanceName};
+use tenement_core::{config::Config, name::InstanceName, time::WallMillis};
 use tenement_logs::LogStore;
 use tenement_runtime::process::Capabilities;
 use tenement_supervisor::Supervisor;
@@ -99,6 +99,8 @@ pub struct About {
     pub config: Arc<Config>,
     /// When it started.
     pub started: Instant,
+    /// The same by the wall clock.
+    pub started_at: WallMillis,
 }
 
 impl Api {

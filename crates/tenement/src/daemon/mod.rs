@@ -18,6 +18,7 @@ mod listen;
 mod log;
 mod output;
 mod ready;
+mod recovered;
 mod stop;
 
 pub use data_dir::DataDirError;
@@ -41,6 +42,7 @@ use crate::{
     retention::{self, Retention},
     sinks::{PlacesError, Sinks},
     store::{Store, StoreError},
+    swap,
 };
 
 /// Why the daemon did not start, or did not end well. One line that names the thing and what to do.
@@ -86,15 +88,20 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);
+    let started_at = clock::wall();
     let dir = data_dir::open(&config.settings.data_dir)?;
+    swap::finish(dir.path()).map_err(dir.failed("can't finish what was begun in"))?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
     let leaving = store.leaving().map_err(dir.state())?;
     let (observer, incidents) = incidents::channel();
     let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
-    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
-    let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
+    let (history, no_history) = History::open_or_anew(&dir.path().join(layout::HISTORY), logs.clone())?;
+    let path = dir.path().join(layout::SINKS);
+    let (sinks, no_places) = Sinks::open_or_anew(&path, &config, dir.path(), &logs)?;
+    let (history, sinks) = (Arc::new(history), Arc::new(sinks));
+    recovered::note(&store, [no_history, no_places].into_iter().flatten());
     let bound = listen::bind(&config)?;
     let admin = admin::bind(dir.path()).map_err(dir.failed("can't make the administration socket in"))?;
     let token = first_token::settle(&store, &dir, token)?;
@@ -114,12 +121,14 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     };
     tenement_supervisor::finish_leaving(&deps, &leaving);
     let records = store.records().map_err(dir.state())?;
+    recovered::tell(&store, &records, &*history);
     output.resume();
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities(),
         config: Arc::clone(&config),
         started: clock::instant(),
+        started_at,
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
     let done = runtime.block_on(async {

@@ -17,7 +17,7 @@ mod write;
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -33,6 +33,8 @@ use tenement_logs::LogStore;
 use tenement_supervisor::{Observer, StorageFault};
 use tokio::sync::watch;
 
+use crate::damage::{self, Loss};
+
 pub use audit::{Change, ChangeQuery, Changed};
 pub use events::{Event, EventQuery};
 
@@ -47,6 +49,14 @@ pub enum HistoryError {
     /// The database failed.
     #[error("the history: {0}")]
     Sql(#[from] rusqlite::Error),
+    /// Its file is not what it should be.
+    #[error("the history '{}' can't be used: {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        why: String,
+    },
     /// Its thread could not be started.
     #[error("the history's thread: {0}")]
     Thread(#[from] io::Error),
@@ -101,6 +111,16 @@ pub struct History {
 }
 
 impl History {
+    /// As [`Self::open`]; one that is damaged is set aside, and the history begins anew.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn open_or_anew(path: &Path, logs: LogStore) -> Result<(Self, Option<Loss>), HistoryError> {
+        let unusable = |why| HistoryError::Unusable { path: path.to_owned(), why };
+        let loss = damage::set_aside_if_damaged(path).map_err(unusable)?;
+        Ok((Self::open(path, logs)?, loss))
+    }
+
     /// Opens the history, makes it where it is missing, and starts the thread that writes. What instances printed
     /// before they ended is in `logs`.
     ///

@@ -1,13 +1,15 @@
-//! The connection, and what becomes of it when the disk fails.
+//! The connection, and what becomes of a write that the disk did not take.
 //!
 //! ```text
-//!   a read, a write ─► connection, opened where there is none ─► one transaction ─► durable, then answered
-//!                          ▲                                         │
-//!                          └──── closed: what is on the disk counts ◄┴─ the disk failed
+//!   a write ─► one transaction ─► durable, then answered
+//!                  │ the disk failed
+//!                  ▼
+//!   refused ─► overwritten by a transaction that changes nothing, before anything else is written
 //! ```
 //!
-//! After a failed fsync(2) the kernel takes pages for written that are not ("fsyncgate"), so nothing is tried again on
-//! what the connection remembers.
+//! After a failed fsync(2) the kernel takes pages for written that may not be ("fsyncgate"), so a commit is never tried
+//! again as it was. What it left at the end of the `-wal` would count once the file is opened anew: it is overwritten, so
+//! that what was refused does not come back.
 
 use std::{
     fs,
@@ -21,14 +23,20 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tenement_core::layout;
 use tenement_supervisor::StorageFault;
 
-use super::StoreError;
+use super::{StoreError, schema::Meta};
 
 /// One connection, one writer.
 #[derive(Debug)]
 pub(super) struct Db {
     path: PathBuf,
-    /// `None` from a failure of the disk to the next use.
-    connection: Mutex<Option<Connection>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    connection: Connection,
+    /// The end of the `-wal` may have what was refused.
+    unsure: bool,
 }
 
 /// Opens a database as it is used here: what is committed survives a power cut.
@@ -42,30 +50,11 @@ pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 
 impl Db {
     pub(super) fn new(path: &Path, connection: Connection) -> Self {
-        Self { path: path.to_owned(), connection: Mutex::new(Some(connection)) }
+        Self { path: path.to_owned(), held: Mutex::new(Held { connection, unsure: false }) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut held = self.lock();
-        let done = || {
-            let connection = match &mut *held {
-                Some(connection) => connection,
-                none => none.insert(connect(&self.path)?),
-            };
-            work(connection)
-        };
-        let error = match done() {
-            Err(StoreError::Sql(error)) => error,
-            other => return other,
-        };
-        if is_broken(&error) {
-            *held = None;
-        }
-        Err(self.explained(error))
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads.
@@ -73,7 +62,7 @@ impl Db {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.with(|connection| work(connection))
+        work(&self.lock().connection).map_err(|error| self.explained(error))
     }
 
     /// Writes in one transaction, all or nothing; durable when it returns.
@@ -81,16 +70,21 @@ impl Db {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.with(|connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
+        let mut held = self.lock();
+        let written = held.settle().and_then(|()| transaction(&mut held.connection, work));
+        written.map_err(|error| {
+            if matches!(&error, StoreError::Sql(error) if is_of_the_disk(error)) {
+                held.unsure = true;
+                // If not now, then before the next.
+                let _ = held.settle();
+            }
+            self.explained(error)
         })
     }
 
     /// What SQLite says, with what is wrong with the disk.
-    fn explained(&self, source: rusqlite::Error) -> StoreError {
+    fn explained(&self, error: StoreError) -> StoreError {
+        let StoreError::Sql(source) = error else { return error };
         match fault(&source, &self.path) {
             StorageFault::Other => StoreError::Sql(source),
             fault => StoreError::Disk { path: self.path.clone(), fault, source },
@@ -104,11 +98,45 @@ impl Db {
     }
 }
 
-/// Whether what the connection remembers may be other than what is on the disk.
-fn is_broken(error: &rusqlite::Error) -> bool {
-    use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
-    let code = error.sqlite_error_code();
-    matches!(code, Some(CannotOpen | DatabaseCorrupt | NotADatabase | ReadOnly | SystemIoFailure))
+impl Held {
+    /// Overwrites what was refused.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.unsure {
+            transaction(&mut self.connection, |transaction| Ok(Meta::count(transaction)?))?;
+            self.unsure = false;
+        }
+        Ok(())
+    }
+}
+
+fn transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = transaction.total_changes();
+    let done = work(&transaction)?;
+    if transaction.total_changes() != before {
+        Meta::count(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(done)
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        let mut held = self.lock();
+        let closed = held.settle().and_then(|()| Ok(Meta::set_open(&held.connection, false)?));
+        if let Err(error) = closed {
+            tracing::error!(%error, "the state database could not be closed in order");
+        }
+    }
+}
+
+/// Whether a write may have been carried out in part.
+fn is_of_the_disk(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure))
 }
 
 /// What a failure says of the disk the database at `path` is on.

@@ -4,7 +4,10 @@
 mod answers;
 mod db;
 mod grant;
+mod losses;
+mod open;
 mod records;
+mod salvage;
 mod schema;
 mod share;
 mod tokens;
@@ -21,6 +24,7 @@ pub use grant::{Binding, Grant, Scope, Wanted};
 pub use share::{Held, Share};
 pub use tokens::{NewToken, random_token};
 
+pub use crate::damage::Loss;
 use crate::token_file;
 
 /// Why the store is not usable, or a statement failed.
@@ -33,6 +37,30 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite says.
         source: rusqlite::Error,
+    },
+    /// It is not what it should be.
+    #[error("the state database '{}' can't be used: {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        why: String,
+    },
+    /// Somebody else has it.
+    #[error("the state database '{}' is locked by another program, such as sqlite3(1) or a backup: end that, then start again", .path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is damaged, and nothing can be put in its place.
+    #[error("the state database '{}' is damaged ({how}) and can't be set aside: {source}; make room there, or repair the disk", .path.display())]
+    Aside {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        how: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// Its schema is newer than this program.
     #[error("the state database '{}' was written by a newer tenement (schema {found}, this one knows {known}): upgrade ten", .path.display())]
@@ -88,6 +116,8 @@ pub struct Store {
     valid: valid::Valid,
     /// A part of what kept answers are sealed with.
     seal: String,
+    /// What was found to be lost when it was opened.
+    found: Option<Loss>,
 }
 
 impl StoreError {
@@ -126,21 +156,17 @@ fn seal(path: &Path) -> Result<String, StoreError> {
 }
 
 impl Store {
-    /// Opens the database, makes it where it is missing, and brings its schema up to date.
+    /// Opens the database, makes it where it is missing, and brings its schema up to date. A damaged one is set aside,
+    /// and what can still be read of it taken over: [`Self::found`].
     ///
     /// # Errors
-    /// It can't be opened, is damaged, or was written by a newer program. It is left as it is.
+    /// It can't be opened, or was written by a newer program. It is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let connection = db::connect(path).map_err(failed)?;
-        schema::migrate(&connection, path)?;
-        let valid = valid::Valid::default();
-        tokens::load(&connection, &valid).map_err(|error| match error {
-            StoreError::Sql(source) => failed(source),
-            other => other,
-        })?;
+        let open::Opened { connection, valid, loss } = open::open(path)?;
         let seal = seal(path)?;
-        Ok(Self { db: db::Db::new(path, connection), valid, seal })
+        let store = Self { db: db::Db::new(path, connection), valid, seal, found: loss.clone() };
+        loss.map_or(Ok(()), |loss| store.note(&loss))?;
+        Ok(store)
     }
 }
 

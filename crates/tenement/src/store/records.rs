@@ -1,10 +1,12 @@
 //! Records of instances.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_supervisor::{Desired, Leaving, Record, Registry, StorageError};
 
 use super::{Binding, Store, StoreError};
+
+const ALL: &str = "SELECT service, id, env, desired, created_at FROM instances ORDER BY service, id";
 
 impl Store {
     /// Every record, by service then id.
@@ -13,8 +15,7 @@ impl Store {
     /// The database failed, or a row is damaged.
     pub fn records(&self) -> Result<Vec<Record>, StoreError> {
         self.db.read(|db| {
-            let sql = "SELECT service, id, env, desired, created_at FROM instances ORDER BY service, id";
-            let mut statement = db.prepare(sql)?;
+            let mut statement = db.prepare(ALL)?;
             let mut rows = statement.query(())?;
             let mut records = Vec::new();
             while let Some(row) = rows.next()? {
@@ -42,13 +43,23 @@ impl Store {
     }
 }
 
+/// Whether every row says what can be; those of an older schema too.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(ALL)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        record(row)?;
+    }
+    Ok(())
+}
+
 fn name(row: &Row<'_>) -> Result<InstanceName, StoreError> {
     let (service, id): (String, String) = (row.get("service")?, row.get("id")?);
     InstanceName::new(&service, &id)
         .map_err(|error| StoreError::Damaged(format!("instance {service}:{id}: {error}")))
 }
 
-fn record(row: &Row<'_>) -> Result<Record, StoreError> {
+pub(super) fn record(row: &Row<'_>) -> Result<Record, StoreError> {
     let name = name(row)?;
     let (env, desired): (String, String) = (row.get("env")?, row.get("desired")?);
     let env = serde_json::from_str(&env)
@@ -61,7 +72,7 @@ fn record(row: &Row<'_>) -> Result<Record, StoreError> {
     })
 }
 
-fn leaving(row: &Row<'_>) -> Result<Leaving, StoreError> {
+pub(super) fn leaving(row: &Row<'_>) -> Result<Leaving, StoreError> {
     Ok(Leaving { name: name(row)?, data: row.get("data")?, logs: row.get("logs")? })
 }
 

@@ -2,7 +2,8 @@ use tenement_core::time::WallMillis;
 use tenement_supervisor::{Desired, Leaving, Record, Registry};
 
 use super::*;
-use rusqlite::Connection;
+
+mod damaged;
 
 fn record(name: &str) -> Record {
     Record {
@@ -117,19 +118,4 @@ fn errors_of_the_disk_are_told_apart() {
         assert!(StoreError::Sql(failed(code)).is_of_the_disk());
     }
     assert!(!StoreError::Sql(failed(rusqlite::ffi::SQLITE_CORRUPT)).is_of_the_disk());
-}
-
-// faults: D5
-#[test]
-fn a_newer_or_damaged_database_is_refused_and_left_as_it_is() {
-    let folder = folder();
-    let newer = folder.path().join("newer.db");
-    drop(Store::open(&newer).unwrap());
-    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(Store::open(&newer).unwrap_err().to_string().contains("newer tenement"));
-    let damaged = folder.path().join("damaged.db");
-    let garbage = [7; 8192];
-    std::io::Write::write_all(&mut std::fs::File::create(&damaged).unwrap(), &garbage).unwrap();
-    assert!(Store::open(&damaged).unwrap_err().to_string().contains("damaged.db"));
-    assert_eq!(std::fs::read(&damaged).unwrap(), garbage);
 }

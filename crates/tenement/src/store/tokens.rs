@@ -47,18 +47,25 @@ pub fn random_token() -> Result<String, StoreError> {
 
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
 pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT id, name, hash, scopes, service, instance, created_at, expires_at, last_used FROM tokens",
-    )?;
+    let mut statement = connection.prepare("SELECT * FROM tokens")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        let id: String = row.get("id")?;
-        let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
-        let grant =
-            wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
-        valid.insert(row.get::<_, Hash>("hash")?, Arc::new(grant));
+        let (hash, grant) = grant(row)?;
+        valid.insert(hash, Arc::new(grant));
     }
     Ok(())
+}
+
+/// Whether a row is a token.
+pub(super) fn check(row: &Row<'_>) -> Result<(), StoreError> {
+    grant(row).map(drop)
+}
+
+fn grant(row: &Row<'_>) -> Result<(Hash, Grant), StoreError> {
+    let id: String = row.get("id")?;
+    let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
+    let grant = wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
+    Ok((row.get("hash")?, grant))
 }
 
 /// What a row says of a token; in words what is wrong with it.

@@ -39,12 +39,7 @@ fn kill_at(pid: u32, calls: &str, times: u32) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("strace is there");
-    until("watched", || {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-        threads
-            .map(|thread| fs::read_to_string(thread.path().join("status")).unwrap_or_default())
-            .all(|status| !status.lines().any(|line| line.split_whitespace().eq(["TracerPid:", "0"])))
-    });
+    until("watched", || crate::damaged::traced(pid));
     strace
 }
 

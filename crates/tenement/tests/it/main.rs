@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod crashes;
 mod daemon;
+mod damaged;
 mod deletes;
 mod examples;
 mod follow;

@@ -32,7 +32,7 @@ mod repeated;
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
     s.listen()\nwhile True: s.accept()";
 
-struct Nowhere;
+struct Nowhere(Arc<History>);
 
 impl Output for Nowhere {
     fn attach(&self, _: &InstanceName, _: RunId) -> std::io::Result<[OwnedFd; 2]> {
@@ -45,8 +45,8 @@ impl Output for Nowhere {
     fn last_lines(&self, _: &InstanceName, _: usize) -> Vec<String> {
         Vec::new()
     }
-    fn purge(&self, _: &InstanceName) -> std::io::Result<()> {
-        Ok(())
+    fn purge(&self, name: &InstanceName) -> std::io::Result<()> {
+        self.0.erase(name.clone())
     }
 }
 
@@ -96,7 +96,7 @@ impl Fixture {
             config: Arc::clone(&config),
             host: Arc::clone(&host),
             registry: Arc::clone(&store) as Arc<_>,
-            output: Arc::new(Nowhere),
+            output: Arc::new(Nowhere(Arc::clone(&history))),
             observer: Arc::clone(&history) as Arc<_>,
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
@@ -117,6 +117,7 @@ impl Fixture {
                 host: host.capabilities(),
                 config,
                 started: tenement_runtime::clock::instant(),
+                started_at: tenement_runtime::clock::wall(),
             }),
         };
         let token = api.store.new_token(Wanted::admin("test"), WallMillis(0)).unwrap().text;
