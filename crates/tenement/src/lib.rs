@@ -1,6 +1,7 @@
 //! What the binary `ten` is made of: the daemon, the state database, the HTTP API and the metrics.
 
 pub mod api;
+pub mod backup;
 pub mod config_file;
 pub mod daemon;
 mod damage;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::{Subject, limit::Window};
 use crate::{
+    backup::BackupError,
     history::HistoryError,
     store::{Scope, StoreError},
 };
@@ -242,6 +243,12 @@ fn storage(fault: StorageFault) -> (StatusCode, &'static str) {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::stored(error.fault(), &error)
+    }
+}
+
+impl From<BackupError> for ApiError {
+    fn from(error: BackupError) -> Self {
         Self::stored(error.fault(), &error)
     }
 }

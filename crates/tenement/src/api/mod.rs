@@ -5,6 +5,7 @@ mod access;
 mod assets;
 mod audit;
 mod auth;
+mod backup;
 mod blocking;
 mod body;
 mod caller;
@@ -120,6 +121,7 @@ enum Subject {
 fn described() -> (Router<Api>, openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
         .merge(audit::router())
+        .merge(backup::router())
         .merge(config::router())
         .merge(events::router())
         .merge(health::router())

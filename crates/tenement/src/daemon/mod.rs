@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::{self, About, Api},
+    backup,
     history::{History, HistoryError},
     panics,
     retention::{self, Retention},
@@ -90,6 +91,7 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     let config = Arc::new(config);
     let started_at = clock::wall();
     let dir = data_dir::open(&config.settings.data_dir)?;
+    backup::tidy(dir.path()).map_err(dir.failed("can't tidy up"))?;
     swap::finish(dir.path()).map_err(dir.failed("can't finish what was begun in"))?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
@@ -154,6 +156,19 @@ pub fn run(config: Config, token: Option<&str>) -> Result<(), DaemonError> {
     runtime.shutdown_background();
     host.remove_groups();
     done
+}
+
+/// A data directory that no daemon uses as long as this lives.
+#[derive(Debug)]
+pub struct Claim(#[allow(dead_code)] data_dir::DataDir);
+
+/// Claims a data directory for work without a daemon; it is made where it is missing.
+///
+/// # Errors
+/// A daemon uses it, or it can't be used.
+pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
+    keep_private();
+    data_dir::open(path).map(Claim)
 }
 
 async fn serve(

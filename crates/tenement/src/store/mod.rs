@@ -21,6 +21,9 @@ use tenement_supervisor::{StorageError, StorageFault};
 
 pub use answers::{Answer, AnswerKey};
 pub use grant::{Binding, Grant, Scope, Wanted};
+/// The newest schema this program knows.
+pub const SCHEMA: i64 = schema::NEWEST;
+
 pub use share::{Held, Share};
 pub use tokens::{NewToken, random_token};
 

@@ -1,6 +1,7 @@
 //! The binary `ten` with real processes, files and sockets.
 #![allow(missing_docs, clippy::disallowed_methods, reason = "tests start processes and write files")]
 
+mod backup;
 mod cli;
 mod client;
 mod crashes;
