@@ -62,6 +62,11 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    #[cfg(test)]
+    pub(super) fn manifest_mut(&mut self) -> &mut Manifest {
+        &mut self.manifest
+    }
+
     fn add(&mut self, name: &str) -> Result<(), BackupError> {
         let digest = || -> io::Result<(u64, String)> {
             let (mut file, mut hash) = (File::open(self.folder.join(name))?, Sha256::new());

@@ -97,3 +97,45 @@ fn tried(what: impl Into<String>) -> impl FnOnce(io::Error) -> BackupError {
 fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tenement_core::time::WallMillis;
+
+    use super::*;
+    use crate::store::{Store, Wanted};
+
+    fn archive(folder: &std::path::Path, adapt: impl FnOnce(&mut Manifest)) -> Vec<u8> {
+        drop(Store::open(&folder.join(layout::STATE)).unwrap());
+        for name in [layout::HISTORY, layout::SINKS] {
+            let database = rusqlite::Connection::open(folder.join(name)).unwrap();
+            database.execute_batch("CREATE TABLE IF NOT EXISTS one (a)").unwrap();
+        }
+        let mut snapshot = Snapshot::take(folder, "2026-01-01T00:00:00Z".to_owned()).unwrap();
+        adapt(snapshot.manifest_mut());
+        let mut bytes = Vec::new();
+        snapshot.write(&mut bytes).unwrap();
+        bytes
+    }
+
+    // faults: D10
+    #[test]
+    fn one_of_a_newer_tenement_or_of_other_content_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let refused = |bytes: &[u8]| restore(path, bytes, WallMillis(1)).unwrap_err().to_string();
+        let newer = archive(path, |manifest| manifest.schema = 99);
+        assert!(refused(&newer).contains("newer than this one"));
+        let newer = archive(path, |manifest| manifest.format = 99);
+        assert!(refused(&newer).contains("newer than this one"));
+        let wrong = archive(path, |manifest| manifest.files[0].sha256.clear());
+        assert!(refused(&wrong).contains("is not what it was"));
+        let store = Store::open(&path.join(layout::STATE)).unwrap();
+        store.new_token(Wanted::admin("later"), WallMillis(1)).unwrap();
+        drop(store);
+        let good = archive(path, |_| {});
+        let restored = restore(path, good.as_slice(), WallMillis(5000)).unwrap();
+        assert_eq!(restored.suffix, "before-restore-5");
+        assert_eq!(Store::open(&path.join(layout::STATE)).unwrap().tokens().len(), 1);
+    }
+}
