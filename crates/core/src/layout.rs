@@ -17,6 +17,8 @@ pub const RUNS: &str = "runs.db";
 pub const SEAL: &str = "seal_key";
 /// The first token, for those who may read the directory.
 pub const API_TOKEN: &str = "api_token";
+/// Written, and removed at once, to find out whether something can be written.
+pub const PROBE: &str = ".probe";
 /// The local administration socket.
 pub const ADMIN_SOCKET: &str = "admin.sock";
 /// The folder of what instances printed.

@@ -1,6 +1,6 @@
 //! What others may ask of the supervisor, and what it asks of them.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, pin::Pin};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, pin::Pin};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,26 +38,86 @@ pub enum Desired {
     Stopped,
 }
 
+/// An instance that is about to be forgotten, and what is erased of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Which.
+    pub name: InstanceName,
+    /// Its data directory.
+    pub data: bool,
+    /// Everything it ever printed, with whatever else is kept of it.
+    pub logs: bool,
+}
+
 /// Keeps records so that they survive a power cut. Called off the loop, may block.
+///
+/// An instance is forgotten in two steps, so that a power cut in between leaves nothing that nobody knows of:
+/// [`leave`](Self::leave), then what it says is erased, then [`forget`](Self::forget). What was left is erased at the
+/// next start, by [`finish_leaving`](crate::finish_leaving).
 pub trait Registry: Send + Sync + 'static {
-    /// Writes a record; durable when it returns.
+    /// Writes a record, and takes back that it was leaving; durable when it returns.
     ///
     /// # Errors
-    /// In words for people.
-    fn save(&self, record: &Record) -> Result<(), String>;
-    /// Writes many records at once; durable when it returns.
+    /// It may or may not be written.
+    fn save(&self, record: &Record) -> Result<(), StorageError>;
+    /// Writes many records at once, all or none; durable when it returns.
     ///
     /// # Errors
-    /// In words for people.
-    fn save_all(&self, records: &[Record]) -> Result<(), String> {
+    /// They may or may not be written.
+    fn save_all(&self, records: &[Record]) -> Result<(), StorageError> {
         records.iter().try_for_each(|record| self.save(record))
     }
-    /// Removes a record; durable when it returns.
+    /// Writes down that an instance is leaving, and what is about to be erased of it; that it is stopped, if it has a
+    /// record; durable when it returns. What was written before of the same one no longer counts.
     ///
     /// # Errors
-    /// In words for people.
-    fn forget(&self, name: &InstanceName) -> Result<(), String>;
+    /// It may or may not be written; nothing may be erased.
+    fn leave(&self, leaving: &Leaving) -> Result<(), StorageError>;
+    /// Removes an instance's record, and that it was leaving, at once; durable when it returns. If its logs went too,
+    /// nothing that was for it alone is left, such as tokens.
+    ///
+    /// # Errors
+    /// It is still leaving, or gone.
+    fn forget(&self, name: &InstanceName) -> Result<(), StorageError>;
 }
+
+/// What is wrong with the place where something was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageFault {
+    /// It is full, or as much as this user may have is.
+    Full,
+    /// It does not do what it should, or can't be written any more.
+    Failing,
+    /// Something else.
+    Other,
+}
+
+/// Something could not be kept, or erased.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct StorageError {
+    /// What is wrong there.
+    pub fault: StorageFault,
+    /// For people.
+    pub words: String,
+}
+
+impl StorageError {
+    /// `what` could not be done, such as "its data could not be removed".
+    #[must_use]
+    pub fn of_io(what: &str, error: &io::Error) -> Self {
+        let fault = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageFault::Full,
+            io::ErrorKind::ReadOnlyFilesystem => StorageFault::Failing,
+            _ if error.raw_os_error() == Some(EIO) => StorageFault::Failing,
+            _ => StorageFault::Other,
+        };
+        Self { fault, words: format!("{what}: {error}") }
+    }
+}
+
+/// errno(3), on Linux; the standard library has no word for it.
+const EIO: i32 = 5;
 
 /// Takes what an instance prints.
 pub trait Output: Send + Sync + 'static {
@@ -85,7 +145,7 @@ pub trait Output: Send + Sync + 'static {
     fn keeps(&self, _name: &InstanceName) -> bool {
         false
     }
-    /// Erases everything it ever printed. May block.
+    /// Erases everything it ever printed, and what is kept of that. May block.
     ///
     /// # Errors
     /// Something could not be erased.
@@ -152,9 +212,10 @@ pub enum CommandError {
     /// Another daemon takes over; nothing was changed.
     #[error("another tenement is taking over: try again in a moment")]
     HandedOver,
-    /// The record could not be written; nothing was changed.
+    /// The record could not be written, or something that was to go not be erased. What it was before, it is still, or
+    /// it is stopped.
     #[error("the state could not be saved: {0}")]
-    Storage(String),
+    Storage(StorageError),
 }
 
 /// What a configuration does to the instances there are, or would do.

@@ -148,8 +148,8 @@ impl Supervisor {
     /// Leaves everything as it is to a daemon that takes over. What is under way and short is finished first; commands that
     /// come meanwhile are refused. Returns when nothing is done any more: from then on requests that wait for an instance
     /// wait on, and only what is known can be asked for.
-    pub async fn leave(&self) {
-        self.ask(Message::Leave).await;
+    pub async fn hand_over(&self) {
+        self.ask(Message::HandOver).await;
     }
 
     /// Ends every instance in parallel with SIGTERM and grace; returns when all are gone.

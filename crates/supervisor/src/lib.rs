@@ -19,6 +19,6 @@ mod launch;
 mod recover;
 
 pub use api::*;
-pub use engine::{Deps, start};
+pub use engine::{Deps, finish_leaving, start};
 pub use handle::Supervisor;
 pub use recover::{Life, Remembered, Run, Runs, Survivors, recover};

@@ -1,8 +1,10 @@
 //! What the binary `ten` is made of: the daemon, the state database, the HTTP API and the metrics.
 
 pub mod api;
+pub mod backup;
 pub mod config_file;
 pub mod daemon;
+mod damage;
 pub mod flags;
 pub mod history;
 pub mod in_effect;
@@ -12,4 +14,5 @@ pub mod retention;
 pub mod runs;
 pub mod sinks;
 pub mod store;
+mod swap;
 pub mod token_file;

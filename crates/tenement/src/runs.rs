@@ -33,7 +33,9 @@ pub enum RunsError {
         source: rusqlite::Error,
     },
     /// A newer program has written it, whose processes run.
-    #[error("'{path}' is of a newer tenement (format {found}, this one knows {FORMAT}): upgrade ten, or end its instances")]
+    #[error(
+        "'{path}' is of a newer tenement (format {found}, this one knows {FORMAT}): upgrade ten, or end its instances"
+    )]
     Newer {
         /// The file.
         path: String,
@@ -47,6 +49,7 @@ pub enum RunsError {
 
 /// The database of one data directory.
 pub struct RunStore {
+    path: String,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
@@ -86,25 +89,31 @@ impl RunStore {
             }
             opened => opened?,
         };
-        let shared =
-            Arc::new(Shared { connection: Mutex::new(Some(connection)), pending: Mutex::default(), work: Condvar::new() });
+        let shared = Arc::new(Shared {
+            connection: Mutex::new(Some(connection)),
+            pending: Mutex::default(),
+            work: Condvar::new(),
+        });
         let worker = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("runs".into()).spawn(move || worker.run());
-        Ok(Self { shared, writer: Some(writer.map_err(RunsError::Thread)?) })
+        let path = path.display().to_string();
+        Ok(Self { path, shared, writer: Some(writer.map_err(RunsError::Thread)?) })
     }
 
     /// All that is remembered. What can't be read is left out, and that is logged.
     ///
     /// # Errors
     /// See [`RunsError::Sql`].
-    pub fn remembered(&self) -> Result<BTreeMap<InstanceName, Remembered>, rusqlite::Error> {
+    pub fn remembered(&self) -> Result<BTreeMap<InstanceName, Remembered>, RunsError> {
+        let failed = |source| RunsError::Sql { path: self.path.clone(), source };
+        self.shared.flush();
         let connection = lock(&self.shared.connection);
         let mut all: BTreeMap<InstanceName, Remembered> = BTreeMap::new();
         let Some(connection) = connection.as_ref() else { return Ok(all) };
-        for (name, life) in rows::<Life>(connection, "SELECT name, life FROM lives")? {
+        for (name, life) in rows::<Life>(connection, "SELECT name, life FROM lives").map_err(failed)? {
             all.entry(name).or_default().life = Some(life);
         }
-        for (name, run) in rows::<Run>(connection, "SELECT name, run FROM runs")? {
+        for (name, run) in rows::<Run>(connection, "SELECT name, run FROM runs").map_err(failed)? {
             all.entry(name).or_default().run = Some(run);
         }
         Ok(all)
@@ -137,7 +146,10 @@ impl RunStore {
     }
 }
 
-fn rows<T: DeserializeOwned>(connection: &Connection, sql: &str) -> Result<Vec<(InstanceName, T)>, rusqlite::Error> {
+fn rows<T: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+) -> Result<Vec<(InstanceName, T)>, rusqlite::Error> {
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let parsed = rows.map(|row| {
@@ -146,7 +158,9 @@ fn rows<T: DeserializeOwned>(connection: &Connection, sql: &str) -> Result<Vec<(
         let parsed = parsed.and_then(|key| {
             serde_json::from_str(&text).map(|value| (key, value)).map_err(|error| error.to_string())
         });
-        Ok(parsed.inspect_err(|error| tracing::error!(instance = name, error, "a record of before is refused")).ok())
+        Ok(parsed
+            .inspect_err(|error| tracing::error!(instance = name, error, "a record of before is refused"))
+            .ok())
     });
     Ok(parsed.collect::<Result<Vec<_>, rusqlite::Error>>()?.into_iter().flatten().collect())
 }

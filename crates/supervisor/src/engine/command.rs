@@ -23,7 +23,7 @@ use super::{
     entry::{Busy, Entry, Waiter},
     message::{Command, Message, News},
 };
-use crate::api::{CommandError, Desired, Record, StopMode};
+use crate::api::{CommandError, Desired, Record, StopMode, StorageError};
 
 type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
@@ -137,12 +137,12 @@ impl Engine {
         self.agenda.push_back((name.clone(), Event::Stop(stop)));
     }
 
-    /// Writes a record, unless it says what is written already; [`News::Saved`] follows.
+    /// Writes a record, unless it is certain that this is written already; [`News::Saved`] follows.
     pub(super) fn save(&mut self, name: &InstanceName, record: Record) {
         let messages = self.messages.clone();
         let registry = Arc::clone(&self.registry);
         let Some(entry) = self.entries.get(name) else { return };
-        if entry.known && entry.record == record {
+        if entry.known && entry.written && entry.record == record {
             return self.saved(name, Ok(record));
         }
         let name = name.clone();
@@ -152,12 +152,12 @@ impl Engine {
         });
     }
 
-    pub(super) fn saved(&mut self, name: &InstanceName, saved: Result<Record, String>) {
+    pub(super) fn saved(&mut self, name: &InstanceName, saved: Result<Record, StorageError>) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let Some(busy) = entry.busy.take() else { return };
         let error = match saved {
             Ok(record) => {
-                entry.record = record;
+                (entry.record, entry.written) = (record, true);
                 let new = !std::mem::replace(&mut entry.known, true);
                 if new {
                     self.publish(&name.service);
@@ -165,7 +165,10 @@ impl Engine {
                 self.go_on(name, busy);
                 return self.next_command(name);
             }
-            Err(error) => CommandError::Storage(error),
+            Err(error) => {
+                entry.written = false;
+                CommandError::Storage(error)
+            }
         };
         match busy {
             Busy::Starting { reply, .. } | Busy::Restarting { reply } => drop(reply.send(Err(error))),

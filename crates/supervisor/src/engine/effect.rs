@@ -17,9 +17,9 @@ use super::{
     message::{Message, News},
 };
 use crate::{
-    api::{CommandError, Desired, Record, StopMode},
+    api::{CommandError, Desired, Leaving, Record, StopMode, StorageError},
     check::Question,
-    launch::{Order, erase},
+    launch::Order,
 };
 
 /// Lines of its log that the answer to a failed start shows.
@@ -163,30 +163,23 @@ impl Engine {
         if mode == StopMode::Keep && !forgotten {
             return self.save(name, record);
         }
-        let data = self.launcher.data_dir(name);
-        let keep_data = entry.slot.service().storage_persist && mode != StopMode::Purge;
-        let (registry, output) = (Arc::clone(&self.registry), Arc::clone(&self.output));
-        let runs = Arc::clone(&self.runs);
-        let (messages, name, socket) = (self.messages.clone(), name.clone(), entry.socket.clone());
+        let purge = mode == StopMode::Purge;
+        let data = purge || !entry.slot.service().storage_persist;
+        let leaving = Leaving { name: name.clone(), data, logs: purge };
+        let socket = entry.socket.clone();
+        let (eraser, messages) = (self.eraser(), self.messages.clone());
         self.tasks.spawn_blocking(move || {
-            // First, or the next daemon would bring it back.
-            runs.forget(&name);
-            let erased = registry.forget(&name).and_then(|()| {
-                output.forget(&name);
-                erase(&socket, (!keep_data).then_some(data.as_path()))?;
-                if mode == StopMode::Purge {
-                    output.purge(&name).map_err(|error| format!("its logs could not be erased: {error}"))?;
-                }
-                Ok(())
-            });
-            let _ = messages.send(Message::News(name, News::Erased(erased)));
+            let erased = eraser.erase(&leaving, Some(&socket));
+            let _ = messages.send(Message::News(leaving.name, News::Erased(erased)));
         });
     }
 
-    /// What could not be forgotten stays, stopped: it would come back with the next start of the daemon.
-    fn unforgotten(&mut self, name: &InstanceName, error: String) {
+    /// What could not be forgotten stays, stopped: until somebody starts or deletes it, or the next start of the daemon
+    /// erases the rest.
+    fn unforgotten(&mut self, name: &InstanceName, error: StorageError) {
         let before = self.runs_from();
         let Some(entry) = self.entries.get_mut(name) else { return };
+        entry.written = false;
         entry.life = Lifecycle::stopped(before);
         if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
             let _ = reply.send(Err(CommandError::Storage(error)));
@@ -194,7 +187,7 @@ impl Engine {
         self.next_command(name);
     }
 
-    pub(super) fn erased(&mut self, name: &InstanceName, erased: Result<(), String>) {
+    pub(super) fn erased(&mut self, name: &InstanceName, erased: Result<(), StorageError>) {
         if let Err(error) = erased {
             return self.unforgotten(name, error);
         }

@@ -53,6 +53,8 @@ pub(super) struct Entry {
     pub(super) socket: PathBuf,
     /// Whether the registry has its record. Until then no route leads to it.
     pub(super) known: bool,
+    /// Whether it is certain that what the registry has is `record`.
+    pub(super) written: bool,
     pub(super) process: Option<Process>,
     pub(super) reservation: Option<Arc<Reservation>>,
     pub(super) upstream: Option<Upstream>,

@@ -15,7 +15,7 @@ use tenement_runtime::process::Process;
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{CommandError, Reconfigured, Record, StopMode, Totals},
+    api::{CommandError, Reconfigured, Record, StopMode, StorageError, Totals},
     launch::Reservation,
 };
 
@@ -44,7 +44,7 @@ pub(crate) enum Message {
     },
     Shutdown(oneshot::Sender<()>),
     /// Answered when nothing is done any more.
-    Leave(oneshot::Sender<()>),
+    HandOver(oneshot::Sender<()>),
     Hurry,
     /// What a task found out.
     News(InstanceName, News),
@@ -79,9 +79,9 @@ pub(crate) enum News {
     /// One whose service went has no requests any more, or has had its time.
     Drained,
     /// A record was written, or could not be.
-    Saved(Result<Record, String>),
+    Saved(Result<Record, StorageError>),
     /// An instance that was forgotten is erased, or could not be.
-    Erased(Result<(), String>),
+    Erased(Result<(), StorageError>),
     /// What one that is not known had left is erased, or could not be, or there is nothing.
     RestErased(Result<(), CommandError>),
 }

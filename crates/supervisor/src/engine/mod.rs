@@ -14,7 +14,8 @@ mod checks;
 mod command;
 mod effect;
 mod entry;
-mod leave;
+mod hand_over;
+mod leaving;
 mod message;
 mod newcomers;
 mod news;
@@ -49,10 +50,11 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use self::leaving::finish_leaving;
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, reconfigure::Reloading,
-    timers::Timers, transition::Before,
+    checks::Rounds, entry::Entry, hand_over::HandOver, newcomers::Newcomers, permits::Permits,
+    reconfigure::Reloading, timers::Timers, transition::Before,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
@@ -109,7 +111,7 @@ pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervis
         reloading: Reloading::default(),
         shutdown: Vec::new(),
         shutting_down: false,
-        leaving: Leaving::default(),
+        hand_over: HandOver::default(),
     };
     engine.boot(records, survivors);
     engine.guarded(Engine::settle);
@@ -153,7 +155,7 @@ struct Engine {
     reloading: Reloading,
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
-    leaving: Leaving,
+    hand_over: HandOver,
 }
 
 impl Engine {
@@ -197,17 +199,17 @@ impl Engine {
 
     /// When something is due.
     fn next_alarm(&self) -> Option<Millis> {
-        match self.leaving {
-            Leaving::No => self.timers.next().into_iter().chain(self.rounds.next()).min(),
-            Leaving::Soon { by, .. } => {
+        match self.hand_over {
+            HandOver::No => self.timers.next().into_iter().chain(self.rounds.next()).min(),
+            HandOver::Soon { by, .. } => {
                 self.timers.next().into_iter().chain(self.rounds.next()).chain([by]).min()
             }
-            Leaving::Left(_) => None,
+            HandOver::Done(_) => None,
         }
     }
 
     fn handle(&mut self, message: Message) {
-        let Some(message) = self.while_leaving(message) else { return };
+        let Some(message) = self.while_handing_over(message) else { return };
         match message {
             Message::List(reply) => {
                 let now = clock::now();
@@ -231,7 +233,7 @@ impl Engine {
             Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
-            Message::Leave(reply) => self.begin_to_leave(reply),
+            Message::HandOver(reply) => self.begin_hand_over(reply),
             Message::Hurry => self.tell_all(&Event::Hurry),
         }
     }
@@ -246,7 +248,7 @@ impl Engine {
 
     /// Rings what is due, hands out permits, and works off what follows, until nothing follows any more.
     fn settle(&mut self) {
-        if matches!(self.leaving, Leaving::Left(_)) {
+        if matches!(self.hand_over, HandOver::Done(_)) {
             return;
         }
         let now = clock::now();
@@ -270,7 +272,7 @@ impl Engine {
         self.ask(now);
         self.finish_leaving();
         self.finish_shutdown();
-        self.leave_if_quiet(now);
+        self.hand_over_if_quiet(now);
     }
 
     /// One step of one instance, with everything that follows at once.

@@ -29,11 +29,12 @@ use super::{
     Engine,
     boot::new_record,
     entry::{Entry, Launched},
+    leaving::erase_socket,
     message::{Message, News},
 };
 use crate::{
     api::{CommandError, Desired, Reconfigured, Record},
-    launch::{erase, socket_path},
+    launch::socket_path,
 };
 
 /// How often it is looked whether the requests of an instance that goes have ended.
@@ -310,7 +311,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let old = std::mem::replace(&mut entry.socket, wanted);
         if self.holder(&old).is_none() {
-            self.tasks.spawn_blocking(move || drop(erase(&old, None)));
+            self.tasks.spawn_blocking(move || erase_socket(&old));
         }
     }
 

@@ -11,10 +11,7 @@ use super::{
     entry::Busy,
     message::{Message, News},
 };
-use crate::{
-    api::{CommandError, Desired, Record, StopMode},
-    launch::erase_data,
-};
+use crate::api::{CommandError, Desired, Leaving, Record, StopMode};
 
 impl Engine {
     /// Erases it. Who spawns one of this name meanwhile waits.
@@ -28,14 +25,13 @@ impl Engine {
             let _ = reply.send(Err(CommandError::NotFound(name.clone())));
             return;
         }
-        let (data, output, of) = (self.launcher.data_dir(name), Arc::clone(&self.output), name.clone());
+        let (data, output, eraser) = (self.launcher.data_dir(name), Arc::clone(&self.output), self.eraser());
+        let leaving = Leaving { name: name.clone(), data: true, logs: true };
         let erase = move || {
-            if !output.keeps(&of) && data.symlink_metadata().is_err() {
-                return Err(CommandError::NotFound(of));
+            if !output.keeps(&leaving.name) && data.symlink_metadata().is_err() {
+                return Err(CommandError::NotFound(leaving.name));
             }
-            let logs = |error| format!("its logs could not be erased: {error}");
-            let erased = erase_data(&data).and_then(|()| output.purge(&of).map_err(logs));
-            erased.map_err(CommandError::Storage)
+            eraser.erase(&leaving, None).map_err(CommandError::Storage)
         };
         let Some(service) = self.config.services.get(&name.service).cloned() else {
             // Nobody can spawn one. A record may wait for its service to come back.

@@ -8,13 +8,7 @@
 mod plan;
 mod words;
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::fs::FileTypeExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tenement_core::{
@@ -33,8 +27,8 @@ use tenement_runtime::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-pub(crate) use self::plan::socket_path;
-use self::plan::{Facts, instance_dir};
+use self::plan::Facts;
+pub(crate) use self::plan::{instance_dir, socket_path};
 use crate::{
     api::{Output, Record},
     check::{Question, check},
@@ -328,30 +322,4 @@ fn ended(run: RunId, exit: Exit) -> News {
 pub(crate) fn ended_as(exit: Exit) -> Ended {
     let status = ExitStatus { code: exit.code(), signal: exit.signal(), oom: exit.oom };
     Ended { clean: exit.is_success(), words: exit.to_string(), status }
-}
-
-/// Removes what an instance that is forgotten leaves behind. Blocks.
-pub(crate) fn erase(socket: &Path, data: Option<&Path>) -> Result<(), String> {
-    let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    // What else may be there is not ours.
-    let is_socket = std::fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket());
-    if is_socket
-        && let Err(error) = std::fs::remove_file(socket)
-        && !absent(&error)
-    {
-        tracing::warn!(%error, socket = %socket.display(), "socket not removed");
-    }
-    data.map_or(Ok(()), erase_data)
-}
-
-/// Removes its data directory, if there is one. Blocks.
-pub(crate) fn erase_data(data: &Path) -> Result<(), String> {
-    // The standard library's removal works on descriptors and follows no link.
-    #[allow(clippy::disallowed_methods, reason = "removes only below the instance's own directory")]
-    match std::fs::remove_dir_all(data) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(format!("its data could not be removed: {error}"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -17,7 +17,9 @@ use tenement_core::{
     view::{InstanceView, Status},
 };
 use tenement_runtime::process::Host;
-use tenement_supervisor::{BoxFuture, Deps, Observer, Output, Record, Registry, Supervisor, Survivors};
+use tenement_supervisor::{
+    BoxFuture, Deps, Leaving, Observer, Output, Record, Registry, StorageError, Supervisor, Survivors,
+};
 
 /// Answers 200 to everything on its socket, 500 while a file `sick` is in its data directory.
 const APP: &str = r#"
@@ -38,11 +40,14 @@ Server(os.environ["SOCKET_PATH"], App).serve_forever()
 pub(crate) struct Memory(pub(crate) Mutex<BTreeMap<InstanceName, Record>>);
 
 impl Registry for Memory {
-    fn save(&self, record: &Record) -> Result<(), String> {
+    fn save(&self, record: &Record) -> Result<(), StorageError> {
         self.0.lock().unwrap().insert(record.name.clone(), record.clone());
         Ok(())
     }
-    fn forget(&self, name: &InstanceName) -> Result<(), String> {
+    fn leave(&self, _: &Leaving) -> Result<(), StorageError> {
+        Ok(())
+    }
+    fn forget(&self, name: &InstanceName) -> Result<(), StorageError> {
         self.0.lock().unwrap().remove(name);
         Ok(())
     }

@@ -72,7 +72,7 @@ pub(super) fn complete(document: &mut Document) {
                 if method == Method::POST && demand(&method, operation).is_some_and(|demand| demand.changes) {
                     repeatable(operation);
                 }
-                common(path, operation);
+                common(&method, path, operation);
             }
         }
     }
@@ -92,7 +92,7 @@ fn repeatable(operation: &mut Operation) {
     operation.responses.responses.entry("422".to_owned()).or_insert_with(used);
 }
 
-fn common(path: &str, operation: &mut Operation) {
+fn common(method: &Method, path: &str, operation: &mut Operation) {
     if operation.security.is_none() {
         return;
     }
@@ -121,6 +121,10 @@ fn common(path: &str, operation: &mut Operation) {
     ];
     if operation.parameters.as_ref().is_some_and(|all| !all.is_empty()) || operation.request_body.is_some() {
         may.push(("400", "Something in the request is wrong"));
+    }
+    if demand(method, operation).is_some_and(|demand| demand.changes) {
+        may.push(("503", "The disk of the daemon's state fails, or it ends"));
+        may.push(("507", "The disk of the daemon's state is full"));
     }
     if operation.request_body.is_some() {
         may.push(("413", "The body is larger than 1 MiB"));

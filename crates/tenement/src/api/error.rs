@@ -9,11 +9,12 @@ use axum::{
 };
 use serde_json::json;
 use tenement_core::name::{InstanceName, NameError};
-use tenement_supervisor::CommandError;
+use tenement_supervisor::{CommandError, StorageFault};
 use utoipa::ToSchema;
 
 use super::{Subject, limit::Window};
 use crate::{
+    backup::BackupError,
     history::HistoryError,
     store::{Scope, StoreError},
 };
@@ -181,6 +182,16 @@ impl ApiError {
         Self { subject: Some(Box::new(subject)), ..self }
     }
 
+    fn stored(fault: StorageFault, error: &dyn std::error::Error) -> Self {
+        match storage(fault) {
+            (StatusCode::INTERNAL_SERVER_ERROR, _) => Self::internal(error),
+            (status, code) => {
+                tracing::error!(%error, "request failed");
+                Self::new(status, code, error.to_string())
+            }
+        }
+    }
+
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "The request could not be carried out")
@@ -216,7 +227,7 @@ impl From<CommandError> for ApiError {
             CommandError::StartFailed { .. } | CommandError::ShuttingDown => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }
-            CommandError::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+            CommandError::Storage(error) => storage(error.fault),
         };
         let start = match error {
             CommandError::StartFailed { command_not_found: true, .. } => Some(StartFailure::NoCommand),
@@ -227,15 +238,30 @@ impl From<CommandError> for ApiError {
     }
 }
 
+/// What it means to a client that something could not be kept. Who comes again later may have more luck.
+fn storage(fault: StorageFault) -> (StatusCode, &'static str) {
+    match fault {
+        StorageFault::Full => (StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage"),
+        StorageFault::Failing => (StatusCode::SERVICE_UNAVAILABLE, "storage_failed"),
+        StorageFault::Other => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        Self::stored(error.fault(), &error)
+    }
+}
+
+impl From<BackupError> for ApiError {
+    fn from(error: BackupError) -> Self {
+        Self::stored(error.fault(), &error)
     }
 }
 
 impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
-        Self::internal(&error)
+        Self::stored(error.fault(), &error)
     }
 }
 

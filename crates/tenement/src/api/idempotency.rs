@@ -33,15 +33,38 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 const KEY_MAX: usize = 255;
 const ANSWER_MAX: usize = 1 << 20;
 
+/// Answers that the disk did not take and are kept in memory.
+const WAITING_MAX: usize = 1000;
+
 /// The keys that requests are being carried out with.
 #[derive(Debug, Default)]
-pub struct Repeated(Mutex<HashMap<AnswerKey, Arc<AsyncMutex<()>>>>);
+pub struct Repeated {
+    turns: Mutex<HashMap<AnswerKey, Arc<AsyncMutex<()>>>>,
+    /// Answers to requests that had their effect, and were refused because the answer could not be kept: whoever asks again
+    /// must not have it twice.
+    waiting: Mutex<HashMap<AnswerKey, Answer>>,
+}
 
 impl Repeated {
     fn turn(&self, key: AnswerKey) -> Arc<AsyncMutex<()>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(all.entry(key).or_default())
+    }
+
+    fn wait(&self, key: AnswerKey, answer: Answer) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < WAITING_MAX {
+            waiting.insert(key, answer);
+        }
+    }
+
+    fn waiting(&self, key: &AnswerKey) -> Option<Answer> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn kept(&self, key: &AnswerKey) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -110,12 +133,23 @@ async fn once(
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_MAX).await.map_err(|error| ApiError::internal(&error))?;
     let answer = Answer { request: asked, status: parts.status.as_u16(), body: body.to_vec() };
-    let store = api.store.clone();
-    blocking(move || store.keep_answer(&key, &answer, clock::wall())).await?;
+    api.repeated.wait(key, answer.clone());
+    keep(api, key, answer).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
+async fn keep(api: &Api, key: AnswerKey, answer: Answer) -> Result<(), ApiError> {
+    let store = api.store.clone();
+    blocking(move || store.keep_answer(&key, &answer, clock::wall())).await?;
+    api.repeated.kept(&key);
+    Ok(())
+}
+
 async fn find(api: &Api, key: AnswerKey) -> Result<Option<Answer>, ApiError> {
+    if let Some(answer) = api.repeated.waiting(&key) {
+        keep(api, key, answer.clone()).await?;
+        return Ok(Some(answer));
+    }
     let store = api.store.clone();
     blocking(move || store.answer(&key, clock::wall())).await
 }

@@ -5,6 +5,7 @@ mod access;
 mod assets;
 mod audit;
 mod auth;
+mod backup;
 mod blocking;
 mod body;
 mod caller;
@@ -42,7 +43,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use tenement_core::{config::Config, name::InstanceName};
+use tenement_core::{config::Config, name::InstanceName, time::WallMillis};
 use tenement_logs::LogStore;
 use tenement_runtime::process::Capabilities;
 use tenement_supervisor::Supervisor;
@@ -107,6 +108,8 @@ pub struct About {
     pub flags: Flags,
     /// When it started.
     pub started: Instant,
+    /// The same by the wall clock.
+    pub started_at: WallMillis,
 }
 
 impl Api {
@@ -126,6 +129,7 @@ enum Subject {
 fn described() -> (Router<Api>, openapi::OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(describe::Description::openapi())
         .merge(audit::router())
+        .merge(backup::router())
         .merge(config::router())
         .merge(events::router())
         .merge(health::router())

@@ -9,7 +9,11 @@ use tenement_runtime::process::{Capabilities, Strategy};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, Caller, instances::mebibytes};
+use super::{
+    Api, Caller,
+    blocking::blocking,
+    instances::{mebibytes, timestamp},
+};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(status))
@@ -38,6 +42,11 @@ struct Daemon {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     data_dir: Option<String>,
+    /// What was lost of the daemon's own state, and where what is left of it is. Each until its file is removed. Not for
+    /// tokens that are bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    lost: Option<Vec<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -88,6 +97,7 @@ impl From<Capabilities> for Enforced {
     security(("bearer" = ["read"])),
 )]
 async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
+    let lost = if caller.is_bound() { None } else { Some(lost(&api).await) };
     let mut views = api.supervisor.list().await;
     views.retain(|view| caller.sees(&view.name));
     let running = views.iter().filter(|view| view.status == Status::Running).count();
@@ -105,7 +115,19 @@ async fn status(State(api): State<Api>, caller: Caller) -> Json<Daemon> {
         host: api.about.host.to_string(),
         enforces: api.about.host.into(),
         data_dir: (!caller.is_bound()).then(|| api.about.data_dir.to_string_lossy().into_owned()),
+        lost,
     })
+}
+
+/// Whoever looks here wants an answer above all when the disk gives none.
+async fn lost(api: &Api) -> Vec<String> {
+    let (store, since) = (Arc::clone(&api.store), api.about.started_at);
+    match blocking(move || store.losses(since)).await {
+        Ok(losses) => {
+            losses.into_iter().map(|loss| format!("{}: {}", timestamp(loss.at), loss.what)).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// Those of instances that are gone count for who sees all of their service.

@@ -2,6 +2,7 @@
 //!
 //! Exit codes, in one place: [`failure`].
 
+mod backup;
 mod client;
 mod completions;
 mod config;
@@ -20,6 +21,7 @@ mod ps;
 mod query;
 mod reload;
 mod restart;
+mod restore;
 mod retention;
 mod screen;
 mod serve;
@@ -205,6 +207,14 @@ enum Verb {
     ///
     /// A table that fills the terminal and is renewed every second.
     Top(top::Top),
+    /// Save what the daemon keeps for itself in one file
+    ///
+    /// While it runs: instances, tokens, history. Not logs, and not the data of instances.
+    Backup(backup::Backup),
+    /// Put a backup back
+    ///
+    /// With no daemon running. What is there is kept aside; all of it or nothing is put in place.
+    Restore(restore::Restore),
     /// Show the daemon's own state
     ///
     /// Its version, how long it runs, what its instances use, and which limits can be enforced here.
@@ -271,6 +281,8 @@ pub(crate) fn run() -> ExitCode {
         Verb::Metrics(metrics) => metrics.run(&global),
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),
+        Verb::Backup(status) => status.run(&global),
+        Verb::Restore(status) => status.run(&global),
         Verb::Config(config) => config.run(&global),
         Verb::Init(init) => init.run(&global),
         Verb::TokenGen(token_gen) => token_gen.run(&global),

@@ -86,8 +86,8 @@ impl DataDir {
 }
 
 /// Makes the directory where it is missing, tries to write in it and locks it. A daemon that works in it and has lost its
-/// keeper leaves it to us, with its instances.
-pub(super) fn open(path: &Path, keeper: &Link) -> Result<DataDir, DataDirError> {
+/// keeper leaves it to us, with its instances, if we are a daemon: then `keeper` is ours.
+pub(super) fn open(path: &Path, keeper: Option<&Link>) -> Result<DataDir, DataDirError> {
     let unusable = |source: io::Error| {
         let (what, remedy) = ("can't use", remedy(&source));
         DataDirError::Unusable { what, path: path.to_owned(), remedy, source }

@@ -38,8 +38,9 @@ struct Owner {
     pid: String,
 }
 
-/// The lock, or the pid of who has it. Blocks for some seconds while another daemon leaves.
-pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String>> {
+/// The lock, or the pid of who has it. Blocks for some seconds while another daemon leaves, which it is asked to by a daemon
+/// alone: that has a `keeper`.
+pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File, String>> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let deadline = clock::now().after(PATIENCE);
@@ -50,7 +51,7 @@ pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String
             return Ok(Err(owner.pid));
         };
         if daemon.lives() {
-            if owner.keeper.is_none_or(|keeper| keeper.lives()) {
+            if keeper.is_none() || owner.keeper.is_none_or(|keeper| keeper.lives()) {
                 return Ok(Err(owner.pid));
             }
             if !std::mem::replace(&mut asked, true) {
@@ -81,8 +82,8 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-fn text(keeper: &Link) -> io::Result<String> {
-    let keeper = keeper.keeper().map_or_else(String::new, |keeper| format!("{keeper}\n"));
+fn text(keeper: Option<&Link>) -> io::Result<String> {
+    let keeper = keeper.and_then(Link::keeper).map_or_else(String::new, |keeper| format!("{keeper}\n"));
     Ok(format!("{}\n{keeper}", Identity::own()?))
 }
 

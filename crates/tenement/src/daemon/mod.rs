@@ -19,6 +19,7 @@ mod lock;
 mod log;
 mod output;
 mod ready;
+mod recovered;
 mod stop;
 
 pub use data_dir::DataDirError;
@@ -43,6 +44,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     api::{self, About, Api},
+    backup,
     flags::Flags,
     history::{History, HistoryError},
     panics,
@@ -50,6 +52,7 @@ use crate::{
     runs::{RunStore, RunsError},
     sinks::{PlacesError, Sinks},
     store::{Store, StoreError},
+    swap,
 };
 
 /// Why the daemon did not start, or did not end well. One line that names the thing and what to do.
@@ -106,15 +109,21 @@ pub fn run(
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);
-    let dir = data_dir::open(&config.settings.data_dir, &keeper)?;
+    let started_at = clock::wall();
+    let dir = data_dir::open(&config.settings.data_dir, Some(&keeper))?;
+    backup::tidy(dir.path()).map_err(dir.failed("can't tidy up"))?;
+    swap::finish(dir.path()).map_err(dir.failed("can't finish what was begun in"))?;
     let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
     let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
-    let records = store.records().map_err(dir.state())?;
+    let leaving = store.leaving().map_err(dir.state())?;
     let (observer, incidents) = incidents::channel();
     let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
         .map_err(dir.failed("can't open the logs in"))?;
-    let history = Arc::new(History::open(&dir.path().join(layout::HISTORY), logs.clone())?);
-    let sinks = Arc::new(Sinks::open(&dir.path().join(layout::SINKS), &config, dir.path(), &logs)?);
+    let (history, no_history) = History::open_or_anew(&dir.path().join(layout::HISTORY), logs.clone())?;
+    let path = dir.path().join(layout::SINKS);
+    let (sinks, no_places) = Sinks::open_or_anew(&path, &config, dir.path(), &logs)?;
+    let (history, sinks) = (Arc::new(history), Arc::new(sinks));
+    recovered::note(&store, [no_history, no_places].into_iter().flatten());
     let bound = listen::bind(&config, &keeper, &mut kept)?;
     let admin = admin::bind(dir.path(), &keeper, &mut kept)
         .map_err(dir.failed("can't make the administration socket in"))?;
@@ -124,11 +133,9 @@ pub fn run(
         .build()
         .map_err(tried("can't start threads"))?;
     let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
-    let remembered = runs.remembered().map_err(|error| tried("can't read what is running")(io::Error::other(error)))?;
     let output = Arc::new(output::Pipes::new(
         dir.path(),
-        logs.clone(),
-        Arc::clone(&sinks),
+        (logs.clone(), Arc::clone(&sinks), Arc::clone(&history)),
         keeper.clone(),
         &mut kept,
     ));
@@ -141,12 +148,17 @@ pub fn run(
         observer: Arc::clone(&history) as Arc<_>,
         base_env: base_env(),
     };
+    tenement_supervisor::finish_leaving(&deps, &leaving);
+    let remembered = runs.remembered()?;
+    let records = store.records().map_err(dir.state())?;
+    recovered::tell(&store, &records, &*history);
     let about = About {
         data_dir: dir.path().to_owned(),
         host: host.capabilities(),
         config: Arc::new(ArcSwap::new(Arc::clone(&config))),
         flags,
         started: clock::instant(),
+        started_at,
     };
     tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
     let done = runtime.block_on(async {
@@ -185,6 +197,19 @@ struct Door {
     bound: Bound,
     admin: admin::Admin,
     keeper: Link,
+}
+
+/// A data directory that no daemon uses as long as this lives.
+#[derive(Debug)]
+pub struct Claim(#[allow(dead_code)] data_dir::DataDir);
+
+/// Claims a data directory for work without a daemon; it is made where it is missing.
+///
+/// # Errors
+/// A daemon uses it, or it can't be used.
+pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
+    keep_private();
+    data_dir::open(path, None).map(Claim)
 }
 
 async fn serve(

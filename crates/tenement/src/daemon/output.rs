@@ -17,7 +17,7 @@ use tenement_runtime::{
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
-use crate::sinks::Sinks;
+use crate::{history::History, sinks::Sinks};
 
 /// What the FIFOs of an instance are called.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -30,6 +30,7 @@ pub(super) struct Pipes {
     dir: PathBuf,
     logs: LogStore,
     sinks: Arc<Sinks>,
+    history: Arc<History>,
     keeper: Link,
     /// What the keeper held for a daemon before, of instances that are not taken on yet.
     kept: Mutex<BTreeMap<String, [OwnedFd; 2]>>,
@@ -40,15 +41,14 @@ pub(super) struct Pipes {
 impl Pipes {
     pub(super) fn new(
         data_dir: &Path,
-        logs: LogStore,
-        sinks: Arc<Sinks>,
+        (logs, sinks, history): (LogStore, Arc<Sinks>, Arc<History>),
         keeper: Link,
         kept: &mut Inheritance,
     ) -> Self {
         let pipes = kept.held.extract_if(.., |name, _| name.starts_with(HELD));
-        let kept = pipes.filter_map(|(name, pair)| Some((name, pair.try_into().ok()?))).collect();
-        let adopted = Mutex::default();
-        Self { dir: data_dir.join(layout::PIPES), logs, sinks, keeper, kept: Mutex::new(kept), adopted }
+        let kept = Mutex::new(pipes.filter_map(|(name, pair)| Some((name, pair.try_into().ok()?))).collect());
+        let dir = data_dir.join(layout::PIPES);
+        Self { dir, logs, sinks, history, keeper, kept, adopted: Mutex::default() }
     }
 
     fn resume_one(&self, name: &InstanceName) -> io::Result<()> {
@@ -170,6 +170,7 @@ impl Output for Pipes {
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
         self.logs.purge(name)?;
         self.sinks.forget(name);
-        Ok(())
+        // The last lines of its crashes are among what happened to it.
+        self.history.erase(name.clone())
     }
 }

@@ -17,7 +17,7 @@ mod write;
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,11 +27,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Row, types::Value};
+use rusqlite::{Connection, ErrorCode, Row, types::Value};
 use tenement_core::{history::Transition, name::InstanceName};
 use tenement_logs::LogStore;
-use tenement_supervisor::Observer;
+use tenement_supervisor::{Observer, StorageFault};
 use tokio::sync::watch;
+
+use crate::damage::{self, Loss};
 
 pub use audit::{Change, ChangeQuery, Changed};
 pub use events::{Event, EventQuery};
@@ -47,9 +49,32 @@ pub enum HistoryError {
     /// The database failed.
     #[error("the history: {0}")]
     Sql(#[from] rusqlite::Error),
+    /// Its file is not what it should be.
+    #[error("the history '{}' can't be used: {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        why: String,
+    },
     /// Its thread could not be started.
     #[error("the history's thread: {0}")]
     Thread(#[from] io::Error),
+}
+
+impl HistoryError {
+    /// What is wrong with the place where it is kept.
+    #[must_use]
+    pub fn fault(&self) -> StorageFault {
+        let Self::Sql(error) = self else { return StorageFault::Other };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StorageFault::Full,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                StorageFault::Failing
+            }
+            _ => StorageFault::Other,
+        }
+    }
 }
 
 /// Something to write down.
@@ -57,7 +82,7 @@ enum Entry {
     Event(Box<Transition>),
     Change(Box<Change>),
     /// What happened to an instance is to be erased.
-    Erase(InstanceName),
+    Erase(InstanceName, SyncSender<()>),
 }
 
 /// A page of what was found.
@@ -86,6 +111,16 @@ pub struct History {
 }
 
 impl History {
+    /// As [`Self::open`]; one that is damaged is set aside, and the history begins anew.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn open_or_anew(path: &Path, logs: LogStore) -> Result<(Self, Option<Loss>), HistoryError> {
+        let unusable = |why| HistoryError::Unusable { path: path.to_owned(), why };
+        let loss = damage::set_aside_if_damaged(path).map_err(unusable)?;
+        Ok((Self::open(path, logs)?, loss))
+    }
+
     /// Opens the history, makes it where it is missing, and starts the thread that writes. What instances printed
     /// before they ended is in `logs`.
     ///
@@ -126,9 +161,17 @@ impl History {
         self.put(Entry::Change(Box::new(change)));
     }
 
-    /// Erases what happened to an instance up to now.
-    pub fn erase(&self, name: InstanceName) {
-        self.put(Entry::Erase(name));
+    /// Erases what happened to an instance up to now; durable when it returns. Blocks on the disk, but not for ever.
+    ///
+    /// # Errors
+    /// It can't be erased now. It may be later.
+    pub fn erase(&self, name: InstanceName) -> io::Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let (done, is_done) = sync_channel(1);
+        self.put(Entry::Erase(name, done));
+        is_done
+            .recv_timeout(PATIENCE)
+            .map_err(|_| io::Error::other("what happened to it can't be erased now"))
     }
 
     /// Until everything is written that happened before: who has just been answered finds what it did. Not longer than

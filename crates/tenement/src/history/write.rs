@@ -26,20 +26,50 @@ pub(super) fn write(
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         // Looked for before the transaction: it may wait for another disk.
         let last: Vec<_> = batch.iter().map(|entry| last_lines(entry, logs)).collect();
-        persist(|| put(&mut connection, &batch, &last), batch.len(), open);
+        if persist(|| put(&mut connection, &batch, &last), batch.len(), open) {
+            tell(&batch, &connection);
+        }
         count.send_modify(|count| *count += batch.len() as u64);
     }
 }
 
-/// Tries until it is done, or hopeless.
-fn persist(mut put: impl FnMut() -> Result<(), rusqlite::Error>, entries: usize, open: &Receiver<()>) {
+/// Tells who waits until something is erased for good: a commit alone waits for no disk here.
+fn tell(batch: &[Entry], connection: &Connection) {
+    let waiting = |entry: &Entry| if let Entry::Erase(_, done) = entry { Some(done.clone()) } else { None };
+    let waiting: Vec<_> = batch.iter().filter_map(waiting).collect();
+    if waiting.is_empty() {
+        return;
+    }
+    match connection.query_row("PRAGMA wal_checkpoint(FULL)", (), |_| Ok(())) {
+        Ok(()) => {
+            for done in waiting {
+                // An error means that nobody waits any more.
+                let _ = done.try_send(());
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "what was erased of the history may come back after a power cut")
+        }
+    }
+}
+
+/// Tries until it is done, or hopeless. Whether it is done.
+fn persist(
+    mut put: impl FnMut() -> Result<(), rusqlite::Error>,
+    entries: usize,
+    open: &Receiver<()>,
+) -> bool {
     let mut waits = false;
     loop {
         // What is known before a try: the one after the end is the last.
         let is_open = open.recv_timeout(if waits { PAUSE } else { Duration::ZERO });
         match put() {
-            Ok(()) if waits => return tracing::info!(entries, "the history is written again"),
-            Ok(()) => return,
+            Ok(()) => {
+                if waits {
+                    tracing::info!(entries, "the history is written again");
+                }
+                return true;
+            }
             Err(error) if may_pass(&error) && is_open == Err(RecvTimeoutError::Timeout) => {
                 if !waits {
                     tracing::error!(%error, entries, "the history could not be written; it is tried again");
@@ -47,7 +77,8 @@ fn persist(mut put: impl FnMut() -> Result<(), rusqlite::Error>, entries: usize,
                 waits = true;
             }
             Err(error) => {
-                return tracing::error!(%error, lost = entries, "the history could not be written");
+                tracing::error!(%error, lost = entries, "the history could not be written");
+                return false;
             }
         }
     }
@@ -78,7 +109,7 @@ fn may_pass(error: &rusqlite::Error) -> bool {
 fn last_lines(entry: &Entry, logs: &LogStore) -> Option<LastLines> {
     match entry {
         Entry::Event(transition) => events::last_lines(transition, logs),
-        Entry::Change(_) | Entry::Erase(_) => None,
+        Entry::Change(_) | Entry::Erase(..) => None,
     }
 }
 
@@ -92,7 +123,7 @@ fn put(
         match entry {
             Entry::Event(transition) => events::insert(&transaction, transition, last.as_ref())?,
             Entry::Change(change) => audit::insert(&transaction, change)?,
-            Entry::Erase(name) => events::erase(&transaction, name)?,
+            Entry::Erase(name, _) => events::erase(&transaction, name)?,
         }
     }
     schema::prune(&transaction)?;

@@ -235,7 +235,8 @@ pub(super) fn api(text: &mut Text, answered: impl Fn(StatusClass) -> u64, rate_l
 }
 
 /// The daemon itself.
-pub(super) fn daemon(text: &mut Text, own: &OwnUsage, started_ms: u64, panics: u64) {
+pub(super) fn daemon(text: &mut Text, own: &OwnUsage, started_ms: u64, panics: u64, losses: usize) {
+    text.single(&names::STATE_LOSSES, losses as u64);
     text.single(&names::PANICS, panics);
     text.single(&names::PROCESS_CPU, own.cpu_time.as_secs_f64());
     text.single(&names::PROCESS_MEMORY, own.resident_bytes);

@@ -102,9 +102,13 @@ async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
     let sinks = tokio::task::spawn_blocking(move || sinks.look(&logs)).await.unwrap_or_default();
     families::sinks(&mut text, &sinks);
     families::logs(&mut text, &api.samples.logs.look(&stats), &stats, api.logs.disk());
+    let (store, since) = (api.store.clone(), api.about.started_at);
+    // What can't be read now is told by whatever else needs it.
+    let losses = tokio::task::spawn_blocking(move || store.losses(since).map_or(0, |losses| losses.len()));
+    let losses = losses.await.unwrap_or_default();
     let used = tokio::task::spawn_blocking(own::usage).await.unwrap_or_default();
     families::api(&mut text, |class| api.samples.answered.of(class), api.limits.refused());
-    families::daemon(&mut text, &used, own::started().0, panics::count());
+    families::daemon(&mut text, &used, own::started().0, panics::count(), losses);
     text.finish()
 }
 

@@ -52,6 +52,7 @@ families! {
     SINK_LAG = "tenement_log_sink_lag_lines" "gauge" "Log lines that wait for a sink";
     API_REQUESTS = "tenement_api_requests_total" "counter" "Answers of the API, by class";
     API_RATE_LIMITED = "tenement_api_rate_limited_total" "counter" "API requests refused because there were too many";
+    STATE_LOSSES = "tenement_state_losses" "gauge" "Losses of the daemon's own state that nobody has tidied up after; see ten status";
     PANICS = "tenement_panics_total" "counter" "Panics that were caught";
     PROCESS_CPU = "process_cpu_seconds_total" "counter" "Processor time of the daemon, user and system";
     PROCESS_MEMORY = "process_resident_memory_bytes" "gauge" "Resident memory of the daemon";

@@ -35,6 +35,8 @@ use tenement_core::{
 use tenement_logs::{LogLine, LogStore};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 
+use crate::damage::{self, Loss};
+
 pub use self::places::PlacesError;
 pub(crate) use self::state::Seen;
 use self::{file::Files, otlp::Otlp, places::Places, state::State, syslog::Syslog, task::Task};
@@ -97,6 +99,21 @@ pub struct Sinks {
 pub struct Prepared(Vec<Arc<Entry>>);
 
 impl Sinks {
+    /// As [`Self::open`]; a file that is damaged is set aside, and every sink begins as a new one does.
+    ///
+    /// # Errors
+    /// It can't be read or made.
+    pub fn open_or_anew(
+        path: &Path,
+        config: &Config,
+        data_dir: &Path,
+        logs: &LogStore,
+    ) -> Result<(Self, Option<Loss>), PlacesError> {
+        let unusable = |why| PlacesError::Unusable { path: path.to_owned(), why };
+        let loss = damage::set_aside_if_damaged(path).map_err(unusable)?;
+        Ok((Self::open(path, config, data_dir, logs)?, loss))
+    }
+
     /// Opens what says how far each has come, in the file at `path`. What sinks that are no longer there had kept
     /// is forgotten; one that is new begins with what comes from here on, or with all that is there.
     ///

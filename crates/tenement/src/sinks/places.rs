@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,10 +15,21 @@ use tenement_logs::ReadTo;
 
 use super::state::State;
 
-/// The database failed.
+/// Why places can't be kept or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the places of the log sinks: {0}")]
-pub struct PlacesError(#[from] rusqlite::Error);
+pub enum PlacesError {
+    /// The database failed.
+    #[error("the places of the log sinks: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// Its file is not what it should be.
+    #[error("the places of the log sinks, '{}', can't be used: {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        why: String,
+    },
+}
 
 /// The next line of each instance.
 pub(super) type Kept = BTreeMap<InstanceName, u64>;

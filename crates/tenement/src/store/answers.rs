@@ -66,7 +66,7 @@ impl Store {
         let since = i64::try_from(now.0.saturating_sub(KEPT_MS)).unwrap_or(i64::MAX);
         let sql = "SELECT request, status, body FROM answers WHERE key = ?1 AND at > ?2";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?));
-        let found = self.lock().query_row(sql, (key.slot, since), read).optional()?;
+        let found = self.db.read(|db| Ok(db.query_row(sql, (key.slot, since), read).optional()?))?;
         let Some((request, status, sealed)) = found else { return Ok(None) };
         let damaged = || StoreError::Damaged("an answer can't be opened".to_owned());
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
@@ -85,14 +85,14 @@ impl Store {
         let body = key.cipher().encrypt(&Array::from(nonce), answer.body.as_slice());
         sealed.extend(body.map_err(|_| StoreError::Damaged("an answer can't be sealed".to_owned()))?);
         let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        transaction.execute("DELETE FROM answers WHERE at <= ?1", [now_ms - KEPT_MS as i64])?;
-        transaction.execute(
-            "INSERT OR REPLACE INTO answers (key, request, status, body, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (key.slot, answer.request, answer.status, sealed, now_ms),
-        )?;
-        Ok(transaction.commit()?)
+        self.db.write(|transaction| {
+            transaction.execute("DELETE FROM answers WHERE at <= ?1", [now_ms - KEPT_MS as i64])?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO answers (key, request, status, body, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (key.slot, answer.request, answer.status, sealed, now_ms),
+            )?;
+            Ok(())
+        })
     }
 }
 
@@ -120,7 +120,10 @@ mod tests {
         let next = store.answer_key("t1", "secret", "next");
         store.keep_answer(&next, &answer, WallMillis(2 * KEPT_MS)).unwrap();
         let count = |store: &Store| -> i64 {
-            store.lock().query_row("SELECT COUNT(*) FROM answers", (), |row| row.get(0)).unwrap()
+            let count = |db: &rusqlite::Connection| {
+                Ok(db.query_row("SELECT COUNT(*) FROM answers", (), |row| row.get(0))?)
+            };
+            store.db.read(count).unwrap()
         };
         assert_eq!(count(&store), 1, "the old one is gone");
         drop(store);

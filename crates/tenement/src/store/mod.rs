@@ -2,26 +2,32 @@
 //! `synchronous=FULL`, so that it survives a power cut.
 
 mod answers;
+mod db;
 mod grant;
+mod losses;
+mod open;
 mod records;
+mod salvage;
 mod schema;
 mod share;
 mod tokens;
 mod valid;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 use tenement_core::layout;
+use tenement_supervisor::{StorageError, StorageFault};
 
 pub use answers::{Answer, AnswerKey};
 pub use grant::{Binding, Grant, Scope, Wanted};
+/// The newest schema this program knows.
+pub const SCHEMA: i64 = schema::NEWEST;
+
 pub use share::{Held, Share};
 pub use tokens::{NewToken, random_token};
 
+pub use crate::damage::Loss;
 use crate::token_file;
 
 /// Why the store is not usable, or a statement failed.
@@ -35,6 +41,30 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// It is not what it should be.
+    #[error("the state database '{}' can't be used: {why}", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what helps.
+        why: String,
+    },
+    /// Somebody else has it.
+    #[error("the state database '{}' is locked by another program, such as sqlite3(1) or a backup: end that, then start again", .path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is damaged, and nothing can be put in its place.
+    #[error("the state database '{}' is damaged ({how}) and can't be set aside: {source}; make room there, or repair the disk", .path.display())]
+    Aside {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        how: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Its schema is newer than this program.
     #[error("the state database '{}' was written by a newer tenement (schema {found}, this one knows {known}): upgrade ten", .path.display())]
     Newer {
@@ -44,6 +74,16 @@ pub enum StoreError {
         found: i64,
         /// The newest schema this program knows.
         known: i64,
+    },
+    /// The disk it is on is full, or fails.
+    #[error("the state database '{}': {source}; {}", .path.display(), remedy(*.fault))]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the disk.
+        fault: StorageFault,
+        /// What SQLite says.
+        source: rusqlite::Error,
     },
     /// A statement failed.
     #[error("the state database: {0}")]
@@ -64,21 +104,42 @@ pub enum StoreError {
     Random(getrandom::Error),
 }
 
-/// The state database. One connection, one writer.
+fn remedy(fault: StorageFault) -> &'static str {
+    match fault {
+        StorageFault::Full => "make room there",
+        StorageFault::Failing => "the disk fails, or can't be written any more: see dmesg(1) and mount(8)",
+        StorageFault::Other => "see the daemon's log",
+    }
+}
+
+/// The state database.
 #[derive(Debug)]
 pub struct Store {
-    connection: Mutex<Connection>,
+    db: db::Db,
     valid: valid::Valid,
     /// A part of what kept answers are sealed with.
     seal: String,
+    /// What was found to be lost when it was opened.
+    found: Option<Loss>,
 }
 
 impl StoreError {
     /// Whether the disk is full or does not do what it should.
     #[must_use]
     pub fn is_of_the_disk(&self) -> bool {
-        let (Self::Open { source, .. } | Self::Sql(source)) = self else { return false };
+        let (Self::Open { source, .. } | Self::Sql(source) | Self::Disk { source, .. }) = self else {
+            return false;
+        };
         matches!(source.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+    }
+
+    /// What is wrong with the place where the state is kept.
+    #[must_use]
+    pub fn fault(&self) -> StorageFault {
+        match self {
+            Self::Disk { fault, .. } => *fault,
+            _ => StorageFault::Other,
+        }
     }
 }
 
@@ -98,28 +159,23 @@ fn seal(path: &Path) -> Result<String, StoreError> {
 }
 
 impl Store {
-    /// Opens the database, makes it where it is missing, and brings its schema up to date.
+    /// Opens the database, makes it where it is missing, and brings its schema up to date. A damaged one is set aside,
+    /// and what can still be read of it taken over: [`Self::found`].
     ///
     /// # Errors
-    /// It can't be opened, is damaged, or was written by a newer program. It is left as it is.
+    /// It can't be opened, or was written by a newer program. It is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let connection = Connection::open(path).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
-        schema::migrate(&connection, path)?;
-        let valid = valid::Valid::default();
-        tokens::load(&connection, &valid).map_err(|error| match error {
-            StoreError::Sql(source) => failed(source),
-            other => other,
-        })?;
+        let open::Opened { connection, valid, loss } = open::open(path)?;
         let seal = seal(path)?;
-        Ok(Self { connection: Mutex::new(connection), valid, seal })
+        let store = Self { db: db::Db::new(path, connection), valid, seal, found: loss.clone() };
+        loss.map_or(Ok(()), |loss| store.note(&loss))?;
+        Ok(store)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<StoreError> for StorageError {
+    fn from(error: StoreError) -> Self {
+        Self { fault: error.fault(), words: error.to_string() }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Records of instances.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tenement_core::{name::InstanceName, time::WallMillis};
-use tenement_supervisor::{Desired, Record, Registry};
+use tenement_supervisor::{Desired, Leaving, Record, Registry, StorageError};
 
-use super::{Store, StoreError};
+use super::{Binding, Store, StoreError};
+
+const ALL: &str = "SELECT service, id, env, desired, created_at FROM instances ORDER BY service, id";
 
 impl Store {
     /// Every record, by service then id.
@@ -12,39 +14,82 @@ impl Store {
     /// # Errors
     /// The database failed, or a row is damaged.
     pub fn records(&self) -> Result<Vec<Record>, StoreError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare("SELECT service, id, env, desired, created_at FROM instances ORDER BY service, id")?;
-        let rows = statement.query_map((), |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, String>(2)?,
-                row.get::<_, String>(3)?,
-                row.get::<_, i64>(4)?,
-            ))
-        })?;
-        rows.map(|row| {
-            let (service, id, env, desired, created_at) = row?;
-            let damaged = |why: String| StoreError::Damaged(format!("instance {service}:{id}: {why}"));
-            Ok(Record {
-                name: InstanceName::new(&service, &id).map_err(|error| damaged(error.to_string()))?,
-                env: serde_json::from_str(&env).map_err(|error| damaged(error.to_string()))?,
-                desired: if desired == "stopped" { Desired::Stopped } else { Desired::Up },
-                created_at: WallMillis(u64::try_from(created_at).unwrap_or(0)),
-            })
+        self.db.read(|db| {
+            let mut statement = db.prepare(ALL)?;
+            let mut rows = statement.query(())?;
+            let mut records = Vec::new();
+            while let Some(row) = rows.next()? {
+                records.push(record(row)?);
+            }
+            Ok(records)
         })
-        .collect()
+    }
+
+    /// Instances that were about to be forgotten when the daemon ended, and what was to be erased of them.
+    ///
+    /// # Errors
+    /// The database failed, or a row is damaged.
+    pub fn leaving(&self) -> Result<Vec<Leaving>, StoreError> {
+        self.db.read(|db| {
+            let mut statement =
+                db.prepare("SELECT service, id, data, logs FROM leaving ORDER BY service, id")?;
+            let mut rows = statement.query(())?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                all.push(leaving(row)?);
+            }
+            Ok(all)
+        })
     }
 }
 
-fn put(connection: &Connection, record: &Record) -> Result<(), StoreError> {
+/// Whether every row says what can be; those of an older schema too.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(ALL)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        record(row)?;
+    }
+    Ok(())
+}
+
+fn name(row: &Row<'_>) -> Result<InstanceName, StoreError> {
+    let (service, id): (String, String) = (row.get("service")?, row.get("id")?);
+    InstanceName::new(&service, &id)
+        .map_err(|error| StoreError::Damaged(format!("instance {service}:{id}: {error}")))
+}
+
+pub(super) fn record(row: &Row<'_>) -> Result<Record, StoreError> {
+    let name = name(row)?;
+    let (env, desired): (String, String) = (row.get("env")?, row.get("desired")?);
+    let env = serde_json::from_str(&env)
+        .map_err(|error| StoreError::Damaged(format!("instance {name}: {error}")))?;
+    Ok(Record {
+        name,
+        env,
+        desired: if desired == "stopped" { Desired::Stopped } else { Desired::Up },
+        created_at: WallMillis(u64::try_from(row.get::<_, i64>("created_at")?).unwrap_or(0)),
+    })
+}
+
+pub(super) fn leaving(row: &Row<'_>) -> Result<Leaving, StoreError> {
+    Ok(Leaving { name: name(row)?, data: row.get("data")?, logs: row.get("logs")? })
+}
+
+/// What a row of an instance is found by.
+fn key(name: &InstanceName) -> (&str, &str) {
+    (name.service.as_str(), name.id.as_str())
+}
+
+/// Who is saved is not leaving any more.
+fn put(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     let desired = match record.desired {
         Desired::Up => "up",
         Desired::Stopped => "stopped",
     };
     let env = serde_json::to_string(&record.env).map_err(|error| StoreError::Damaged(error.to_string()))?;
-    connection.execute(
+    transaction.execute("DELETE FROM leaving WHERE service = ?1 AND id = ?2", key(&record.name))?;
+    transaction.execute(
         "INSERT INTO instances (service, id, env, desired, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (service, id) DO UPDATE SET env = excluded.env, desired = excluded.desired",
         params![
@@ -59,23 +104,44 @@ fn put(connection: &Connection, record: &Record) -> Result<(), StoreError> {
 }
 
 impl Registry for Store {
-    fn save(&self, record: &Record) -> Result<(), String> {
-        put(&self.lock(), record).map_err(|error| error.to_string())
+    fn save(&self, record: &Record) -> Result<(), StorageError> {
+        Ok(self.db.write(|transaction| put(transaction, record))?)
     }
 
-    fn save_all(&self, records: &[Record]) -> Result<(), String> {
-        let save = || -> Result<(), StoreError> {
-            let mut connection = self.lock();
-            let transaction = connection.transaction()?;
-            records.iter().try_for_each(|record| put(&transaction, record))?;
-            Ok(transaction.commit()?)
+    fn save_all(&self, records: &[Record]) -> Result<(), StorageError> {
+        let put_all =
+            |transaction: &Transaction<'_>| records.iter().try_for_each(|record| put(transaction, record));
+        Ok(self.db.write(put_all)?)
+    }
+
+    fn leave(&self, leaving: &Leaving) -> Result<(), StorageError> {
+        let (service, id) = key(&leaving.name);
+        let leave = |transaction: &Transaction<'_>| {
+            let sql = "INSERT OR REPLACE INTO leaving (service, id, data, logs) VALUES (?1, ?2, ?3, ?4)";
+            transaction.execute(sql, (service, id, leaving.data, leaving.logs))?;
+            let sql = "UPDATE instances SET desired = 'stopped' WHERE service = ?1 AND id = ?2";
+            transaction.execute(sql, (service, id))?;
+            Ok(())
         };
-        save().map_err(|error| error.to_string())
+        Ok(self.db.write(leave)?)
     }
 
-    fn forget(&self, name: &InstanceName) -> Result<(), String> {
-        let sql = "DELETE FROM instances WHERE service = ?1 AND id = ?2";
-        let parameters = (name.service.as_str(), name.id.as_str());
-        self.lock().execute(sql, parameters).map(drop).map_err(|error| error.to_string())
+    fn forget(&self, name: &InstanceName) -> Result<(), StorageError> {
+        let of = key(name);
+        let logs_too = self.db.write(|transaction| {
+            let sql = "SELECT logs FROM leaving WHERE service = ?1 AND id = ?2";
+            let logs_too = transaction.query_row(sql, of, |row| row.get(0)).optional()?.unwrap_or(false);
+            if logs_too {
+                // The next one of this name may be somebody else's.
+                transaction.execute("DELETE FROM tokens WHERE service = ?1 AND instance = ?2", of)?;
+            }
+            transaction.execute("DELETE FROM instances WHERE service = ?1 AND id = ?2", of)?;
+            transaction.execute("DELETE FROM leaving WHERE service = ?1 AND id = ?2", of)?;
+            Ok(logs_too)
+        })?;
+        if logs_too {
+            self.valid.retain(|_, grant| grant.binding != Binding::Instance(name.clone()));
+        }
+        Ok(())
     }
 }

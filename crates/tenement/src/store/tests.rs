@@ -1,7 +1,9 @@
 use tenement_core::time::WallMillis;
-use tenement_supervisor::{Desired, Record, Registry};
+use tenement_supervisor::{Desired, Leaving, Record, Registry};
 
 use super::*;
+
+mod damaged;
 
 fn record(name: &str) -> Record {
     Record {
@@ -10,6 +12,40 @@ fn record(name: &str) -> Record {
         desired: Desired::Up,
         created_at: WallMillis(7),
     }
+}
+
+// faults: D1
+#[test]
+fn who_leaves_is_stopped_and_gone_with_its_tokens_or_stays_when_it_is_saved_again() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    store.save_all(&[record("a:1"), record("a:2")]).unwrap();
+    let bound = |id: &str| {
+        let binding = Binding::Instance(id.parse().unwrap());
+        store.new_token(Wanted { binding, ..Wanted::admin("ci") }, WallMillis(10)).unwrap().text
+    };
+    let tokens = ["a:1", "a:2"].map(bound);
+    let leaving = |id: &str, logs| Leaving { name: id.parse().unwrap(), data: true, logs };
+    store.leave(&leaving("a:1", true)).unwrap();
+    store.leave(&leaving("a:2", false)).unwrap();
+    store.leave(&leaving("a:3", true)).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let all = [leaving("a:1", true), leaving("a:2", false), leaving("a:3", true)];
+    assert_eq!(store.leaving().unwrap(), all);
+    let stopped = |id: &str| Record { desired: Desired::Stopped, ..record(id) };
+    assert_eq!(store.records().unwrap(), [stopped("a:1"), stopped("a:2")]);
+    all.iter().for_each(|one| store.forget(&one.name).unwrap());
+    assert_eq!((store.leaving().unwrap(), store.records().unwrap()), (Vec::new(), Vec::new()));
+    let valid = |store: &Store| tokens.each_ref().map(|text| store.grant(text, WallMillis(11)).is_some());
+    assert_eq!(valid(&store), [false, true], "of one whose logs went too nothing is left");
+    store.save(&record("a:1")).unwrap();
+    store.leave(&leaving("a:1", true)).unwrap();
+    store.save(&record("a:1")).unwrap();
+    assert_eq!((store.leaving().unwrap(), store.records().unwrap()), (Vec::new(), vec![record("a:1")]));
+    drop(store);
+    assert_eq!(valid(&Store::open(&path).unwrap()), [false, true]);
 }
 
 fn folder() -> tempfile::TempDir {
@@ -57,7 +93,7 @@ fn a_token_is_looked_up_while_the_database_is_busy() {
     let folder = folder();
     let store = Store::open(&folder.path().join("state.db")).unwrap();
     let token = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().text;
-    let _busy = store.lock();
+    let _busy = store.db.occupy();
     assert!(store.grant(&token, WallMillis(11)).is_some() && store.grant("other", WallMillis(11)).is_none());
 }
 
@@ -82,19 +118,4 @@ fn errors_of_the_disk_are_told_apart() {
         assert!(StoreError::Sql(failed(code)).is_of_the_disk());
     }
     assert!(!StoreError::Sql(failed(rusqlite::ffi::SQLITE_CORRUPT)).is_of_the_disk());
-}
-
-// faults: D5
-#[test]
-fn a_newer_or_damaged_database_is_refused_and_left_as_it_is() {
-    let folder = folder();
-    let newer = folder.path().join("newer.db");
-    drop(Store::open(&newer).unwrap());
-    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(Store::open(&newer).unwrap_err().to_string().contains("newer tenement"));
-    let damaged = folder.path().join("damaged.db");
-    let garbage = [7; 8192];
-    std::io::Write::write_all(&mut std::fs::File::create(&damaged).unwrap(), &garbage).unwrap();
-    assert!(Store::open(&damaged).unwrap_err().to_string().contains("damaged.db"));
-    assert_eq!(std::fs::read(&damaged).unwrap(), garbage);
 }

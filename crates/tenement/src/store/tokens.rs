@@ -47,18 +47,25 @@ pub fn random_token() -> Result<String, StoreError> {
 
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
 pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT id, name, hash, scopes, service, instance, created_at, expires_at, last_used FROM tokens",
-    )?;
+    let mut statement = connection.prepare("SELECT * FROM tokens")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        let id: String = row.get("id")?;
-        let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
-        let grant =
-            wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
-        valid.insert(row.get::<_, Hash>("hash")?, Arc::new(grant));
+        let (hash, grant) = grant(row)?;
+        valid.insert(hash, Arc::new(grant));
     }
     Ok(())
+}
+
+/// Whether a row is a token.
+pub(super) fn check(row: &Row<'_>) -> Result<(), StoreError> {
+    grant(row).map(drop)
+}
+
+fn grant(row: &Row<'_>) -> Result<(Hash, Grant), StoreError> {
+    let id: String = row.get("id")?;
+    let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
+    let grant = wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
+    Ok((row.get("hash")?, grant))
 }
 
 /// What a row says of a token; in words what is wrong with it.
@@ -119,7 +126,7 @@ impl Store {
     pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
         let (text, id) = (random_token()?, hex(&random::<8>()?));
         let grant = Arc::new(wanted.granted(id, now, None));
-        insert(&self.lock(), &grant, hash(&text))?;
+        self.db.write(|transaction| Ok(insert(transaction, &grant, hash(&text))?))?;
         self.valid.insert(hash(&text), Arc::clone(&grant));
         Ok(NewToken { grant, text })
     }
@@ -130,14 +137,13 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub fn set_first_token(&self, text: &str, now: WallMillis) -> Result<bool, StoreError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
         let hash = hash(text);
-        let sql = "DELETE FROM tokens WHERE id = ?1 AND hash <> ?2";
-        let replaced = transaction.execute(sql, (FIRST, hash))? > 0;
         let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None));
-        let inserted = insert(&transaction, &grant, hash)?;
-        transaction.commit()?;
+        let (replaced, inserted) = self.db.write(|transaction| {
+            let sql = "DELETE FROM tokens WHERE id = ?1 AND hash <> ?2";
+            let replaced = transaction.execute(sql, (FIRST, hash))? > 0;
+            Ok((replaced, insert(transaction, &grant, hash)?))
+        })?;
         self.valid.retain(|other, grant| grant.id != FIRST || *other == hash);
         if inserted {
             self.valid.insert(hash, grant);
@@ -150,20 +156,10 @@ impl Store {
     /// # Errors
     /// The database failed; the token is still valid.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
-        let revoked = self.lock().execute("DELETE FROM tokens WHERE id = ?1", [id])? > 0;
+        let sql = "DELETE FROM tokens WHERE id = ?1";
+        let revoked = self.db.write(|transaction| Ok(transaction.execute(sql, [id])? > 0))?;
         self.valid.retain(|_, grant| grant.id != id);
         Ok(revoked)
-    }
-
-    /// Ends every token that is bound to an instance.
-    ///
-    /// # Errors
-    /// The database failed; they are still valid.
-    pub fn revoke_bound(&self, name: &InstanceName) -> Result<(), StoreError> {
-        let sql = "DELETE FROM tokens WHERE service = ?1 AND instance = ?2";
-        self.lock().execute(sql, (name.service.as_str(), name.id.as_str()))?;
-        self.valid.retain(|_, grant| grant.binding != Binding::Instance(name.clone()));
-        Ok(())
     }
 
     /// Every token, the expired ones too, in the order they were made.
@@ -177,13 +173,13 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub fn save_last_used(&self) -> Result<(), StoreError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        for grant in self.valid.all() {
-            let sql = "UPDATE tokens SET last_used = ?2 WHERE id = ?1 AND last_used IS NOT ?2";
-            transaction.execute(sql, (&grant.id, grant.last_used().map(signed)))?;
-        }
-        Ok(transaction.commit()?)
+        self.db.write(|transaction| {
+            for grant in self.valid.all() {
+                let sql = "UPDATE tokens SET last_used = ?2 WHERE id = ?1 AND last_used IS NOT ?2";
+                transaction.execute(sql, (&grant.id, grant.last_used().map(signed)))?;
+            }
+            Ok(())
+        })
     }
 
     /// Whether there is any token.
@@ -191,7 +187,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub fn has_tokens(&self) -> Result<bool, StoreError> {
-        Ok(self.lock().query_row("SELECT EXISTS (SELECT 1 FROM tokens)", (), |row| row.get(0))?)
+        let sql = "SELECT EXISTS (SELECT 1 FROM tokens)";
+        self.db.read(|db| Ok(db.query_row(sql, (), |row| row.get(0))?))
     }
 
     /// What a text allows, if it is a token that has not expired. Waits for no disk.

@@ -2,10 +2,13 @@
 #![allow(missing_docs, clippy::disallowed_methods, reason = "tests start processes and write files")]
 
 mod adopts;
+mod backup;
 mod cli;
 mod client;
 mod crashes;
 mod daemon;
+mod damaged;
+mod deletes;
 mod examples;
 mod follow;
 mod keeper;

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::api::{
     Api, ApiError, Caller,
-    blocking::blocking,
     query::{Instance, QueryOf},
 };
 
@@ -122,11 +121,5 @@ async fn end(
 ) -> Result<Json<Became>, ApiError> {
     let name = caller.named(service, id)?;
     api.supervisor.by(caller.actor()).stop(name.clone(), mode).await?;
-    if mode == StopMode::Purge {
-        // The next one of this name may be somebody else's.
-        let (store, gone) = (api.store.clone(), name.clone());
-        blocking(move || store.revoke_bound(&gone)).await?;
-        api.history.erase(name.clone());
-    }
     Ok(Json(Became { instance: name.to_string(), status: Status::Stopped.as_str() }))
 }

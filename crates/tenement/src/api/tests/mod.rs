@@ -32,7 +32,7 @@ mod repeated;
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
     s.listen()\nwhile True: s.accept()";
 
-struct Nowhere;
+struct Nowhere(Arc<History>);
 
 impl Output for Nowhere {
     fn attach(&self, _: &InstanceName, _: RunId) -> std::io::Result<[OwnedFd; 2]> {
@@ -45,8 +45,8 @@ impl Output for Nowhere {
     fn last_lines(&self, _: &InstanceName, _: usize) -> Vec<String> {
         Vec::new()
     }
-    fn purge(&self, _: &InstanceName) -> std::io::Result<()> {
-        Ok(())
+    fn purge(&self, name: &InstanceName) -> std::io::Result<()> {
+        self.0.erase(name.clone())
     }
 }
 
@@ -97,7 +97,7 @@ impl Fixture {
             config: Arc::clone(&config),
             host: Arc::clone(&host),
             registry: Arc::clone(&store) as Arc<_>,
-            output: Arc::new(Nowhere),
+            output: Arc::new(Nowhere(Arc::clone(&history))),
             observer: Arc::clone(&history) as Arc<_>,
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
         };
@@ -105,7 +105,11 @@ impl Fixture {
         let shared = Arc::new(ArcSwap::new(config));
         let api = Api {
             sinks: Arc::new(sinks),
-            supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
+            supervisor: tenement_supervisor::start(
+                deps,
+                Vec::new(),
+                tenement_supervisor::Survivors::default(),
+            ),
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared), Default::default())),
             logs,
             samples: Arc::default(),
@@ -121,6 +125,7 @@ impl Fixture {
                 config: shared,
                 flags: Flags::default(),
                 started: tenement_runtime::clock::instant(),
+                started_at: tenement_runtime::clock::wall(),
             }),
         };
         let token = api.store.new_token(Wanted::admin("test"), WallMillis(0)).unwrap().text;
@@ -131,7 +136,8 @@ impl Fixture {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, headers, String::from_utf8(body.to_vec()).unwrap())
+        // A backup is no text.
+        (status, headers, String::from_utf8_lossy(&body).into_owned())
     }
 
     async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {

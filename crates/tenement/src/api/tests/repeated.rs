@@ -50,6 +50,25 @@ async fn a_repeated_request_has_one_effect_and_one_answer() {
     fixture.end().await;
 }
 
+// faults: A10 D4
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_answer_could_not_be_kept_has_one_effect_all_the_same() {
+    let fixture = Fixture::new();
+    let database = rusqlite::Connection::open(fixture.api.about.data_dir.join("state.db")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'no'); END";
+    database.execute_batch(refuse).unwrap();
+    for _ in 0..2 {
+        assert_eq!(fixture.keyed("/api/tokens", "k1", "{}").await.0, 500);
+    }
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let count = fixture.api.store.tokens().len();
+    let (status, replayed, made) = fixture.keyed("/api/tokens", "k1", "{}").await;
+    assert_eq!((status, replayed, count), (201, true, 2), "made once, besides the fixture's own");
+    let (_, _, again) = fixture.keyed("/api/tokens", "k1", "{}").await;
+    assert_eq!(again["token"], made["token"]);
+    fixture.end().await;
+}
+
 // faults: A11
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_did_not_wait_for_is_done_all_the_same() {

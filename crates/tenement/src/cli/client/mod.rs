@@ -6,6 +6,7 @@
 //!                          └── Error ◄────────────┴── refused, timed out, interrupted
 //! ```
 
+mod download;
 mod error;
 mod shape;
 mod stream;

@@ -1,10 +1,10 @@
 //! Leaving everything to a daemon that takes over.
 //!
 //! ```text
-//!   No ── Leave ──► Soon: no start begins, commands wait ── nothing short is under way, or too late ──► Left
+//!   No ── HandOver ──► Soon: no start begins, commands wait ── nothing short is under way, or too late ──► Done
 //! ```
 //!
-//! Once it has left, the loop does nothing any more. Whoever waits for an instance waits on: the data plane moves its
+//! Once that is done, the loop does nothing any more. Whoever waits for an instance waits on: the data plane moves its
 //! connection to the successor. Commands are refused, as nothing has been done of them.
 
 use std::{sync::Arc, time::Duration};
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far it is.
 #[derive(Default)]
-pub(super) enum Leaving {
+pub(super) enum HandOver {
     #[default]
     No,
     Soon {
@@ -33,79 +33,80 @@ pub(super) enum Leaving {
         replies: Vec<oneshot::Sender<()>>,
         held: Vec<(InstanceName, Command, Option<Actor>)>,
     },
-    /// Requests that wait for an instance: an answer would be an error.
-    Left(Vec<oneshot::Sender<Result<(), WakeRefusal>>>),
+    /// With the requests that wait for an instance: an answer would be an error.
+    Done(Vec<oneshot::Sender<Result<(), WakeRefusal>>>),
 }
 
 impl Engine {
-    pub(super) fn begin_to_leave(&mut self, reply: oneshot::Sender<()>) {
-        match &mut self.leaving {
-            Leaving::No => {
+    pub(super) fn begin_hand_over(&mut self, reply: oneshot::Sender<()>) {
+        match &mut self.hand_over {
+            HandOver::No => {
                 let by = clock::now().after(PATIENCE);
-                self.leaving = Leaving::Soon { by, replies: vec![reply], held: Vec::new() };
+                self.hand_over = HandOver::Soon { by, replies: vec![reply], held: Vec::new() };
             }
-            Leaving::Soon { replies, .. } => replies.push(reply),
-            Leaving::Left(_) => {
+            HandOver::Soon { replies, .. } => replies.push(reply),
+            HandOver::Done(_) => {
                 let _ = reply.send(());
             }
         }
     }
 
     /// What of a message is to be handled as ever.
-    pub(super) fn while_leaving(&mut self, message: Message) -> Option<Message> {
-        match (&mut self.leaving, message) {
-            (Leaving::No, message) => Some(message),
-            (Leaving::Soon { held, .. }, Message::Command { name, command, actor }) => {
+    pub(super) fn while_handing_over(&mut self, message: Message) -> Option<Message> {
+        match (&mut self.hand_over, message) {
+            (HandOver::No, message) => Some(message),
+            (HandOver::Soon { held, .. }, Message::Command { name, command, actor }) => {
                 held.push((name, command, actor));
                 None
             }
-            (Leaving::Left(waiting), Message::Wake { reply, .. }) => {
+            (HandOver::Done(waiting), Message::Wake { reply, .. }) => {
                 waiting.retain(|waiter| !waiter.is_closed());
                 waiting.push(reply);
                 None
             }
-            (Leaving::Left(_), Message::Command { command, .. }) => {
+            (HandOver::Done(_), Message::Command { command, .. }) => {
                 command.refuse();
                 None
             }
-            (Leaving::Left(_), Message::Shutdown(reply)) => {
+            (HandOver::Done(_), Message::Shutdown(reply)) => {
                 let _ = reply.send(());
                 None
             }
-            (Leaving::Left(_), Message::News(..) | Message::Hurry) => None,
+            (HandOver::Done(_), Message::News(..) | Message::Hurry) => None,
             (_, message) => Some(message),
         }
     }
 
     /// The next to start, as long as starts begin.
     pub(super) fn permit(&mut self) -> Option<InstanceName> {
-        match self.leaving {
-            Leaving::No => self.permits.grant(),
+        match self.hand_over {
+            HandOver::No => self.permits.grant(),
             _ => None,
         }
     }
 
     /// The next to be restarted for another configuration, as long as starts begin.
     pub(super) fn replacement(&mut self) -> Option<(InstanceName, String)> {
-        match self.leaving {
-            Leaving::No => self.next_to_replace(),
+        match self.hand_over {
+            HandOver::No => self.next_to_replace(),
             _ => None,
         }
     }
 
-    pub(super) fn leave_if_quiet(&mut self, now: Millis) {
-        let Leaving::Soon { by, .. } = &self.leaving else { return };
+    pub(super) fn hand_over_if_quiet(&mut self, now: Millis) {
+        let HandOver::Soon { by, .. } = &self.hand_over else { return };
         let short = |busy: &Busy| !matches!(busy, Busy::Stopping { writing: false, .. });
         let quiet = self.entries.values().all(|entry| {
             entry.starters.is_empty() && !entry.life.is_spawning() && !entry.busy.as_ref().is_some_and(short)
         });
         if quiet || *by <= now {
-            self.leave_now(now);
+            self.hand_over_now(now);
         }
     }
 
-    fn leave_now(&mut self, now: Millis) {
-        let Leaving::Soon { replies, held, .. } = std::mem::replace(&mut self.leaving, Leaving::Left(Vec::new()))
+    fn hand_over_now(&mut self, now: Millis) {
+        let HandOver::Soon { replies, held, .. } =
+            std::mem::replace(&mut self.hand_over, HandOver::Done(Vec::new()))
         else {
             return;
         };
