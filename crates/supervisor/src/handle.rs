@@ -7,7 +7,7 @@ use tenement_core::{
     config::Config, history::Actor, name::InstanceName, route::RouteTable, slot::RunId, view::InstanceView,
     wake::WakeRefusal,
 };
-use tenement_runtime::process::Usage;
+use tenement_runtime::process::{Process, Usage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -77,6 +77,12 @@ impl Supervisor {
     /// The same of some of them alone.
     pub async fn usage_of(&self, names: Vec<InstanceName>) -> BTreeMap<InstanceName, Usage> {
         self.measure(Some(names)).await
+    }
+
+    /// Every process that runs.
+    pub async fn processes(&self) -> Vec<Process> {
+        let processes = self.ask(|reply| Message::Processes(None, reply)).await.unwrap_or_default();
+        processes.into_iter().map(|(_, process)| process).collect()
     }
 
     async fn measure(&self, names: Option<Vec<InstanceName>>) -> BTreeMap<InstanceName, Usage> {

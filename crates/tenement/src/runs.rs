@@ -13,7 +13,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
 use tenement_core::{name::InstanceName, slot::RunId, time::Millis};
 use tenement_supervisor::{Life, Remembered, Run, Runs};
@@ -146,6 +146,28 @@ impl RunStore {
     }
 }
 
+/// Whether this program knows the format of what is there.
+///
+/// # Errors
+/// [`RunsError::Newer`], or it can't be read.
+pub fn check(path: &Path) -> Result<(), RunsError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let failed = |source| RunsError::Sql { path: path.display().to_string(), source };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    check_format(&connection, path)
+}
+
+fn check_format(connection: &Connection, path: &Path) -> Result<(), RunsError> {
+    let failed = |source| RunsError::Sql { path: path.display().to_string(), source };
+    let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(failed)?;
+    match found > FORMAT {
+        true => Err(RunsError::Newer { path: path.display().to_string(), found }),
+        false => Ok(()),
+    }
+}
+
 fn rows<T: DeserializeOwned>(
     connection: &Connection,
     sql: &str,
@@ -168,14 +190,10 @@ fn rows<T: DeserializeOwned>(
 fn open(path: &Path, boot_id: &str) -> Result<Connection, RunsError> {
     let failed = |source| RunsError::Sql { path: path.display().to_string(), source };
     let connection = Connection::open(path).map_err(failed)?;
-    // One daemon at a time has it anyway; without the file for shared memory it is quicker.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-    let found: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(failed)?;
-    if found > FORMAT {
-        return Err(RunsError::Newer { path: path.display().to_string(), found });
-    }
+    check_format(&connection, path)?;
     connection
         .execute_batch(&format!(
             "BEGIN IMMEDIATE;

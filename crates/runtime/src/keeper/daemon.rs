@@ -14,7 +14,7 @@ use super::{
     children::Exits,
     held::Held,
     protocol::{ToDaemon, ToKeeper, VERSION},
-    start,
+    start::{self, Program},
 };
 
 /// Before another attempt, when descriptors that are under way have to arrive first.
@@ -34,13 +34,32 @@ pub(super) struct Daemon {
     told: u64,
     /// It has been told everything from before it was there.
     begun: bool,
+    /// A successor, which is told nothing before its predecessor has let go.
+    waits: bool,
+    orders: VecDeque<(ToDaemon, Option<OwnedFd>)>,
     later: bool,
 }
 
 impl Daemon {
-    pub(super) fn start(held: &Held) -> io::Result<Self> {
-        let (pid, channel) = start::daemon()?;
+    pub(super) fn start(program: &Program, held: &Held) -> io::Result<Self> {
+        let (pid, channel) = start::daemon(program, false)?;
         Ok(Self { pid, ..Self::over(channel, held) })
+    }
+
+    /// One that waits until it is [given](Self::give) what it takes over.
+    pub(super) fn start_successor(program: &Program) -> io::Result<Self> {
+        let (pid, channel) = start::daemon(program, true)?;
+        Ok(Self { pid, waits: true, ..Self::over(channel, &Held::default()) })
+    }
+
+    pub(super) fn give(&mut self, held: &Held) {
+        self.to_give = held.names().cloned().collect();
+        self.waits = false;
+    }
+
+    /// Has something said to it, once everything from before was.
+    pub(super) fn order(&mut self, what: ToDaemon, with: Option<OwnedFd>) {
+        self.orders.push_back((what, with));
     }
 
     /// One that nothing was said to yet.
@@ -54,6 +73,8 @@ impl Daemon {
             given: 0,
             told: 0,
             begun: false,
+            waits: false,
+            orders: VecDeque::new(),
             later: false,
         }
     }
@@ -115,7 +136,10 @@ impl Daemon {
     }
 
     fn has_something(&self, exits: &Exits) -> bool {
-        !self.begun || exits.from(self.told).is_some()
+        if self.waits {
+            return !self.told_hello;
+        }
+        !self.begun || !self.orders.is_empty() || exits.from(self.told).is_some()
     }
 
     fn send_next(&mut self, held: &Held, exits: &Exits) -> Sent {
@@ -144,6 +168,14 @@ impl Daemon {
             let sent = tell(&ToDaemon::Exit(ended.clone()));
             if sent == Sent::Done {
                 self.told = next;
+            }
+            return sent;
+        }
+        if let Some((order, with)) = self.orders.front().filter(|_| self.begun) {
+            let with: Vec<_> = with.iter().map(AsFd::as_fd).collect();
+            let sent = channel::send(&self.channel, order, &with);
+            if sent == Sent::Done {
+                self.orders.pop_front();
             }
             return sent;
         }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     env, io,
     os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,13 +20,15 @@ use rustix::{
     },
 };
 use tenement_core::time::WallMillis;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
     channel::{self, FDS_MAX, Sent},
     held::Held,
     identity::Identity,
     protocol::{Ended, ToDaemon, ToKeeper, VERSION},
-    start::VARIABLE,
+    relay::Relay,
+    start::{SUCCEEDS, VARIABLE},
     timespec,
 };
 use crate::{
@@ -54,20 +57,88 @@ struct Shared {
     lives: AtomicBool,
     /// What the channel did not take at once.
     waiting: Mutex<VecDeque<(ToKeeper, Vec<OwnedFd>)>>,
+    /// What the keeper wants.
+    orders: (UnboundedSender<Order>, Mutex<Option<UnboundedReceiver<Order>>>),
     /// Wakes the thread when something waits.
     bell: OwnedFd,
 }
 
-impl Link {
-    /// The keeper that started this process, if one did, and what it held for it. Waits until it has said everything. To
-    /// be called first of all, while this process has one thread.
+/// A keeper that has something for this process.
+#[derive(Debug)]
+pub struct Offer {
+    channel: OwnedFd,
+    succeeds: bool,
+}
+
+/// What a keeper wants of a daemon.
+#[derive(Debug)]
+pub enum Order {
+    /// A successor is there: finish what is short, change nothing any more, and say [`Link::released`].
+    HandOver,
+    /// Another daemon serves.
+    Leave {
+        /// The way to it, where connections go.
+        relay: Option<Relay>,
+        /// Its release, or why there was no upgrade and the former program was started again.
+        outcome: Result<String, String>,
+    },
+    /// There will be no successor, for this reason.
+    NotUpgraded(String),
+}
+
+impl Offer {
+    /// Whether this process is to take the place of a daemon that runs: then [`Self::prepared`] or [`Self::refused`] comes
+    /// before [`Self::accept`].
+    #[must_use]
+    pub fn succeeds(&self) -> bool {
+        self.succeeds
+    }
+
+    /// This process, of that release, could run.
+    pub fn prepared(&self, version: &str) {
+        channel::send(&self.channel, &ToKeeper::Prepared { version: version.to_owned() }, &[]);
+    }
+
+    /// It could not, for this reason.
+    pub fn refused(&self, why: &str) {
+        channel::send(&self.channel, &ToKeeper::Refused { why: why.to_owned() }, &[]);
+    }
+
+    /// Takes what was held for it. Waits until everything was said, and before that until its predecessor has let go.
     ///
     /// # Errors
-    /// There is a keeper, but what is needed to talk to it is not to be had.
-    pub fn from_env() -> io::Result<Option<(Self, Inheritance)>> {
-        let Some(channel) = inherited() else { return Ok(None) };
-        let inheritance = inherit(&channel)?;
-        Ok(Some((Self::over(channel)?, inheritance)))
+    /// What is needed to talk to the keeper is not to be had.
+    pub fn accept(self) -> io::Result<(Link, Inheritance)> {
+        let inheritance = inherit(&self.channel)?;
+        Ok((Link::over(self.channel)?, inheritance))
+    }
+}
+
+impl Link {
+    /// The keeper that started this process, if one did. To be called first of all, while this process has one thread.
+    #[must_use]
+    pub fn from_env() -> Option<Offer> {
+        let succeeds = env::var_os(SUCCEEDS).is_some();
+        // SAFETY: this process has one thread, as the caller promised.
+        unsafe { env::remove_var(SUCCEEDS) };
+        inherited().map(|channel| Offer { channel, succeeds })
+    }
+
+    /// What the keeper wants from now on; once.
+    #[must_use]
+    pub fn orders(&self) -> Option<UnboundedReceiver<Order>> {
+        self.0.as_ref()?.orders.1.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has a successor started, from another program or from the file where this one came from. What comes of it is an
+    /// [`Order`].
+    pub fn upgrade(&self, program: Option<&Path>) {
+        self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned) }, &[]);
+    }
+
+    /// Nothing is changed any more: a successor may take over.
+    pub fn released(&self) {
+        self.send(ToKeeper::Released, &[]);
     }
 
     pub(super) fn over(channel: OwnedFd) -> io::Result<Self> {
@@ -75,6 +146,10 @@ impl Link {
             channel,
             lives: AtomicBool::new(true),
             waiting: Mutex::default(),
+            orders: {
+                let (sender, receiver) = unbounded_channel();
+                (sender, Mutex::new(Some(receiver)))
+            },
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         exits::expect(true);
@@ -180,7 +255,7 @@ fn inherit(channel: &OwnedFd) -> io::Result<Inheritance> {
             ToDaemon::Held { name, more } => held.hold(name, more, fds),
             ToDaemon::Exit(ended) => note(&ended),
             ToDaemon::Begin => break,
-            ToDaemon::Hello { .. } | ToDaemon::Unknown => {}
+            _ => {}
         }
     }
     Ok(Inheritance { held: held.into_inner() })
@@ -251,12 +326,26 @@ impl Shared {
         None
     }
 
+    fn obey(&self, message: ToDaemon, with: Option<OwnedFd>) {
+        let order = match message {
+            ToDaemon::HandOver => Order::HandOver,
+            ToDaemon::Leave { version, why } => {
+                let outcome = version.ok_or_else(|| why.unwrap_or_default());
+                Order::Leave { relay: with.map(Relay::over), outcome }
+            }
+            ToDaemon::NotUpgraded { why } => Order::NotUpgraded(why),
+            _ => return,
+        };
+        // Nobody is there any more who could obey.
+        let _ = self.orders.0.send(order);
+    }
+
     /// Takes in what has come. Whether the keeper is still there.
     fn hear(&self) -> bool {
         loop {
             match channel::receive(&self.channel, false) {
                 Ok(Some((ToDaemon::Exit(ended), _))) => note(&ended),
-                Ok(Some(_)) => {}
+                Ok(Some((message, fds))) => self.obey(message, fds.into_iter().next()),
                 Ok(None) => return false,
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }

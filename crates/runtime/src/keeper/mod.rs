@@ -10,7 +10,7 @@
 //!              └── the first one ended: the keeper ends with its code
 //! ```
 //!
-//! It is small, has one thread and no runtime, and reads no configuration. It may be killed at any time: then the daemon
+//! [`upgrade`] is how one daemon follows another without an end in between. It is small, has one thread and no runtime, and reads no configuration. It may be killed at any time: then the daemon
 //! goes on without it. [`Link`] is the daemon's side.
 
 mod channel;
@@ -23,8 +23,10 @@ mod link;
 mod memory;
 mod notify;
 mod protocol;
+mod relay;
 mod signals;
 mod start;
+mod upgrade;
 
 use std::{
     collections::HashSet,
@@ -36,8 +38,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tenement_core::time::{Millis, seconds};
 
 pub use identity::Identity;
-pub use link::{Inheritance, Link};
+pub use link::{Inheritance, Link, Offer, Order};
+pub use relay::{Note, Relay, Said};
 pub use start::VARIABLE;
+pub use upgrade::PREDECESSOR;
 
 use crate::{
     clock, limits,
@@ -50,6 +54,8 @@ use held::Held;
 use notify::Manager;
 use protocol::{Ended, ToKeeper};
 use signals::{Signal, Signals};
+use start::Program;
+use upgrade::Successor;
 
 /// What killed children have to be gone.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -61,6 +67,12 @@ struct Keeper {
     exits: Exits,
     course: Course,
     daemon: Option<Daemon>,
+    /// What daemons are started from.
+    program: Program,
+    /// One that is to take the place of the daemon.
+    successor: Option<Successor>,
+    /// Those that have been followed, and finish what they are about.
+    leaving: Vec<Daemon>,
     /// When to start a daemon, if there is none.
     start_at: Option<Millis>,
     /// Children from before this program was executed: somebody else's.
@@ -87,11 +99,14 @@ pub fn run() -> io::Result<u8> {
         exits: Exits::default(),
         course: Course::default(),
         daemon: None,
+        program: Program::own()?,
+        successor: None,
+        leaving: Vec::new(),
         start_at: None,
         strangers: children::living(),
         done: None,
     };
-    keeper.daemon = Some(Daemon::start(&keeper.held)?);
+    keeper.daemon = Some(Daemon::start(&keeper.program, &keeper.held)?);
     memory::give_back();
     loop {
         keeper.turn();
@@ -109,30 +124,40 @@ impl Keeper {
         if start_in == Some(Duration::ZERO) {
             return self.start();
         }
-        let send_in = self.daemon.as_ref().and_then(Daemon::try_again_in);
-        let timeout = start_in.into_iter().chain(send_in).min().map(timespec);
+        let send_in = self.daemons().filter_map(Daemon::try_again_in).min();
+        let give_up_in = self.successor.as_ref().map(|successor| successor.deadline.since(now));
+        let timeout = start_in.into_iter().chain(send_in).chain(give_up_in).min().map(timespec);
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        if let Some(daemon) = &self.daemon {
-            fds.extend(daemon.watched(&self.exits));
-        }
+        fds.extend(self.daemons().filter_map(|daemon| daemon.watched(&self.exits)));
         // Nothing but an interruption, or want of memory in the kernel, for a moment.
         let _ = poll(&mut fds, timeout.as_ref());
+        drop(fds);
         self.hear();
-        if let Some(daemon) = &mut self.daemon {
+        self.hear_successor();
+        self.hear_leaving();
+        self.give_up_late_successor(clock::now());
+        let next = self.successor.as_mut().map(|successor| &mut successor.daemon);
+        for daemon in self.daemon.iter_mut().chain(next).chain(&mut self.leaving) {
             daemon.send(&self.held, &self.exits);
         }
         while let Some(signal) = self.signals.next() {
             match signal {
                 Signal::Child => self.reap(),
                 Signal::End(number) => self.end(number),
+                Signal::Other(libc::SIGHUP) => self.upgrade(None),
                 Signal::Other(number) => self.pass_on(number),
             }
         }
     }
 
+    fn daemons(&self) -> impl Iterator<Item = &Daemon> {
+        let next = self.successor.as_ref().map(|successor| &successor.daemon);
+        self.daemon.iter().chain(next).chain(&self.leaving)
+    }
+
     fn start(&mut self) {
         self.start_at = None;
-        match Daemon::start(&self.held) {
+        match Daemon::start(&self.program, &self.held) {
             Ok(daemon) => self.daemon = Some(daemon),
             Err(error) => {
                 let next = self.course.died(Status::Unknown, clock::now());
@@ -152,9 +177,14 @@ impl Keeper {
                     self.course.ending();
                     self.tell("STOPPING=1");
                 }
+                ToKeeper::Upgrade { program } => self.upgrade(program.as_deref()),
+                ToKeeper::Released => self.released(),
                 ToKeeper::Exit(ended) => self.exits.note(ended),
                 ToKeeper::ExitsSeen { exits } => self.exits.forget(&exits),
-                ToKeeper::Hello { .. } | ToKeeper::Unknown => {}
+                ToKeeper::Prepared { .. }
+                | ToKeeper::Refused { .. }
+                | ToKeeper::Hello { .. }
+                | ToKeeper::Unknown => {}
             }
         }
     }
@@ -177,8 +207,14 @@ impl Keeper {
 
     fn reap(&mut self) {
         while let Some(ended) = children::reap() {
-            if self.daemon.as_ref().is_some_and(|daemon| daemon.pid() == ended.pid) {
+            let is = |daemon: &Daemon| daemon.pid() == ended.pid;
+            if self.daemon.as_ref().is_some_and(is) {
                 self.died(&ended);
+            } else if self.successor.as_ref().is_some_and(|successor| is(&successor.daemon)) {
+                self.successor_died(&ended);
+            } else if let Some(index) = self.leaving.iter().position(is) {
+                self.hear_leaving();
+                self.leaving.remove(index);
             } else {
                 self.exits.note(ended);
             }
@@ -188,6 +224,9 @@ impl Keeper {
     fn died(&mut self, ended: &Ended) {
         self.hear();
         self.daemon = None;
+        if self.goes_on_with_successor() {
+            return;
+        }
         let next = self.course.died(ended.status(), clock::now());
         self.go_on(next, &format!("the daemon is gone ({})", Exit { status: ended.status(), oom: false }));
     }
@@ -214,6 +253,10 @@ impl Keeper {
     /// Somebody asked for the end of everything.
     fn end(&mut self, signal: i32) {
         self.course.ask();
+        self.leaving.iter().for_each(|daemon| daemon.signal(signal));
+        if self.ends_with_successor() {
+            return;
+        }
         match &self.daemon {
             Some(daemon) if self.course.takes_signals() => daemon.signal(signal),
             // It is told when it is ready.

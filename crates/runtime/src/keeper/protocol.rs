@@ -5,7 +5,12 @@
 //!   keeper ─ hello, held + fds …, exit …, begin │ exit … ──────────────► daemon
 //! ```
 //!
+//! For an upgrade, see [`super::upgrade`]: `upgrade`, `prepared`, `refused` and `released`; `hand_over`, `leave` and
+//! `not_upgraded`.
+//!
 //! The two may be of different releases: what one does not know of the other's it leaves unheard.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tenement_core::time::WallMillis;
@@ -41,6 +46,26 @@ pub(super) enum ToKeeper {
     Ready,
     /// The orderly end has begun.
     Ending,
+    /// Start a successor.
+    Upgrade {
+        /// Another program than the present one.
+        #[serde(default)]
+        program: Option<PathBuf>,
+    },
+    /// A successor can run, and waits for what it takes over.
+    Prepared {
+        /// Its release.
+        #[serde(default)]
+        version: String,
+    },
+    /// A successor can't run.
+    Refused {
+        /// In words for people.
+        #[serde(default)]
+        why: String,
+    },
+    /// Nothing is changed any more, and a successor may take over.
+    Released,
     /// A process that the next daemon may ask for has ended. From a daemon that leaves and was its parent.
     Exit(Ended),
     /// Nobody will ask for these any more: pid and start time.
@@ -75,6 +100,23 @@ pub(super) enum ToDaemon {
     Exit(Ended),
     /// That was all there is from before.
     Begin,
+    /// A successor is there: change nothing any more.
+    HandOver,
+    /// Another daemon serves. With a descriptor: the way to it, for connections.
+    Leave {
+        /// The release of the successor; none if it could not take over, and the former program was started again.
+        #[serde(default)]
+        version: Option<String>,
+        /// Why it could not.
+        #[serde(default)]
+        why: Option<String>,
+    },
+    /// There will be no successor.
+    NotUpgraded {
+        /// In words for people.
+        #[serde(default)]
+        why: String,
+    },
     /// Something of another release.
     #[default]
     #[serde(other)]

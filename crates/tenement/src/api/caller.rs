@@ -26,6 +26,11 @@ enum Who {
 }
 
 impl Caller {
+    /// Whether it is the machine's own administrator, over the local socket.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.0, Who::Local(_))
+    }
+
     /// What the administrator does at the same time takes from nobody else's share.
     pub(super) fn local() -> Self {
         Self(Who::Local(Share::default()))

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Api, ApiError};
+use super::{Api, ApiError, upgrade};
 
 /// How long those under way may take until nobody waits for them any more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ impl Changes {
         (!self.closed.load(Ordering::SeqCst)).then_some(inside)
     }
 
-    /// Lets nobody in any more, and returns when all are done that were in, or take too long.
+    /// Lets nobody in any more, and returns when all are done that were in, or take too long: those are answered all the same.
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         if timeout(PATIENCE, self.inside.write()).await.is_err() {
@@ -48,7 +48,7 @@ impl Changes {
 /// Refuses what would change something once nothing may change any more.
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads {
+    if reads || request.uri().path() == upgrade::PATH {
         return next.run(request).await;
     }
     match api.changes.enter() {

@@ -137,6 +137,11 @@ impl ApiError {
         CommandError::HandedOver.into()
     }
 
+    /// The daemon goes on as it is.
+    pub(super) fn not_upgraded(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_upgraded", why)
+    }
+
     /// A query that found no end in its time.
     pub(super) fn late(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "query_timeout", message)

@@ -36,6 +36,7 @@ mod source;
 mod status;
 mod stream;
 mod tokens;
+mod upgrade;
 mod usage;
 mod words;
 
@@ -59,6 +60,7 @@ pub use self::{
     limit::Limits,
     serve::{Trust, serve},
     stream::{READ_BUFFER, WRITE_BUFFER},
+    upgrade::Upgrades,
     usage::{Samples, sample},
 };
 use crate::{flags::Flags, history::History, retention::Retention, sinks::Sinks, store::Store};
@@ -85,6 +87,8 @@ pub struct Api {
     pub history: Arc<History>,
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
+    /// Who waits for a successor.
+    pub upgrades: Arc<Upgrades>,
     /// Requests that change something.
     pub changes: Arc<Changes>,
     /// Where lines go besides the store.
@@ -140,6 +144,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(services::router())
         .merge(status::router())
         .merge(tokens::router())
+        .merge(upgrade::router())
         .merge(crate::metrics::router())
         .split_for_parts();
     describe::complete(&mut description);

@@ -34,6 +34,7 @@ mod token_gen;
 mod token_revoke;
 mod tokens;
 mod top;
+mod upgrade;
 mod wait;
 mod watch;
 
@@ -199,6 +200,10 @@ enum Verb {
     /// What the file says now holds, as a whole: services and instances come and go, and what runs is restarted only
     /// where it is started in another way. A file with errors changes nothing.
     Reload(reload::Reload),
+    /// Let another process take over, of a new release for instance
+    ///
+    /// No request fails, and no instance is restarted. One that can't run changes nothing.
+    Upgrade(upgrade::Upgrade),
     /// Show what instances use and do
     ///
     /// Memory, processor time, requests, errors and health checks of every instance or of one.
@@ -278,6 +283,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Events(events) => events.run(&global),
         Verb::Retention(retention) => retention.run(&global),
         Verb::Reload(reload) => reload.run(&global),
+        Verb::Upgrade(upgrade) => upgrade.run(&global),
         Verb::Metrics(metrics) => metrics.run(&global),
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),

@@ -12,7 +12,7 @@ use tenement::{
     in_effect::{self, Text},
 };
 use tenement_core::config::{Config, Diagnostic};
-use tenement_runtime::keeper::{self, Inheritance, Link};
+use tenement_runtime::keeper::{self, Inheritance, Link, Offer};
 use tracing_subscriber::EnvFilter;
 
 use super::{EXIT_FAILURE, Failure, Global, failure::Exit, output::note};
@@ -41,30 +41,47 @@ pub(super) struct Serve {
 impl Serve {
     /// The keeper is this program too, and so is the daemon it starts.
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let kept = Link::from_env()
-            .map_err(|error| Failure::general(format!("can't talk to the keeper: {error}")))?;
-        match kept {
-            Some((keeper, inheritance)) => self.serve(global, keeper, inheritance),
+        match Link::from_env() {
+            Some(offer) if offer.succeeds() => self.succeed(global, offer),
+            Some(offer) => self.serve(global, offer),
             None => keep(),
         }
     }
 
-    fn serve(&self, global: &Global, keeper: Link, mut kept: Inheritance) -> Result<(), Failure> {
+    fn serve(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
         let flags = self.flags(global)?;
+        let (keeper, mut kept) = accept(offer)?;
         let mut config = match in_effect::take(&mut kept) {
             Some((text, log_keys)) => as_it_was(&text, log_keys.as_ref())?,
-            None => self.config(global, &keeper)?,
+            None => {
+                let (config, text) = self.config(global)?;
+                keep_text(&keeper, &text)?;
+                config
+            }
         };
         flags.apply(&mut config);
-        let log = start_logging(global)
-            .map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-        let done = daemon::run(config, flags, global.token.as_deref(), keeper, kept);
-        log.finish();
-        done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
+        run(global, config, flags, keeper, kept)
     }
 
-    /// The checked configuration with the flags applied. Everything that is wrong is said at once.
-    fn config(&self, global: &Global, keeper: &Link) -> Result<Config, Failure> {
+    /// Takes the place of a daemon that runs, once it is clear that this one could run.
+    fn succeed(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
+        let prepared = || {
+            let flags = self.flags(global)?;
+            let (mut config, text) = self.config(global)?;
+            flags.apply(&mut config);
+            daemon::check(&config).map_err(|error| Failure::general(error.to_string()))?;
+            Ok((flags, config, text))
+        };
+        let (flags, config, text) =
+            prepared().inspect_err(|failure: &Failure| offer.refused(&failure.message))?;
+        offer.prepared(env!("CARGO_PKG_VERSION"));
+        let (keeper, kept) = accept(offer)?;
+        keep_text(&keeper, &text)?;
+        run(global, config, flags, keeper, kept)
+    }
+
+    /// The checked configuration of the file, and its text. Everything that is wrong is said at once.
+    fn config(&self, global: &Global) -> Result<(Config, Text), Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
         let bytes = config_file::read(&path).map_err(Failure::config)?;
         let text = Text { path, bytes };
@@ -87,9 +104,7 @@ impl Serve {
                 return Err(Failure::config(message));
             }
         };
-        in_effect::keep(keeper, &text)
-            .map_err(|error| Failure::general(format!("can't keep the configuration: {error}")))?;
-        Ok(config)
+        Ok((config, text))
     }
 
     fn flags(&self, global: &Global) -> Result<Flags, Failure> {
@@ -102,6 +117,29 @@ impl Serve {
             strict: self.strict,
         })
     }
+}
+
+fn accept(offer: Offer) -> Result<(Link, Inheritance), Failure> {
+    offer.accept().map_err(|error| Failure::general(format!("can't talk to the keeper: {error}")))
+}
+
+fn keep_text(keeper: &Link, text: &Text) -> Result<(), Failure> {
+    in_effect::keep(keeper, text)
+        .map_err(|error| Failure::general(format!("can't keep the configuration: {error}")))
+}
+
+fn run(
+    global: &Global,
+    config: Config,
+    flags: Flags,
+    keeper: Link,
+    kept: Inheritance,
+) -> Result<(), Failure> {
+    let log =
+        start_logging(global).map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
+    let done = daemon::run(config, flags, global.token.as_deref(), keeper, kept);
+    log.finish();
+    done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
 }
 
 /// The configuration of the daemon that was here before and died. What it warns of was said by that.

@@ -15,7 +15,9 @@ use tenement_core::layout;
 use tenement_runtime::keeper::{Inheritance, Link};
 use tokio::{
     net::UnixStream,
-    task::{AbortHandle, JoinSet},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
 };
 
 use crate::api::{self, Trust};
@@ -25,11 +27,17 @@ use crate::api::{self, Trust};
 pub(super) struct Admin {
     path: PathBuf,
     listener: Option<UnixListener>,
-    serving: Option<AbortHandle>,
+    serving: Option<JoinHandle<()>>,
+    /// Set when nobody is to be let in any more.
+    closed: watch::Sender<bool>,
+    /// The socket is another daemon's.
+    handed_over: bool,
 }
 
 /// What the keeper holds.
 const HELD: &str = "admin";
+/// What requests under way have at the end.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Makes the socket, or takes on that of the daemon before, where clients wait already. The lock on the directory says
 /// that another one in its place is a predecessor's.
@@ -38,7 +46,7 @@ pub(super) fn bind(dir: &Path, keeper: &Link, kept: &mut Inheritance) -> io::Res
     let before = kept.held.remove(HELD).and_then(|held| held.into_iter().next()).map(UnixListener::from);
     if let Some(listener) = before.filter(|listener| is_at(listener, &path)) {
         listener.set_nonblocking(true)?;
-        return Ok(Admin { path, listener: Some(listener), serving: None });
+        return Ok(Admin::new(path, listener));
     }
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -48,7 +56,7 @@ pub(super) fn bind(dir: &Path, keeper: &Link, kept: &mut Inheritance) -> io::Res
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     keeper.hold(HELD, &[&listener]);
-    Ok(Admin { path, listener: Some(listener), serving: None })
+    Ok(Admin::new(path, listener))
 }
 
 /// Whether clients still find it there.
@@ -58,14 +66,36 @@ fn is_at(listener: &UnixListener, path: &Path) -> bool {
 }
 
 impl Admin {
+    fn new(path: PathBuf, listener: UnixListener) -> Self {
+        let closed = watch::Sender::new(false);
+        Self { path, listener: Some(listener), serving: None, closed, handed_over: false }
+    }
+
     /// Serves on the current runtime, as long as the result lives.
     pub(super) fn serve(mut self, router: Router) -> io::Result<Self> {
         if let Some(listener) = self.listener.take() {
             let listener = tokio::net::UnixListener::from_std(listener)?;
-            let serving = tokio::runtime::Handle::current().spawn(accept(listener, router));
-            self.serving = Some(serving.abort_handle());
+            let accepting = accept(listener, router, self.closed.subscribe());
+            self.serving = Some(tokio::runtime::Handle::current().spawn(accepting));
         }
         Ok(self)
+    }
+
+    /// Another daemon accepts there from now on.
+    pub(super) fn hand_over(&mut self) {
+        self.handed_over = true;
+        self.closed.send_replace(true);
+    }
+
+    /// Returns when who was let in has an answer, or has had time for it.
+    pub(super) async fn finish(mut self) {
+        self.closed.send_replace(true);
+        if let Some(serving) = self.serving.take() {
+            let abort = serving.abort_handle();
+            if timeout(FAREWELL, serving).await.is_err() {
+                abort.abort();
+            }
+        }
     }
 }
 
@@ -74,14 +104,20 @@ impl Drop for Admin {
         if let Some(serving) = &self.serving {
             serving.abort();
         }
-        let _ = fs::remove_file(&self.path);
+        if !self.handed_over {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
-async fn accept(listener: tokio::net::UnixListener, router: Router) {
+async fn accept(listener: tokio::net::UnixListener, router: Router, mut closed: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            _ = closed.wait_for(|&closed| closed) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let trust = trust(&stream);
                 connections.spawn(api::serve(stream, router.clone(), trust));
@@ -93,6 +129,8 @@ async fn accept(listener: tokio::net::UnixListener, router: Router) {
         }
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// By the credentials the peer had when it connected (`SO_PEERCRED`, unix(7)).

@@ -20,7 +20,7 @@ pub(super) struct Daemon {
     router: Router,
     /// The runtime of the control plane; the proxy's threads have their own.
     control: Handle,
-    /// Becomes true when the daemon begins to end.
+    /// Becomes true when nobody is to wait any more: the daemon ends, or is followed by another.
     ending: watch::Receiver<bool>,
 }
 

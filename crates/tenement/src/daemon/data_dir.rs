@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{FlockOperation, flock};
 use tenement_core::layout;
 use tenement_runtime::{keeper::Link, output::private_dir};
 
@@ -60,12 +61,19 @@ pub enum DataDirError {
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets another daemon have it.
+    pub(super) fn release(&self) {
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::error!(%error, "the data directory could not be left");
+        }
     }
 
     /// Makes an error of something in the directory say where that is and what helps. `what` is such as "can't save
@@ -99,7 +107,7 @@ pub(super) fn open(path: &Path, keeper: Option<&Link>) -> Result<DataDir, DataDi
         return Err(DataDirError::Foreign { path, owner, uid });
     }
     match lock::take(&path.join(layout::LOCK), keeper).map_err(unusable)? {
-        Ok(lock) => Ok(DataDir { path, _lock: lock }),
+        Ok(lock) => Ok(DataDir { path, lock }),
         Err(pid) => Err(DataDirError::Taken { path, pid }),
     }
 }

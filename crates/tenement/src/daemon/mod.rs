@@ -6,13 +6,15 @@
 //!   exit 0 ◄─ everything gone ◄─ instances ended ◄─ requests drained ◄─────────── SIGTERM ─────────┘
 //! ```
 //!
-//! Whatever can fail is tried before the first instance is started, so a refused start leaves nothing behind.
+//! Another daemon may follow instead: `handover` is how this one leaves, `succession` how that one takes over. Whatever can fail is tried before the first instance is started, so a refused start leaves nothing behind.
 
 mod admin;
 mod backend;
 mod chores;
 mod data_dir;
 mod first_token;
+mod grounds;
+mod handover;
 mod incidents;
 mod listen;
 mod lock;
@@ -21,38 +23,34 @@ mod output;
 mod ready;
 mod recovered;
 mod stop;
+mod succession;
 
 pub use data_dir::DataDirError;
 pub use listen::ListenError;
 pub use log::Log;
 
-use std::{io, sync::Arc};
+use std::{io, os::fd::OwnedFd, sync::Arc};
 
-use arc_swap::ArcSwap;
 use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
-use tenement_logs::LogStore;
 use tenement_proxy::Bound;
 use tenement_runtime::{
-    clock, heap,
-    keeper::{Inheritance, Link},
+    heap,
+    keeper::{Inheritance, Link, PREDECESSOR},
     limits, own,
-    process::Host,
 };
-use tenement_supervisor::Deps;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
+
+use grounds::Grounds;
 
 use crate::{
-    api::{self, About, Api},
-    backup,
+    api::{self, Api},
     flags::Flags,
-    history::{History, HistoryError},
+    history::HistoryError,
     panics,
-    retention::{self, Retention},
-    runs::{RunStore, RunsError},
-    sinks::{PlacesError, Sinks},
+    runs::{self, RunsError},
+    sinks::PlacesError,
     store::{Store, StoreError},
-    swap,
 };
 
 /// Why the daemon did not start, or did not end well. One line that names the thing and what to do.
@@ -91,8 +89,18 @@ fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
 
-/// Runs the daemon until a signal ends it. `flags`: what is over the file, in `config` already. `token`: the
-/// administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
+/// Looks whether a daemon with this configuration could take over the state that another one works with. Changes nothing.
+///
+/// # Errors
+/// Why not.
+pub fn check(config: &Config) -> Result<(), DaemonError> {
+    let dir = &config.settings.data_dir;
+    Store::check(&dir.join(layout::STATE))?;
+    Ok(runs::check(&dir.join(layout::RUNS))?)
+}
+
+/// Runs the daemon until a signal ends it, or another one takes over. `flags`: what is over the file, in `config` already.
+/// `token`: the administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
@@ -109,86 +117,31 @@ pub fn run(
     limits::raise_nofile();
     keep_private();
     let config = Arc::new(config);
-    let started_at = clock::wall();
-    let dir = data_dir::open(&config.settings.data_dir, Some(&keeper))?;
-    backup::tidy(dir.path()).map_err(dir.failed("can't tidy up"))?;
-    swap::finish(dir.path()).map_err(dir.failed("can't finish what was begun in"))?;
-    let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
-    let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
-    let leaving = store.leaving().map_err(dir.state())?;
-    let (observer, incidents) = incidents::channel();
-    let logs = LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(&config), observer)
-        .map_err(dir.failed("can't open the logs in"))?;
-    let (history, no_history) = History::open_or_anew(&dir.path().join(layout::HISTORY), logs.clone())?;
-    let path = dir.path().join(layout::SINKS);
-    let (sinks, no_places) = Sinks::open_or_anew(&path, &config, dir.path(), &logs)?;
-    let (history, sinks) = (Arc::new(history), Arc::new(sinks));
-    recovered::note(&store, [no_history, no_places].into_iter().flatten());
+    let (grounds, incidents) = Grounds::open(&config, &keeper)?;
     let bound = listen::bind(&config, &keeper, &mut kept)?;
-    let admin = admin::bind(dir.path(), &keeper, &mut kept)
-        .map_err(dir.failed("can't make the administration socket in"))?;
-    let token = first_token::settle(&store, &dir, token)?;
+    let admin = admin::bind(grounds.dir.path(), &keeper, &mut kept)
+        .map_err(grounds.dir.failed("can't make the administration socket in"))?;
+    let token = first_token::settle(&grounds.store, &grounds.dir, token)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(tried("can't start threads"))?;
-    let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
-    let output = Arc::new(output::Pipes::new(
-        dir.path(),
-        (logs.clone(), Arc::clone(&sinks), Arc::clone(&history)),
-        keeper.clone(),
-        &mut kept,
-    ));
-    let deps = Deps {
-        output: Arc::clone(&output) as Arc<_>,
-        runs: Arc::clone(&runs) as Arc<_>,
-        config: Arc::clone(&config),
-        host: Arc::clone(&host),
-        registry: Arc::clone(&store) as Arc<_>,
-        observer: Arc::clone(&history) as Arc<_>,
-        base_env: base_env(),
-    };
-    tenement_supervisor::finish_leaving(&deps, &leaving);
-    let remembered = runs.remembered()?;
-    let records = store.records().map_err(dir.state())?;
-    recovered::tell(&store, &records, &*history);
-    let about = About {
-        data_dir: dir.path().to_owned(),
-        host: host.capabilities(),
-        config: Arc::new(ArcSwap::new(Arc::clone(&config))),
-        flags,
-        started: clock::instant(),
-        started_at,
-    };
-    tracing::info!(data_dir = %dir.path().display(), host = %about.host, "starting");
+    tracing::info!(data_dir = %grounds.dir.path().display(), host = %grounds.host.capabilities(), "starting");
     let done = runtime.block_on(async {
-        let survivors = tenement_supervisor::recover(&host, &*output, remembered).await;
-        let survivors = survivors.map_err(tried("can't end what a start that was cut short has left"))?;
-        let supervisor = tenement_supervisor::start(deps, records, survivors);
-        let api = Api {
-            supervisor,
-            retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&about.config), keeper.clone())),
-            logs,
-            store,
-            samples: Arc::default(),
-            limits: Arc::default(),
-            history,
-            repeated: Arc::default(),
-            changes: Arc::default(),
-            sinks,
-            draining: Arc::default(),
-            about: Arc::new(about),
-        };
+        let predecessor = kept.held.remove(PREDECESSOR).and_then(|held| held.into_iter().next());
+        let output = Arc::new(output::Pipes::new(&grounds, keeper.clone(), &mut kept));
+        let supervisor = grounds.supervise(&config, output).await?;
+        let api = grounds.api(supervisor, config, flags, &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, Arc::clone(&runs), &host, Door { bound, admin, keeper }, &config, token).await
+        serve(api, &grounds, Door { bound, admin, keeper, predecessor }, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
     if let Ok(stop::End::Whole) = done {
-        runs.clear();
+        grounds.runs.clear();
     }
-    host.remove_groups();
+    grounds.host.remove_groups();
     done.map(drop)
 }
 
@@ -197,6 +150,17 @@ struct Door {
     bound: Bound,
     admin: admin::Admin,
     keeper: Link,
+    /// The way from a daemon that this one follows.
+    predecessor: Option<OwnedFd>,
+}
+
+/// What goes on beside the instances as long as this daemon is the one.
+struct Open {
+    admin: admin::Admin,
+    sinks: Option<crate::sinks::Running>,
+    chores: Option<chores::Chores>,
+    /// Set when requests that wait for an instance are to wait no longer.
+    refusing: watch::Sender<bool>,
 }
 
 /// A data directory that no daemon uses as long as this lives.
@@ -214,30 +178,38 @@ pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
 
 async fn serve(
     api: Api,
-    runs: Arc<RunStore>,
-    host: &Host,
-    Door { bound, admin, keeper }: Door,
-    config: &Config,
+    grounds: &Grounds,
+    Door { bound, admin, keeper, predecessor }: Door,
     token: Option<String>,
 ) -> Result<stop::End, DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
-    let _chores = chores::begin(Arc::clone(&api.store), runs, Arc::clone(api.supervisor.routes()));
-    let sinks = api.sinks.begin(&api.logs);
+    let routes = Arc::clone(api.supervisor.routes());
     let router = api::router(api.clone());
-    let _admin = admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?;
+    let mut open = Open {
+        admin: admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?,
+        sinks: Some(api.sinks.begin(&api.logs)),
+        chores: Some(chores::begin(Arc::clone(&api.store), Arc::clone(&grounds.runs), Arc::clone(&routes))),
+        refusing: watch::Sender::new(false),
+    };
     let mut background = JoinSet::new();
     background.spawn(api::sample(api.clone()));
-    let backend = backend::Daemon::new(api.supervisor.clone(), router, api.draining.subscribe());
+    let backend = backend::Daemon::new(api.supervisor.clone(), router, open.refusing.subscribe());
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
+    if let Some(predecessor) = predecessor {
+        succession::begin(predecessor, running.taker(), routes).map_err(tried("can't start threads"))?;
+    }
     // First, so that whoever reads of it and kills this process finds it started again.
     keeper.ready();
-    ready::tell(&addresses, config, token.as_deref());
-    let how = stop::when_told(signals, &api, running, &keeper).await;
-    sinks.end().await;
-    if how == stop::End::Whole {
-        host.end_strays().await.map_err(tried("can't end what instances left behind"))?;
+    ready::tell(&addresses, &api.about.config.load(), token.as_deref());
+    let how = stop::when_told(signals, &api, grounds, running, &keeper, &mut open).await;
+    if let Some(sinks) = open.sinks.take() {
+        sinks.end().await;
     }
+    if how == stop::End::Whole {
+        grounds.host.end_strays().await.map_err(tried("can't end what instances left behind"))?;
+    }
+    open.admin.finish().await;
     Ok(how)
 }
 
@@ -245,12 +217,4 @@ async fn serve(
 /// may have been made by somebody who let everybody in. Instances get a mask of their own.
 fn keep_private() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-}
-
-/// What of the daemon's own environment instances get.
-fn base_env() -> Vec<(String, String)> {
-    ["PATH", "HOME", "LANG", "TZ"]
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
-        .collect()
 }

@@ -17,6 +17,7 @@ use tenement_runtime::{
 use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
+use super::Grounds;
 use crate::{history::History, sinks::Sinks};
 
 /// What the FIFOs of an instance are called.
@@ -39,15 +40,12 @@ pub(super) struct Pipes {
 }
 
 impl Pipes {
-    pub(super) fn new(
-        data_dir: &Path,
-        (logs, sinks, history): (LogStore, Arc<Sinks>, Arc<History>),
-        keeper: Link,
-        kept: &mut Inheritance,
-    ) -> Self {
+    pub(super) fn new(grounds: &Grounds, keeper: Link, kept: &mut Inheritance) -> Self {
         let pipes = kept.held.extract_if(.., |name, _| name.starts_with(HELD));
         let kept = Mutex::new(pipes.filter_map(|(name, pair)| Some((name, pair.try_into().ok()?))).collect());
-        let dir = data_dir.join(layout::PIPES);
+        let dir = grounds.dir.path().join(layout::PIPES);
+        let (logs, sinks) = (grounds.logs.clone(), Arc::clone(&grounds.sinks));
+        let history = Arc::clone(&grounds.history);
         Self { dir, logs, sinks, history, keeper, kept, adopted: Mutex::default() }
     }
 

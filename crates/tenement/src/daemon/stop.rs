@@ -14,9 +14,13 @@ use std::{future::ready, io, pin::pin, time::Duration};
 
 use tenement_core::time::seconds;
 use tenement_proxy::Running;
-use tenement_runtime::keeper::Link;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tenement_runtime::keeper::{Link, Order};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc::UnboundedReceiver,
+};
 
+use super::{Grounds, Open, handover};
 use crate::api::Api;
 
 /// What requests in flight have when another daemon is to take over, which does not wait for long.
@@ -85,18 +89,48 @@ fn ignored(signal: &str) {
     tracing::warn!("{signal} means nothing here");
 }
 
-/// Waits for a signal and ends everything, or leaves. Requests that wait for an instance are answered; those in flight
-/// get `stop_timeout`.
-pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Running, keeper: &Link) -> End {
-    let next = signals.next(Some(keeper)).await;
+/// Waits for a signal and ends everything; or leaves, to another daemon. Requests that wait for an instance are
+/// answered; those in flight get `stop_timeout`.
+pub(super) async fn when_told(
+    mut signals: Signals,
+    api: &Api,
+    grounds: &Grounds,
+    mut running: Running,
+    keeper: &Link,
+    open: &mut Open,
+) -> End {
+    let mut orders = keeper.orders();
+    let next = loop {
+        tokio::select! {
+            next = signals.next(Some(keeper)) => break next,
+            order = next_of(&mut orders) => match order {
+                Order::HandOver => {
+                    handover::release(api, grounds, open).await;
+                    keeper.released();
+                }
+                Order::NotUpgraded(why) => api.upgrades.over(&Err(why)),
+                Order::Leave { relay, outcome } => {
+                    api.upgrades.over(&outcome);
+                    tokio::select! {
+                        () = handover::leave(api, keeper, relay, &mut running, open) => {}
+                        () = signals.end() => {}
+                    }
+                    running.cut().await;
+                    running.close();
+                    return End::Left;
+                }
+            },
+        }
+    };
     let grace = api.about.config.load().settings.stop_timeout;
     if next == End::Left {
-        leave(api, running, grace.min(LEAVING)).await;
+        leave(api, running, open, grace.min(LEAVING)).await;
         return End::Left;
     }
     keeper.ending();
     tracing::info!("ending: requests in flight have {}", seconds(grace));
     api.draining.send_replace(true);
+    open.refusing.send_replace(true);
     let mut hurried = tokio::select! {
         () = running.drain(grace) => false,
         () = signals.end() => true,
@@ -121,10 +155,21 @@ pub(super) async fn when_told(mut signals: Signals, api: &Api, mut running: Runn
     End::Whole
 }
 
+/// Without a keeper nothing is ordered.
+async fn next_of(orders: &mut Option<UnboundedReceiver<Order>>) -> Order {
+    if let Some(all) = orders
+        && let Some(order) = all.recv().await
+    {
+        return order;
+    }
+    std::future::pending().await
+}
+
 /// Another daemon waits for the place of this one.
-async fn leave(api: &Api, mut running: Running, grace: Duration) {
+async fn leave(api: &Api, mut running: Running, open: &Open, grace: Duration) {
     tracing::info!("leaving to another daemon; instances go on, requests in flight have {}", seconds(grace));
     api.draining.send_replace(true);
+    open.refusing.send_replace(true);
     running.drain(grace).await;
     running.close();
 }

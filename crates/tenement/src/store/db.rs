@@ -35,6 +35,8 @@ pub(super) struct Db {
 #[derive(Debug)]
 struct Held {
     connection: Connection,
+    /// Another process has it now, and closes it.
+    handed_over: bool,
     /// The end of the `-wal` may have what was refused.
     unsure: bool,
 }
@@ -50,11 +52,19 @@ pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 
 impl Db {
     pub(super) fn new(path: &Path, connection: Connection) -> Self {
-        Self { path: path.to_owned(), held: Mutex::new(Held { connection, unsure: false }) }
+        Self {
+            path: path.to_owned(),
+            held: Mutex::new(Held { connection, handed_over: false, unsure: false }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on another process closes it in order.
+    pub(super) fn hand_over(&self) {
+        self.lock().handed_over = true;
     }
 
     /// Reads.
@@ -126,6 +136,9 @@ fn transaction<T>(
 impl Drop for Db {
     fn drop(&mut self) {
         let mut held = self.lock();
+        if held.handed_over {
+            return;
+        }
         let closed = held.settle().and_then(|()| Ok(Meta::set_open(&held.connection, false)?));
         if let Err(error) = closed {
             tracing::error!(%error, "the state database could not be closed in order");

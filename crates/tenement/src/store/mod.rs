@@ -159,6 +159,22 @@ fn seal(path: &Path) -> Result<String, StoreError> {
 }
 
 impl Store {
+    /// Whether this program knows the schema of what is there. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], or it can't be read.
+    pub fn check(path: &Path) -> Result<(), StoreError> {
+        match path.try_exists() {
+            Ok(false) => Ok(()),
+            _ => schema::check(&crate::damage::open_untouched(path)?, path),
+        }
+    }
+
+    /// From now on another process has the database, and closes it in order.
+    pub(crate) fn hand_over(&self) {
+        self.db.hand_over();
+    }
+
     /// Opens the database, makes it where it is missing, and brings its schema up to date. A damaged one is set aside,
     /// and what can still be read of it taken over: [`Self::found`].
     ///

@@ -117,6 +117,7 @@ impl Fixture {
             history,
             repeated: Arc::default(),
             changes: Arc::default(),
+            upgrades: Arc::default(),
             draining: Arc::default(),
             store,
             about: Arc::new(About {

@@ -28,6 +28,7 @@ impl Shape {
             ["api", "metrics"] => Self::List("instances", &["instance"]),
             ["api", "metrics", ..] => Self::Members(&["instance"]),
             ["api", "reload"] => Self::List("settings", &["key", "takes_effect"]),
+            ["api", "upgrade"] => Self::Members(&["from", "to"]),
             ["api", "services"] => Self::List("services", &["name"]),
             ["api", "status"] => Self::Members(&["version"]),
             ["api", "tokens"] if method == Method::POST => Self::Members(&["id", "token"]),

@@ -1,0 +1,233 @@
+//! One daemon follows another, of the same program or another one, and nobody notices.
+//!
+//! ```text
+//!   daemon     upgrade ─┐                 ┌─ hand_over ─► released ─┐                            ┌─ leave ─► its end
+//!   keeper              └─► start ───┐    │                         └─► all that is held ───┐    │
+//!   successor                        └─ prepared │ refused                                  └─ ready │ not ready
+//! ```
+//!
+//! Until `released` a successor that can't run changes nothing. From then on the state is its own; if it does not get
+//! ready, the former program is started again, as after a crash.
+
+use std::{os::fd::OwnedFd, path::Path, time::Duration};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tenement_core::time::Millis;
+
+use super::{
+    Keeper,
+    daemon::Daemon,
+    protocol::{Ended, ToDaemon, ToKeeper},
+    say,
+    start::Program,
+};
+use crate::{clock, process::Exit};
+
+/// What each stage has.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the way from predecessor to successor is held by, for [`Relay::over`](super::Relay::over).
+pub const PREDECESSOR: &str = "predecessor";
+
+/// A daemon that is to take the place of another.
+pub(super) struct Successor {
+    pub(super) daemon: Daemon,
+    /// When it is given up.
+    pub(super) deadline: Millis,
+    program: Program,
+    stage: Stage,
+    version: String,
+    /// Why it can't run, as it says.
+    why: Option<String>,
+    /// The predecessor's end of the way between them.
+    relay: Option<OwnedFd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It looks whether it can run.
+    Preparing,
+    /// The predecessor is letting go.
+    Waiting,
+    /// It takes over.
+    Taking,
+}
+
+impl Keeper {
+    /// Begins an upgrade, to another program or with the file where the present one came from.
+    pub(super) fn upgrade(&mut self, program: Option<&Path>) {
+        let begun = self.begin(program);
+        if let Err(why) = begun {
+            self.not_upgraded(why);
+        }
+    }
+
+    fn begin(&mut self, program: Option<&Path>) -> Result<(), String> {
+        if self.successor.is_some() {
+            return Err("an upgrade is under way".to_owned());
+        }
+        if self.daemon.is_none() || !self.course.is_ready() || self.course.is_asked() {
+            return Err("the daemon is about to start or to end".to_owned());
+        }
+        let path = program.unwrap_or(self.program.path()).to_owned();
+        let cant = |error| format!("'{}' can't be executed: {error}", path.display());
+        let program = Program::at(&path).map_err(cant)?;
+        let daemon = Daemon::start_successor(&program).map_err(cant)?;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::now().0 * 1000));
+        let (deadline, stage) = (clock::now().after(PATIENCE), Stage::Preparing);
+        let version = String::new();
+        self.successor =
+            Some(Successor { daemon, deadline, program, stage, version, why: None, relay: None });
+        Ok(())
+    }
+
+    fn not_upgraded(&mut self, why: String) {
+        say(&format!("not upgraded: {why}"));
+        self.tell("READY=1");
+        if let Some(daemon) = &mut self.daemon {
+            daemon.order(ToDaemon::NotUpgraded { why }, None);
+        }
+    }
+
+    pub(super) fn hear_successor(&mut self) {
+        while let Some((message, fds)) =
+            self.successor.as_mut().and_then(|successor| successor.daemon.receive())
+        {
+            match message {
+                ToKeeper::Prepared { version } => self.prepared(version),
+                ToKeeper::Refused { why } => {
+                    if let Some(successor) = &mut self.successor {
+                        successor.why = Some(why);
+                    }
+                }
+                ToKeeper::Hold { name, more } => self.held.hold(name, more, fds),
+                ToKeeper::Drop { name } => self.held.drop(&name),
+                ToKeeper::Ready => self.succeeded(),
+                _ => {}
+            }
+        }
+    }
+
+    /// What those say that have been followed.
+    pub(super) fn hear_leaving(&mut self) {
+        for daemon in &mut self.leaving {
+            while let Some((message, _)) = daemon.receive() {
+                if let ToKeeper::Exit(ended) = message {
+                    self.exits.note(ended);
+                }
+            }
+        }
+    }
+
+    fn prepared(&mut self, version: String) {
+        let Some(successor) = self.successor.as_mut().filter(|one| one.stage == Stage::Preparing) else {
+            return;
+        };
+        successor.version = version;
+        successor.stage = Stage::Waiting;
+        successor.deadline = clock::now().after(PATIENCE);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.order(ToDaemon::HandOver, None);
+        }
+    }
+
+    /// The daemon has let go.
+    pub(super) fn released(&mut self) {
+        if self.successor.is_none() {
+            return self.fall_back("the successor is gone".to_owned());
+        }
+        let flags = SocketFlags::CLOEXEC;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let relay = pair.map(|(ours, theirs)| {
+            self.held.hold(PREDECESSOR.to_owned(), false, vec![theirs]);
+            ours
+        });
+        self.let_take_over(relay.ok());
+    }
+
+    fn let_take_over(&mut self, relay: Option<OwnedFd>) {
+        let Some(successor) = &mut self.successor else { return };
+        successor.relay = relay;
+        successor.stage = Stage::Taking;
+        successor.deadline = clock::now().after(PATIENCE);
+        successor.daemon.give(&self.held);
+    }
+
+    fn succeeded(&mut self) {
+        let Some(successor) = self.successor.take() else { return };
+        self.held.drop(PREDECESSOR);
+        self.program = successor.program;
+        if let Some(mut old) = self.daemon.replace(successor.daemon) {
+            old.order(ToDaemon::Leave { version: Some(successor.version), why: None }, successor.relay);
+            self.leaving.push(old);
+        }
+        self.ready();
+    }
+
+    pub(super) fn successor_died(&mut self, ended: &Ended) {
+        self.hear_successor();
+        let Some(successor) = self.successor.take() else { return };
+        self.held.drop(PREDECESSOR);
+        let how = Exit { status: ended.status(), oom: false };
+        let why = successor.why.unwrap_or_else(|| format!("the new daemon {how} before it was ready"));
+        match successor.stage {
+            Stage::Preparing => self.not_upgraded(why),
+            // Once it has let go, the one that is there can't go on by itself.
+            Stage::Waiting => say(&format!("not upgraded: {why}")),
+            Stage::Taking => self.fall_back(why),
+        }
+    }
+
+    /// The former program is started again beside the daemon that has let go, which finishes what it is about.
+    fn fall_back(&mut self, why: String) {
+        say(&format!("not upgraded: {why}; the former program is started again"));
+        if let Some(mut old) = self.daemon.take() {
+            old.order(ToDaemon::Leave { version: None, why: Some(why) }, None);
+            self.leaving.push(old);
+        }
+        self.start();
+    }
+
+    pub(super) fn give_up_late_successor(&mut self, now: Millis) {
+        if let Some(successor) = self.successor.as_mut().filter(|successor| successor.deadline <= now) {
+            successor.why.get_or_insert_with(|| {
+                format!("the new daemon was not ready within {} s", PATIENCE.as_secs())
+            });
+            successor.deadline = now.after(PATIENCE);
+            successor.daemon.signal(libc::SIGKILL);
+        }
+    }
+
+    /// The daemon has died. Whether its successor takes its place all the same.
+    pub(super) fn goes_on_with_successor(&mut self) -> bool {
+        match self.successor.as_ref().map(|successor| successor.stage) {
+            None => false,
+            Some(Stage::Preparing) => {
+                if let Some(successor) = self.successor.take() {
+                    successor.daemon.signal(libc::SIGKILL);
+                    self.leaving.push(successor.daemon);
+                }
+                false
+            }
+            Some(Stage::Waiting) => {
+                self.let_take_over(None);
+                true
+            }
+            Some(Stage::Taking) => true,
+        }
+    }
+
+    /// The end is wanted. Whether the successor is to bring it about, once it is ready.
+    pub(super) fn ends_with_successor(&mut self) -> bool {
+        match self.successor.as_ref().map(|successor| successor.stage) {
+            None => false,
+            Some(Stage::Preparing) => {
+                if let Some(successor) = self.successor.take() {
+                    successor.daemon.signal(libc::SIGKILL);
+                    self.leaving.push(successor.daemon);
+                }
+                false
+            }
+            Some(Stage::Waiting | Stage::Taking) => true,
+        }
+    }
+}

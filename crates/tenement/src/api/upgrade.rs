@@ -1,0 +1,133 @@
+//! `POST /api/upgrade`: another process takes the place of this one, and no request fails.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use tenement_runtime::keeper::Link;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Api, ApiError, Caller,
+    body::{self, JsonBody},
+};
+
+/// Not held up by what it waits for.
+pub(super) const PATH: &str = "/api/upgrade";
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(upgrade))
+}
+
+/// Who waits for the end of an upgrade.
+#[derive(Debug, Default)]
+pub struct Upgrades {
+    keeper: Link,
+    waiting: Mutex<Vec<oneshot::Sender<Outcome>>>,
+}
+
+/// The release of the successor, or why there is none.
+type Outcome = Result<String, String>;
+
+impl Upgrades {
+    /// By this keeper.
+    #[must_use]
+    pub fn new(keeper: Link) -> Self {
+        Self { keeper, waiting: Mutex::default() }
+    }
+
+    /// Everybody who waits is told.
+    pub(crate) fn over(&self, outcome: &Outcome) {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(|waiter| drop(waiter.send(outcome.clone())));
+    }
+
+    fn begin(&self, program: Option<PathBuf>) -> oneshot::Receiver<Outcome> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.keeper.upgrade(program.as_deref());
+        receiver
+    }
+}
+
+/// What is asked for.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Described by this, read by `program`.
+struct UpgradeRequest {
+    /// The program, by its whole path; only over the local socket. Without it: the file that `ten serve` was started from.
+    #[schema(example = "/usr/local/bin/ten")]
+    binary: Option<String>,
+}
+
+/// What was done.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Upgraded)]
+struct Upgraded {
+    /// The release that answered before.
+    #[schema(example = "0.1.0")]
+    from: &'static str,
+    /// The release that answers now.
+    #[schema(example = "0.2.0")]
+    to: String,
+}
+
+/// Have another process take over
+///
+/// It is started from the program's file, and reads the configuration file. It looks whether it can run with both and with the
+/// state before anything is changed. Then it takes over listening sockets, instances and connections. Requests under way,
+/// WebSockets and downloads go on in the process that leaves, for at most ten minutes. The answer comes when the new one serves.
+#[utoipa::path(
+    post, path = "/api/upgrade", operation_id = "upgrade", tag = "daemon",
+    request_body = Option<UpgradeRequest>,
+    responses(
+        (status = 200, description = "Another process serves", body = Upgraded),
+        (status = 409, description = "It could not, and this says why; this one goes on", body = inline(super::error::Envelope)),
+        (status = 503, description = "The daemon is ending", body = inline(super::error::Envelope)),
+    ),
+    security(("bearer" = ["admin", "unbound"])),
+)]
+async fn upgrade(
+    State(api): State<Api>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Upgraded>, ApiError> {
+    let program = program(&body)?;
+    if program.is_some() && !caller.is_local() {
+        return Err(ApiError::bad_request(
+            "'binary' can be named over the local socket only: use 'ten upgrade' there",
+        ));
+    }
+    if api.is_draining() {
+        return Err(ApiError::unavailable("tenement is shutting down"));
+    }
+    if !api.upgrades.keeper.is_kept() {
+        return Err(ApiError::not_upgraded(
+            "the keeper is gone, which would start the successor: start 'ten serve' with the same data directory, it takes over",
+        ));
+    }
+    let outcome = api.upgrades.begin(program).await;
+    match outcome.unwrap_or_else(|_| Err("the daemon is ending".to_owned())) {
+        Ok(to) => Ok(Json(Upgraded { from: env!("CARGO_PKG_VERSION"), to })),
+        Err(why) => Err(ApiError::not_upgraded(why)),
+    }
+}
+
+fn program(body: &[u8]) -> Result<Option<PathBuf>, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let members = body::object::<Option<String>>(body)?;
+    body::only(&["binary"], &members)?;
+    let program = members.get("binary").cloned().flatten().map(PathBuf::from);
+    match program {
+        Some(path) if !path.is_absolute() => {
+            Err(ApiError::bad_request("'binary' must be a whole path, such as /usr/local/bin/ten"))
+        }
+        program => Ok(program),
+    }
+}

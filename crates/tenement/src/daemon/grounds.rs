@@ -1,0 +1,133 @@
+//! What a daemon stands on: the data directory, and all that is kept there.
+
+use std::{io, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tenement_core::{config::Config, layout, time::WallMillis};
+use tenement_logs::LogStore;
+use tenement_runtime::{clock, keeper::Link, process::Host};
+use tenement_supervisor::{Deps, Leaving, Supervisor, finish_leaving, recover, start};
+
+use super::{
+    DaemonError,
+    data_dir::{self, DataDir},
+    incidents::{self, Incidents},
+    output::Pipes,
+    recovered, tried,
+};
+use crate::{
+    api::{About, Api, Upgrades},
+    backup,
+    flags::Flags,
+    history::History,
+    retention::{self, Retention},
+    runs::RunStore,
+    sinks::Sinks,
+    store::Store,
+    swap,
+};
+
+pub(super) struct Grounds {
+    pub(super) dir: DataDir,
+    pub(super) host: Arc<Host>,
+    pub(super) store: Arc<Store>,
+    pub(super) runs: Arc<RunStore>,
+    pub(super) logs: LogStore,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) history: Arc<History>,
+    /// What was being deleted when a daemon ended.
+    leaving: Vec<Leaving>,
+    started_at: WallMillis,
+}
+
+impl Grounds {
+    /// Opens everything, in an order in which what can fail without harm comes first.
+    pub(super) fn open(config: &Config, keeper: &Link) -> Result<(Self, Incidents), DaemonError> {
+        let started_at = clock::wall();
+        let dir = data_dir::open(&config.settings.data_dir, Some(keeper))?;
+        backup::tidy(dir.path()).map_err(dir.failed("can't tidy up"))?;
+        swap::finish(dir.path()).map_err(dir.failed("can't finish what was begun in"))?;
+        let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
+        let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
+        let leaving = store.leaving().map_err(dir.state())?;
+        let (observer, incidents) = incidents::channel();
+        let logs =
+            LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(config), observer)
+                .map_err(dir.failed("can't open the logs in"))?;
+        let (history, no_history) = History::open_or_anew(&dir.path().join(layout::HISTORY), logs.clone())?;
+        let path = dir.path().join(layout::SINKS);
+        let (sinks, no_places) = Sinks::open_or_anew(&path, config, dir.path(), &logs)?;
+        let (history, sinks) = (Arc::new(history), Arc::new(sinks));
+        recovered::note(&store, [no_history, no_places].into_iter().flatten());
+        let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
+        let grounds = Self { dir, host, store, runs, logs, sinks, history, leaving, started_at };
+        Ok((grounds, incidents))
+    }
+
+    /// Takes on what runs, and starts what is to run.
+    pub(super) async fn supervise(
+        &self,
+        config: &Arc<Config>,
+        output: Arc<Pipes>,
+    ) -> Result<Supervisor, DaemonError> {
+        let deps = Deps {
+            output: Arc::clone(&output) as Arc<_>,
+            runs: Arc::clone(&self.runs) as Arc<_>,
+            config: Arc::clone(config),
+            host: Arc::clone(&self.host),
+            registry: Arc::clone(&self.store) as Arc<_>,
+            observer: Arc::clone(&self.history) as Arc<_>,
+            base_env: base_env(),
+        };
+        finish_leaving(&deps, &self.leaving);
+        let (records, remembered) =
+            (self.store.records().map_err(self.dir.state())?, self.runs.remembered()?);
+        recovered::tell(&self.store, &records, &*self.history);
+        let survivors = recover(&self.host, &*output, remembered).await;
+        let survivors = survivors
+            .map_err(|error: io::Error| tried("can't end what a start that was cut short has left")(error))?;
+        Ok(start(deps, records, survivors))
+    }
+
+    /// The API over all of it.
+    pub(super) fn api(
+        &self,
+        supervisor: Supervisor,
+        config: Arc<Config>,
+        flags: Flags,
+        keeper: &Link,
+    ) -> Api {
+        let about = About {
+            data_dir: self.dir.path().to_owned(),
+            host: self.host.capabilities(),
+            config: Arc::new(ArcSwap::new(config)),
+            flags,
+            started: clock::instant(),
+            started_at: self.started_at,
+        };
+        let retention = Retention::new(self.logs.clone(), Arc::clone(&about.config), keeper.clone());
+        Api {
+            supervisor,
+            retention: Arc::new(retention),
+            logs: self.logs.clone(),
+            store: Arc::clone(&self.store),
+            samples: Arc::default(),
+            limits: Arc::default(),
+            history: Arc::clone(&self.history),
+            repeated: Arc::default(),
+            changes: Arc::default(),
+            upgrades: Arc::new(Upgrades::new(keeper.clone())),
+            sinks: Arc::clone(&self.sinks),
+            draining: Arc::default(),
+            about: Arc::new(about),
+        }
+    }
+}
+
+/// What of the daemon's own environment instances get.
+fn base_env() -> Vec<(String, String)> {
+    ["PATH", "HOME", "LANG", "TZ"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
+        .collect()
+}

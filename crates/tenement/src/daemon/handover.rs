@@ -1,0 +1,143 @@
+//! Leaving everything to a successor.
+//!
+//! ```text
+//!   HandOver ─► changes done ─► loop, sinks, logs, runs left ─► lock free ─► released
+//!                                                                              │ the successor is ready
+//!   exit ◄─ the last connection has ended, or had its time ◄─ connections go over to it
+//! ```
+//!
+//! In between requests to instances that are up go on as ever; those that wait for one wait on, and go over. What is told the
+//! successor meanwhile: how instances ended that are this process's children, and which are in use here, so that it does not
+//! let them fall asleep.
+
+use std::{collections::BTreeSet, sync::mpsc, time::Duration};
+
+use tenement_core::{name::InstanceName, time::seconds};
+use tenement_proxy::{Moved, Running, Successor};
+use tenement_runtime::keeper::{Link, Note, Relay};
+use tokio::{runtime::Handle, task::spawn_blocking, time::interval};
+
+use super::{Grounds, Open};
+use crate::api::Api;
+
+/// What connections have that are in the midst of something.
+const DRAIN: Duration = Duration::from_secs(600);
+/// How often the successor is told what is in use here.
+const TELL: Duration = Duration::from_millis(100);
+/// What of the control plane has no end of its own goes on for so long once connections go over.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// What requests to the local socket have.
+const LOCAL: Duration = Duration::from_secs(5);
+
+/// Sees to it that nothing changes any more, and leaves every file to who comes.
+pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
+    tracing::info!("a successor is there: leaving everything to it");
+    api.changes.close().await;
+    api.supervisor.hand_over().await;
+    if let Some(sinks) = open.sinks.take() {
+        sinks.end().await;
+    }
+    drop(open.chores.take());
+    open.admin.hand_over();
+    let (logs, runs, store) = (api.logs.clone(), grounds.runs.clone(), api.store.clone());
+    let closed = spawn_blocking(move || {
+        logs.close();
+        runs.close();
+        store.hand_over();
+    });
+    let _ = closed.await;
+    grounds.dir.release();
+}
+
+/// Finishes what is under way, and gives the rest to the successor; without one it is closed.
+pub(super) async fn leave(
+    api: &Api,
+    keeper: &Link,
+    relay: Option<Relay>,
+    running: &mut Running,
+    open: &Open,
+) {
+    tell_exits(api, keeper).await;
+    let Some(relay) = relay else {
+        open.refusing.send_replace(true);
+        api.draining.send_replace(true);
+        return running.drain(LOCAL).await;
+    };
+    let way = Way::over(relay);
+    running.hand_over(std::sync::Arc::new(way.clone()));
+    tracing::info!("connections go over to the successor; what is under way has {}", seconds(DRAIN));
+    let (told, refusing, draining) = (tell_in_use(api, &way), &open.refusing, &api.draining);
+    let patience = async {
+        tokio::time::sleep(FAREWELL).await;
+        // Streams of the API end, and are taken up again by who reads them. What could not go over is refused.
+        draining.send_replace(true);
+        refusing.send_replace(true);
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        () = running.handed_over() => {}
+        () = told => {}
+        () = patience => tracing::info!("the last connections had their time"),
+    }
+    draining.send_replace(true);
+}
+
+/// How instances end that are this process's children, only this process is told.
+async fn tell_exits(api: &Api, keeper: &Link) {
+    for process in api.supervisor.processes().await {
+        let keeper = keeper.clone();
+        Handle::current().spawn(async move {
+            let exit = process.exited().await;
+            keeper.exit(process.handle(), exit.status);
+        });
+    }
+}
+
+/// Until the successor is gone.
+async fn tell_in_use(api: &Api, way: &Way) {
+    let mut ticks = interval(TELL);
+    let mut before = BTreeSet::new();
+    loop {
+        ticks.tick().await;
+        let routes = api.supervisor.routes().load_full();
+        let slots = routes.services().flat_map(|service| service.slots());
+        let used: BTreeSet<InstanceName> =
+            slots.filter(|slot| slot.in_flight() > 0).map(|slot| slot.name().clone()).collect();
+        if used != before {
+            let instances = used.iter().cloned().collect();
+            if way.0.send((Note::InUse { instances }, None)).is_err() {
+                return;
+            }
+            before = used;
+        }
+    }
+}
+
+/// The way to the successor; a thread writes, so that nobody who has something to say waits.
+#[derive(Clone)]
+struct Way(mpsc::Sender<(Note, Option<Moved>)>);
+
+impl Way {
+    fn over(mut relay: Relay) -> Self {
+        let (sender, receiver) = mpsc::channel::<(Note, Option<Moved>)>();
+        let write = move || {
+            for (note, moved) in receiver {
+                let (data, connection) = moved.map(|moved| (moved.received, moved.connection)).unzip();
+                if let Err(error) = relay.send(&note, &data.unwrap_or_default(), connection) {
+                    return tracing::warn!(%error, "the successor is gone: connections that were to go over are closed");
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("relay".into()).spawn(write) {
+            tracing::error!(%error, "connections can't go over");
+        }
+        Self(sender)
+    }
+}
+
+impl Successor for Way {
+    fn take(&self, moved: Moved) {
+        // Closed with the way.
+        let _ = self.0.send((Note::Connection { peer: moved.peer }, Some(moved)));
+    }
+}
