@@ -279,7 +279,7 @@ fn who_takes_too_long_is_told_and_a_regular_expression_is_interrupted() {
     let store = open(folder.path());
     let mut app = Instance::attach(&store, folder.path(), "api:a");
     for n in 0..200 {
-        app.print(format!("{}{n}\n", "ab".repeat(2_000)));
+        app.print(format!("{}{n}\n", "ab".repeat(20_000)));
     }
     app.detach(&store);
     let late = |query: LogQuery| {

@@ -82,8 +82,11 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
+/// A daemon's keeper always stands there, as one that does not live if it is gone already.
 fn text(keeper: Option<&Link>) -> io::Result<String> {
-    let keeper = keeper.and_then(Link::keeper).map_or_else(String::new, |keeper| format!("{keeper}\n"));
+    const NOBODY: &str = "0 0";
+    let named = |link: &Link| link.keeper().map_or_else(|| NOBODY.to_owned(), |keeper| keeper.to_string());
+    let keeper = keeper.map(named).map_or_else(String::new, |keeper| format!("{keeper}\n"));
     Ok(format!("{}\n{keeper}", Identity::own()?))
 }
 

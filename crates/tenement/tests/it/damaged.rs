@@ -132,7 +132,7 @@ fn a_failed_fsync_is_never_a_success() {
     let daemon = TestDaemon::start_in(folder, &[]);
     daemon.ok(&["spawn", "notes:a"]);
     let before = daemon.ok(&["--json", "tokens"]);
-    let failing = Failing::begin(daemon.pid(), "?fsync,?fdatasync");
+    let failing = Failing::begin(daemon.daemon_pid(), "?fsync,?fdatasync");
     for _ in 0..3 {
         let refusal = refused(&daemon, &["token-gen", "--name", "never"]);
         assert_eq!((&refusal["error"], &refusal["status"]), (&"storage_failed".into(), &503.into()));
@@ -141,7 +141,7 @@ fn a_failed_fsync_is_never_a_success() {
         assert_eq!(refused(&daemon, &["stop", "notes:a", "--keep"])["status"], 503);
     }
     assert!(daemon.ok(&["status"]).contains("(ok)"));
-    failing.end(daemon.pid());
+    failing.end(daemon.daemon_pid());
     assert_eq!(daemon.ok(&["--json", "tokens"]), before, "what was refused is not there");
     daemon.ok(&["spawn", "notes:b"]);
     daemon.ok(&["token-gen", "--name", "after"]);

@@ -72,7 +72,7 @@ fn a_deletion_that_is_killed_leaves_all_or_nothing_and_one_that_was_answered_not
                 configure(folder.path());
                 let daemon = TestDaemon::start_in(folder, &[]);
                 let token = prepare(&daemon);
-                let mut strace = kill_at(daemon.pid(), calls, times);
+                let mut strace = kill_at(daemon.daemon_pid(), calls, times);
                 let stop: Vec<_> =
                     ["stop", "app:a", how].into_iter().filter(|word| !word.is_empty()).collect();
                 let answer = daemon.ten(&stop);
