@@ -231,12 +231,13 @@ impl Lifecycle {
         matches!(self.phase, Phase::Ending(Ending { then: Then::Rest(Rest::Stopped), .. }))
     }
 
-    /// Whether a process may come to exist at any moment.
+    /// Whether a process is about to come to exist, or is being killed: neither takes long.
     #[must_use]
-    pub fn is_spawning(&self) -> bool {
+    pub fn is_between(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Launching { launched: false, .. } | Phase::Ending(Ending { launched: false, .. })
+            Phase::Launching { launched: false, .. }
+                | Phase::Ending(Ending { launched: false, .. } | Ending { killed: true, .. })
         )
     }
 

@@ -40,6 +40,8 @@ pub struct Host {
     starts: AtomicU64,
     /// `clone3` refused to place a child in its group; it enters by itself from now on.
     no_birth_in_group: AtomicBool,
+    /// Another process starts instances here now.
+    handed_over: AtomicBool,
 }
 
 /// What this machine can do for instances, in words for people by its `Display`.
@@ -117,6 +119,7 @@ impl Host {
             mark,
             starts: AtomicU64::new(0),
             no_birth_in_group: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
         })
     }
 
@@ -278,9 +281,15 @@ impl Host {
         Ok(())
     }
 
+    /// From now on another process starts instances here: an empty group may be one that it is about to use.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
     /// Removes the groups of runs that are gone, and our folder if nothing is in it. For the orderly end.
     pub fn remove_groups(&self) {
-        if let Some(hierarchy) = &self.hierarchy {
+        if let Some(hierarchy) = self.hierarchy.as_ref().filter(|_| !self.handed_over.load(Ordering::Acquire))
+        {
             hierarchy.remove();
         }
     }

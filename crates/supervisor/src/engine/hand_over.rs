@@ -97,7 +97,7 @@ impl Engine {
         let HandOver::Soon { by, .. } = &self.hand_over else { return };
         let short = |busy: &Busy| !matches!(busy, Busy::Stopping { writing: false, .. });
         let quiet = self.entries.values().all(|entry| {
-            entry.starters.is_empty() && !entry.life.is_spawning() && !entry.busy.as_ref().is_some_and(short)
+            entry.starters.is_empty() && !entry.life.is_between() && !entry.busy.as_ref().is_some_and(short)
         });
         if quiet || *by <= now {
             self.hand_over_now(now);

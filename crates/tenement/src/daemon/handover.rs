@@ -46,6 +46,7 @@ pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
         store.hand_over();
     });
     let _ = closed.await;
+    grounds.host.hand_over();
     grounds.dir.release();
 }
 
