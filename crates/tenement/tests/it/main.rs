@@ -9,6 +9,7 @@ mod daemon;
 mod examples;
 mod follow;
 mod keeper;
+mod killed_at;
 mod logs;
 mod metrics;
 mod queries;
