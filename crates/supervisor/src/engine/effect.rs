@@ -169,8 +169,8 @@ impl Engine {
         let runs = Arc::clone(&self.runs);
         let (messages, name, socket) = (self.messages.clone(), name.clone(), entry.socket.clone());
         self.tasks.spawn_blocking(move || {
-            // First, or the next daemon would bring it back.
-            runs.forget(&name);
+            // The next daemon goes on with it where this one is killed.
+            runs.flush();
             let erased = registry.forget(&name).and_then(|()| {
                 output.forget(&name);
                 erase(&socket, (!keep_data).then_some(data.as_path()))?;
@@ -179,6 +179,8 @@ impl Engine {
                 }
                 Ok(())
             });
+            // Last, as what it is known by.
+            runs.forget(&name);
             let _ = messages.send(Message::News(name, News::Erased(erased)));
         });
     }

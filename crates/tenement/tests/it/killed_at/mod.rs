@@ -227,7 +227,7 @@ fn while_lines_are_taken_in() {
         }
         answer
     };
-    each(&[1, 2, 5], (10, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
+    each(&[1, 2, 5], (6, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
 
 
 }

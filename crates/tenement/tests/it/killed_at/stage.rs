@@ -173,7 +173,7 @@ impl Stage {
         let mut status = String::new();
         until("settled", || {
             status = self.status(service, id);
-            !["starting", "stopping", "restarting"].contains(&status.as_str())
+            !is_under_way(service, &status)
         });
         status
     }
@@ -219,7 +219,7 @@ impl Stage {
             let list = self.list();
             let up = list.iter().filter(|one| one["status"] == "running");
             running = up.map(|one| (name(one), one["pid"].to_string())).collect();
-            let under_way = |one: &Value| ["starting", "stopping", "restarting"].contains(&one["status"].as_str().unwrap());
+            let under_way = |one: &Value| is_under_way(one["service"].as_str().unwrap(), one["status"].as_str().unwrap());
             !list.iter().any(under_way) && self.processes().into_iter().eq(running.clone())
         });
         if self.standing.is_u64() {
@@ -290,6 +290,11 @@ impl Stage {
             printed.iter().all(|(pid, &lines)| found.get(pid).is_some_and(|&found| found >= lines))
         });
     }
+}
+
+/// Only `nap` falls asleep; any other that does is about to be forgotten.
+fn is_under_way(service: &str, status: &str) -> bool {
+    ["starting", "stopping", "restarting"].contains(&status) || status == "sleeping" && service != "nap"
 }
 
 fn name(view: &Value) -> String {
