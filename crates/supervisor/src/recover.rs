@@ -37,6 +37,9 @@ pub struct Life {
     pub address: Option<Address>,
     /// Its record, for when the registry has lost it.
     pub record: Record,
+    /// It is being deleted with its data and its logs.
+    #[serde(default)]
+    pub purge: bool,
 }
 
 /// What a process was started with.

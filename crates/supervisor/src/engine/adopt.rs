@@ -29,9 +29,10 @@ impl Engine {
             return false;
         }
         let Some(entry) = self.entries.get_mut(name) else { return false };
-        let mut address = None;
+        let (mut address, mut purge) = (None, false);
         if let Some(life) = life {
-            let Life { state, since, last_active, last_check, address: accepted, record: _ } = life;
+            let Life { state, since, last_active, last_check, address: accepted, record: _, purge: erases } = life;
+            purge = erases;
             address = accepted;
             (entry.life, entry.since, entry.last_check) = (state, since, last_check);
             entry.slot.traffic.touch(last_active);
@@ -40,17 +41,19 @@ impl Engine {
             Some((run, left)) => self.take_on(name, run, left, address),
             None => Found::Nothing,
         };
-        self.finish_stop(name);
+        self.finish_stop(name, purge);
         self.agenda.push_back((name.clone(), Event::Resumed(found)));
         true
     }
 
     /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
-    fn finish_stop(&mut self, name: &InstanceName) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else {
-            return;
+    fn finish_stop(&mut self, name: &InstanceName, purge: bool) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else { return };
+        let mode = match purge {
+            _ if entry.life.is_to_be_stopped() => StopMode::Keep,
+            true => StopMode::Purge,
+            false => StopMode::Forget,
         };
-        let mode = if entry.life.is_to_be_stopped() { StopMode::Keep } else { StopMode::Forget };
         let (reply, _) = oneshot::channel();
         entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
     }
@@ -141,6 +144,7 @@ impl Entry {
             last_check: self.last_check,
             address: self.upstream.as_ref().map(|upstream| upstream.address.clone()),
             record: self.record.clone(),
+            purge: matches!(self.busy, Some(Busy::Stopping { mode: StopMode::Purge, .. })),
         }
     }
 }

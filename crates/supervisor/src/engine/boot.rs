@@ -17,7 +17,7 @@ use tenement_runtime::clock;
 use super::{Engine, entry::Entry};
 use crate::{
     api::{Desired, Record},
-    recover::Survivors,
+    recover::{Life, Survivors},
 };
 
 impl Engine {
@@ -34,9 +34,11 @@ impl Engine {
             survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
         self.created = lives.max().unwrap_or(0);
         // Made by a request a moment before the end, or the registry has lost it.
-        for record in survivors.values().filter_map(|survivor| Some(&survivor.life.as_ref()?.record)) {
+        for Life { record, state, .. } in survivors.values().filter_map(|survivor| survivor.life.as_ref()) {
             if !known.contains_key(&record.name) {
-                new.push(record.clone());
+                if !state.is_going_for_good() {
+                    new.push(record.clone());
+                }
                 known.insert(record.name.clone(), record.clone());
             }
         }

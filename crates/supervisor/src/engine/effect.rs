@@ -167,8 +167,10 @@ impl Engine {
         let data = purge || !entry.slot.service().storage_persist;
         let leaving = Leaving { name: name.clone(), data, logs: purge };
         let socket = entry.socket.clone();
-        let (eraser, messages) = (self.eraser(), self.messages.clone());
+        let (eraser, messages, runs) = (self.eraser(), self.messages.clone(), Arc::clone(&self.runs));
         self.tasks.spawn_blocking(move || {
+            // Until that is written down the next daemon would not know how far it is to go.
+            runs.flush();
             let erased = eraser.erase(&leaving, Some(&socket));
             let _ = messages.send(Message::News(leaving.name, News::Erased(erased)));
         });

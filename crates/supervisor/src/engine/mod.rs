@@ -291,7 +291,7 @@ impl Engine {
             self.observer.changed(&transition);
         }
         tally.count(entry, &mut self.totals);
-        if !entry.life.is_as(&was) && !entry.life.is_forgotten() {
+        if !entry.life.is_as(&was) {
             self.runs.changed(name, entry.to_remember());
         }
         for effect in effects {

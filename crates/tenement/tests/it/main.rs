@@ -12,6 +12,7 @@ mod deletes;
 mod examples;
 mod follow;
 mod keeper;
+mod killed_at;
 mod logs;
 mod metrics;
 mod queries;
