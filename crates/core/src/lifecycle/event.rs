@@ -134,6 +134,8 @@ pub enum Event {
         /// `None` when it passed, else why not.
         failure: Option<String>,
     },
+    /// A health check of a run could not be done, which says nothing about it.
+    Unchecked(RunId),
     /// A timer rang.
     Rang {
         /// Which.

@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use tenement_runtime::seldom::Seldom;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
@@ -49,6 +50,7 @@ pub(super) enum Order {
 
 /// How long to wait when no descriptor is left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+static EXHAUSTED_SAID: Seldom = Seldom::new();
 
 pub(super) struct Worker {
     pub(super) listeners: Vec<TcpListener>,
@@ -143,7 +145,9 @@ async fn accept(listener: TcpListener, door: Rc<Door>) {
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted now");
+                if let Some(unsaid) = EXHAUSTED_SAID.now() {
+                    tracing::warn!(%error, unsaid, "no connection can be accepted now; those that wait are when it can be again");
+                }
                 tokio::time::sleep(EXHAUSTED).await;
             }
         }

@@ -29,6 +29,7 @@ mod start;
 use std::{
     collections::HashSet,
     io::{self, Write},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -42,6 +43,7 @@ pub use start::VARIABLE;
 use crate::{
     clock, limits,
     process::{Exit, Status},
+    seldom::Seldom,
 };
 use children::Exits;
 use course::{Course, Next};
@@ -53,6 +55,8 @@ use signals::{Signal, Signals};
 
 /// What killed children have to be gone.
 const SWEEP: Duration = Duration::from_secs(10);
+
+static NO_ROOM: Seldom = Seldom::new();
 
 struct Keeper {
     signals: Signals,
@@ -145,7 +149,7 @@ impl Keeper {
     fn hear(&mut self) {
         while let Some((message, fds)) = self.daemon.as_mut().and_then(Daemon::receive) {
             match message {
-                ToKeeper::Hold { name, more } => self.held.hold(name, more, fds),
+                ToKeeper::Hold { name, more } => self.hold(name, more, fds),
                 ToKeeper::Drop { name } => self.held.drop(&name),
                 ToKeeper::Ready => self.ready(),
                 ToKeeper::Ending => {
@@ -156,6 +160,21 @@ impl Keeper {
                 ToKeeper::ExitsSeen { exits } => self.exits.forget(&exits),
                 ToKeeper::Hello { .. } | ToKeeper::Unknown => {}
             }
+        }
+    }
+
+    fn hold(&mut self, name: String, more: bool, fds: Vec<OwnedFd>) {
+        if held::fits(&fds) {
+            return self.held.hold(name, more, fds);
+        }
+        if !more {
+            self.held.drop(&name);
+        }
+        if let Some(unsaid) = NO_ROOM.now() {
+            say(&format!(
+                "no descriptor is left to hold '{name}' and {unsaid} others: if the daemon dies, what only it has of them is \
+                 lost; raise the limit of open files (ulimit -n, LimitNOFILE=)"
+            ));
         }
     }
 

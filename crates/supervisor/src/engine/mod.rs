@@ -250,6 +250,7 @@ impl Engine {
             return;
         }
         let now = clock::now();
+        self.timers.allow_for_a_stop(now);
         self.collect(now);
         loop {
             if let Some((name, event)) = self.agenda.pop_front() {
@@ -344,6 +345,6 @@ impl Engine {
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
         let interval = self.config.settings.health_check_interval;
         let at = if timer == Timer::Check { checks::slot(at, interval) } else { at };
-        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone() });
+        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone(), postponed: false });
     }
 }

@@ -92,8 +92,10 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::Resumed(Found::Nothing) => Cause::Gone,
         Event::Resumed(Found::Refused(_)) => Cause::StartFailed,
         Event::Resumed(Found::Alive(_)) => Cause::Boot,
-        Event::Launched(_) | Event::Hurry | Event::Rang { .. } | Event::Reconfigured { restart: None } => {
-            return None;
-        }
+        Event::Launched(_)
+        | Event::Unchecked(_)
+        | Event::Hurry
+        | Event::Rang { .. }
+        | Event::Reconfigured { restart: None } => return None,
     })
 }

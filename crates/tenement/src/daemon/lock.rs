@@ -1,7 +1,9 @@
 //! The lock on the data directory. In it stand who has it and that one's keeper.
 //!
 //! ```text
-//!   free ───────────────────────────► ours
+//!   free ─┬─────────────────────────► ours
+//!         └ the keeper of the daemon that had it lives, and is not ours: it is about to start the next one, or to end:
+//!           wait for that, 5 s at most ─► refused
 //!   taken ─ its keeper lives ───────► refused
 //!         ├ its owner is just gone ──┐
 //!         └ its keeper is gone: ask it to leave ─► wait for it, 5 s at most
@@ -43,9 +45,23 @@ pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let deadline = clock::now().after(PATIENCE);
-    let mut asked = false;
-    while !is_locked(&file)? {
+    let (own_keeper, mut asked) = (keeper.keeper(), false);
+    loop {
+        let is_ours = is_locked(&file)?;
         let owner = Owner::read(&mut file)?;
+        if is_ours {
+            let other = owner.keeper.filter(|other| other.lives() && Some(*other) != own_keeper);
+            if other.is_none() {
+                break;
+            }
+            // Its next daemon is not to be kept out.
+            flock(&file, FlockOperation::Unlock)?;
+            if clock::now() >= deadline {
+                return Ok(Err(owner.pid));
+            }
+            thread::sleep(PAUSE);
+            continue;
+        }
         let Some(daemon) = owner.daemon.filter(|_| clock::now() < deadline) else {
             return Ok(Err(owner.pid));
         };

@@ -194,6 +194,15 @@ impl Lifecycle {
         self.end(true, true, then, step);
     }
 
+    /// The next one is at its time.
+    pub(super) fn unchecked(&mut self, step: &mut Step<'_>) {
+        let Phase::Up { .. } = self.phase else { return };
+        self.checks.ended();
+        if let Some(interval) = step.policy.check_interval {
+            self.set(Timer::Check, step.now().after(interval), step);
+        }
+    }
+
     /// Where a run that ended well leads, when a request may be waiting already.
     fn asleep_or_woken(&mut self, step: &mut Step<'_>) -> Then {
         match self.waiting {
