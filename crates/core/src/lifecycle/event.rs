@@ -136,6 +136,8 @@ pub enum Event {
     },
     /// A health check of a run could not be done, which says nothing about it.
     Unchecked(RunId),
+    /// Where a run accepts is not there any more, so nobody can reach it.
+    Vanished(RunId),
     /// A timer rang.
     Rang {
         /// Which.

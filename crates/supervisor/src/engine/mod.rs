@@ -257,6 +257,10 @@ impl Engine {
                 self.step(&name, event);
             } else if let Some(alarm) = self.timers.due(now) {
                 let Some(entry) = self.entries.get(&alarm.name) else { continue };
+                if alarm.timer == Timer::Doubt && entry.has_vanished() {
+                    self.step(&alarm.name, Event::Vanished(entry.life.run()));
+                    continue;
+                }
                 let last_active = entry.slot.last_active();
                 let rang = Event::Rang { timer: alarm.timer, generation: alarm.generation, last_active };
                 self.step(&alarm.name, rang);

@@ -84,7 +84,7 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::LaunchFailed { .. } => Cause::StartFailed,
         Event::Exited(..) => Cause::Exit,
         Event::Gone(_) => Cause::Gone,
-        Event::Checked { .. } => Cause::Unhealthy,
+        Event::Checked { .. } | Event::Vanished(_) => Cause::Unhealthy,
         Event::DoorClosed(_) => Cause::Idle,
         Event::Rang { timer: Timer::Startup, .. } => Cause::StartFailed,
         Event::Rang { timer: Timer::Backoff, .. } => Cause::Backoff,

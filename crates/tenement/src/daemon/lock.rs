@@ -1,4 +1,5 @@
-//! The lock on the data directory. In it stand who has it and that one's keeper.
+//! The lock on the data directory. In it stand who has it, that one's keeper, and which file of which boot it is, so that a
+//! copy of it says nothing.
 //!
 //! ```text
 //!   free ─┬─────────────────────────► ours
@@ -10,9 +11,9 @@
 //! ```
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     thread,
     time::Duration,
@@ -36,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 struct Owner {
     daemon: Option<Identity>,
     keeper: Option<Identity>,
+    /// It was written here, and since this host was started.
+    is_of_here: bool,
     /// The pid for people: of whom to stop.
     pid: String,
 }
@@ -50,7 +53,7 @@ pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String
         let is_ours = is_locked(&file)?;
         let owner = Owner::read(&mut file)?;
         if is_ours {
-            let other = owner.keeper.filter(|other| other.lives() && Some(*other) != own_keeper);
+            let other = owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
             if other.is_none() {
                 break;
             }
@@ -78,7 +81,7 @@ pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String
         thread::sleep(PAUSE);
     }
     // Before anything else is written, so this tries the disk too.
-    let text = text(keeper)?;
+    let text = text(&file, own_keeper)?;
     file.rewind()?;
     // In this order, so that somebody always stands there.
     file.write_all(text.as_bytes())?;
@@ -97,9 +100,16 @@ fn is_locked(file: &File) -> io::Result<bool> {
     }
 }
 
-fn text(keeper: &Link) -> io::Result<String> {
-    let keeper = keeper.keeper().map_or_else(String::new, |keeper| format!("{keeper}\n"));
-    Ok(format!("{}\n{keeper}", Identity::own()?))
+fn text(file: &File, keeper: Option<Identity>) -> io::Result<String> {
+    let keeper = keeper.map_or_else(String::new, |keeper| keeper.to_string());
+    Ok(format!("{}\n{keeper}\n{}\n", Identity::own()?, place(file)?))
+}
+
+/// This very file, and this boot of the host.
+fn place(file: &File) -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let found = file.metadata()?;
+    Ok(format!("{} {}:{}", boot.trim(), found.dev(), found.ino()))
 }
 
 impl Owner {
@@ -111,8 +121,9 @@ impl Owner {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
         let (daemon, keeper) = (first.parse().ok(), lines.next().and_then(|line| line.parse().ok()));
+        let is_of_here = lines.next() == Some(place(file)?.as_str());
         let shown = keeper.filter(Identity::lives).or(daemon);
         let pid = shown.map_or_else(|| first.to_owned(), |shown| shown.pid.to_string());
-        Ok(Self { daemon, keeper, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
+        Ok(Self { daemon, keeper, is_of_here, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
     }
 }

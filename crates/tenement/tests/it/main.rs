@@ -8,6 +8,7 @@ mod crashes;
 mod daemon;
 mod examples;
 mod follow;
+mod hostile_host;
 mod keeper;
 mod logs;
 mod metrics;
