@@ -25,6 +25,7 @@ use std::{
 use tenement_runtime::seldom::Seldom;
 use tokio::{
     net::TcpStream,
+    runtime::Runtime,
     sync::{mpsc, watch},
     task::LocalSet,
 };
@@ -77,15 +78,8 @@ struct Door {
 }
 
 impl Worker {
-    /// Serves until told to stop.
-    pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "a proxy thread could not start");
-                return;
-            }
-        };
+    /// Serves until told to stop. `runtime`: made before, as a thread without one would leave connections in its queues.
+    pub(super) fn run(self, runtime: &Runtime) {
         let local = LocalSet::new();
         runtime.block_on(local.run_until(self.serve()));
     }

@@ -73,6 +73,9 @@ pub enum DaemonError {
     /// What was running is not known.
     #[error(transparent)]
     Runs(#[from] RunsError),
+    /// Next to nothing can be opened.
+    #[error("the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more")]
+    Files(u64),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -86,6 +89,16 @@ pub enum DaemonError {
 /// Makes an [`io::Error`] say what was tried.
 fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
+}
+
+/// Open files without which a daemon could not even serve its API.
+const FILES_MIN: u64 = 128;
+
+fn enough_descriptors(limit: u64) -> Result<(), DaemonError> {
+    match limit < FILES_MIN {
+        true => Err(DaemonError::Files(limit)),
+        false => Ok(()),
+    }
 }
 
 /// Runs the daemon until a signal ends it. `flags`: what is over the file, in `config` already. `token`: the
@@ -103,7 +116,7 @@ pub fn run(
     let _ = own::started();
     panics::watch();
     heap::few_arenas();
-    limits::raise_nofile();
+    enough_descriptors(limits::raise_nofile())?;
     keep_private();
     let config = Arc::new(config);
     let dir = data_dir::open(&config.settings.data_dir, &keeper)?;

@@ -78,14 +78,13 @@ fn signal(to: u32, signal: Signal) {
     kill_process(pid(to), signal).unwrap();
 }
 
-/// Sets the soft limit of another process; what it was before.
-fn limit(of: u32, what: Resource, current: u64) -> u64 {
+/// Sets the soft limit of another process's descriptors; what it was before.
+fn limit(of: u32, current: u64) -> u64 {
     let limits = fs::read_to_string(format!("/proc/{of}/limits")).unwrap();
-    let name = if what == Resource::Nofile { "Max open files" } else { "Max processes" };
-    let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     let mut fields = line.split_ascii_whitespace().map(|field| field.parse().ok());
     let (before, maximum) = (fields.next().unwrap(), fields.next().unwrap());
-    prlimit(Some(pid(of)), what, Rlimit { current: Some(current), maximum }).unwrap();
+    prlimit(Some(pid(of)), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     before.unwrap_or(u64::MAX)
 }
 
@@ -182,7 +181,7 @@ fn without_descriptors_the_daemon_waits_judges_nobody_and_goes_on_when_there_are
     let (instance, server) = (answering(&daemon), daemon.daemon_pid());
     until("healthy", || view(&daemon)["health"] == "healthy");
     let trace = Trace::of(server, &daemon.folder.path().join("trace"), &["-e", "trace=accept4,socket"]);
-    let before = limit(server, Resource::Nofile, 0);
+    let before = limit(server, 0);
     let waiting: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = daemon.connect();
@@ -197,7 +196,7 @@ fn without_descriptors_the_daemon_waits_judges_nobody_and_goes_on_when_there_are
     // Three in a row would be enough to restart it, if they counted.
     until("checks were due", || refused("socket(").len() > 6);
     until("tried again and again", || refused("accept4(").len() > 12);
-    assert_eq!(limit(server, Resource::Nofile, before), 0);
+    assert_eq!(limit(server, before), 0);
     let accepts = refused("accept4(");
     for stream in waiting {
         let answer = answer(stream);
@@ -225,12 +224,30 @@ fn without_descriptors_the_daemon_waits_judges_nobody_and_goes_on_when_there_are
 
 // faults: D6
 #[test]
+fn a_limit_that_is_too_low_to_serve_is_named_with_the_remedy() {
+    let folder = folder("", "");
+    for limit in [30, 60, 120] {
+        let refused = Command::new("prlimit")
+            .args([&format!("--nofile={limit}:{limit}"), env!("CARGO_BIN_EXE_ten")])
+            .args(["serve", "--host", "127.0.0.1", "--port", "0", "--data-dir", "data"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let line = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{line}");
+        assert!(line.contains("ulimit -n") && line.contains(&format!("limit of {limit} open files")), "{line}");
+    }
+    assert!(!folder.path().join("data").exists());
+}
+
+// faults: D6
+#[test]
 fn a_keeper_without_descriptors_says_so_once_and_still_starts_the_next_daemon() {
     let daemon = TestDaemon::start_in(folder("", ""), &[]);
     let instance = answering(&daemon);
-    let before = limit(daemon.pid(), Resource::Nofile, 32);
+    let before = limit(daemon.pid(), 32);
     let held = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count() as u64;
-    limit(daemon.pid(), Resource::Nofile, held + 16);
+    limit(daemon.pid(), held + 16);
     for id in ["b", "c", "d", "e"] {
         daemon.ok(&["spawn", &format!("app:{id}")]);
     }
@@ -241,7 +258,7 @@ fn a_keeper_without_descriptors_says_so_once_and_still_starts_the_next_daemon() 
     assert_eq!(answering(&daemon), instance, "it is taken on");
     assert_eq!(daemon.processes().len(), others);
     assert_eq!(said(&daemon), 1);
-    limit(daemon.pid(), Resource::Nofile, before);
+    limit(daemon.pid(), before);
     daemon.ok(&["restart", "app:a", "--wait"]);
     assert_ne!(answering(&daemon), instance);
 }
@@ -326,7 +343,7 @@ fn a_clock_that_jumps_ends_tokens_at_their_time_and_no_instance() {
     for (by, is_valid) in [("+400d", false), ("-1h", true), ("+400d", false), ("+0", true)] {
         set(by);
         assert_eq!(opens(), is_valid, "{by}");
-        let checks = || view(&daemon)["last_health_check"].clone();
+        let checks = || serde_json::from_str::<Value>(&daemon.ask_local("/api/instances/app/a")).unwrap()["last_health_check"].clone();
         let last = checks();
         until("checked again", || checks() != last);
         daemon.ok(&["restart", "app:a", "--wait"]);
@@ -487,6 +504,13 @@ fn unprivileged(folder: &Path) -> std::path::PathBuf {
     program
 }
 
+/// A program, as somebody without any right.
+fn nobody(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all"]).arg(program);
+    command
+}
+
 // faults: D16 D6
 #[test]
 fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
@@ -500,10 +524,8 @@ fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let out = fs::File::options().append(true).open(command.get_current_dir().unwrap().join("daemon.log"));
         let dir = command.get_current_dir().unwrap().to_owned();
-        *command = Command::new("setpriv");
+        *command = nobody(&program);
         command
-            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
-            .arg(&program)
             .args(arguments)
             .current_dir(dir)
             .env("NO_COLOR", "1")
@@ -523,18 +545,24 @@ fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
     }
     // No process more for this user.
     let server = daemon.daemon_pid();
-    let before = limit(server, Resource::Nproc, 0);
+    let limits = fs::read_to_string(format!("/proc/{server}/limits")).unwrap();
+    let before = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
+    let before = before.split_ascii_whitespace().next().unwrap();
+    // The same user may do that, root perhaps not.
+    let limit = |to: &str| {
+        let arguments = [&format!("--pid={server}"), &format!("--nproc={to}:")];
+        assert!(nobody(Path::new("prlimit")).args(arguments).status().unwrap().success());
+    };
+    limit("0");
     let failed = daemon.ten(&["spawn", "app:b"]);
     assert!(!failed.status.success() && text(&failed.stderr).contains("processes"), "{}", text(&failed.stderr));
     assert_eq!(answering(&daemon), instance);
-    limit(server, Resource::Nproc, before);
+    limit(before);
     daemon.ok(&["spawn", "app:b"]);
     assert_eq!((daemon.metric("tenement_panics_total"), daemon.daemon_pid()), (0, server));
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     if first.trim().parse::<u16>().unwrap() > 80 {
-        let refused = Command::new("setpriv")
-            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
-            .arg(daemon.folder.path().join("ten"))
+        let refused = nobody(&daemon.folder.path().join("ten"))
             .args(["serve", "--host", "127.0.0.1", "--port", "80", "--data-dir", "other"])
             .current_dir(daemon.folder.path())
             .output()
