@@ -13,5 +13,6 @@ pub mod ports;
 pub mod process;
 mod pulse;
 pub mod readiness;
+pub mod seldom;
 mod sock_diag;
 pub mod socket;

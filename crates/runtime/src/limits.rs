@@ -1,6 +1,6 @@
 //! Limits of this process.
 
-use std::sync::OnceLock;
+use std::{fs::File, io, sync::OnceLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -16,6 +16,18 @@ pub fn raise_nofile() -> u64 {
         tracing::warn!(%error, "limit of open files not raised");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Whether an error says that this process or the host has no descriptor or memory left, and nothing of what was asked.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
+}
+
+/// Why no file could be opened now, if it is for want of descriptors or memory.
+#[must_use]
+pub fn no_descriptor() -> Option<io::Error> {
+    File::open("/proc/self/stat").err().filter(is_exhaustion)
 }
 
 /// The limit to give to instances, if ours was changed.

@@ -55,13 +55,13 @@ impl PortPool {
     /// A port nobody listens on; the search begins at a place given by `dice`.
     ///
     /// # Errors
-    /// None is free.
+    /// None is free, or there is nothing left to find out with.
     pub fn reserve(&self, dice: u64) -> io::Result<Port> {
         let count = u64::from(LAST - FIRST) + 1;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for step in 0..count {
             let number = FIRST + u16::try_from((dice % count + step) % count).unwrap_or_default();
-            if !taken.contains(&number) && is_free(number) {
+            if !taken.contains(&number) && is_free(number)? {
                 taken.insert(number);
                 return Ok(Port { number, pool: self.clone() });
             }
@@ -72,12 +72,10 @@ impl PortPool {
 
 /// Whether an application could bind it. Tried without `SO_REUSEADDR`, as not every application sets it: a port on
 /// which connections of an earlier run linger in TIME_WAIT is not free to those. Nothing lingers of the trial.
-fn is_free(number: u16) -> bool {
+fn is_free(number: u16) -> io::Result<bool> {
     let socket =
-        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    socket.is_ok_and(|socket| {
-        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, number)).is_ok()
-    })
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    Ok(rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, number)).is_ok())
 }
 
 #[cfg(test)]
@@ -96,7 +94,7 @@ mod tests {
         drop(server);
         drop(client);
         drop(listener);
-        assert!(!is_free(number));
+        assert!(!is_free(number).unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 use tenement_core::slot::{Address, Upstream};
-use tenement_runtime::socket;
+use tenement_runtime::{limits, socket};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::answer::Answer;
@@ -42,6 +42,16 @@ pub(crate) enum CheckError {
     Status(u16),
     #[error("what it answered is not HTTP/1")]
     NotHttp,
+    /// Not the application's failure: it was not asked.
+    #[error("this host has nothing left to ask with: {0}")]
+    Own(io::Error),
+}
+
+impl CheckError {
+    /// Of a failure to connect.
+    fn connect(error: io::Error) -> Self {
+        if limits::is_exhaustion(&error) { Self::Own(error) } else { Self::Connect(error) }
+    }
 }
 
 /// What a check found: `Ok` for a 2xx.
@@ -131,7 +141,7 @@ impl Exchange {
                 Ok(sent) => self.sent += sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // A connection to a port is still being made when its first bytes are to be sent.
-                Err(error) if self.sent == 0 => return Err(CheckError::Connect(error)),
+                Err(error) if self.sent == 0 => return Err(CheckError::connect(error)),
                 Err(error) => return Err(CheckError::Broken(error)),
             }
         }
@@ -175,7 +185,7 @@ impl Exchange {
 
     async fn opened(&mut self) -> Result<Box<dyn Duplex>, CheckError> {
         if let Stream::Queued(path) = &self.stream {
-            let stream = socket::connect_in_turn(path).await.map_err(CheckError::Connect)?;
+            let stream = socket::connect_in_turn(path).await.map_err(CheckError::connect)?;
             self.stream = known(&self.upstream, Stream::Unix(stream))?;
         }
         // Nothing waits in this place; it is never used.
@@ -189,13 +199,13 @@ impl Exchange {
             }
             Stream::Queued(_) => Err(io::ErrorKind::NotConnected.into()),
         }
-        .map_err(CheckError::Connect)
+        .map_err(CheckError::connect)
     }
 
     async fn judge(&mut self, stream: &mut Box<dyn Duplex>) -> Verdict {
         let unsent = &self.request.as_bytes()[self.sent..];
         stream.write_all(unsent).await.map_err(|error| match self.sent {
-            0 => CheckError::Connect(error),
+            0 => CheckError::connect(error),
             _ => CheckError::Broken(error),
         })?;
         while !self.answer.is_judged() {
@@ -216,7 +226,7 @@ fn connect(upstream: &Upstream) -> Result<Stream, CheckError> {
         },
         Address::Tcp(port) => socket::connect_port(*port).map(Stream::Tcp),
     };
-    known(upstream, stream.map_err(CheckError::Connect)?)
+    known(upstream, stream.map_err(CheckError::connect)?)
 }
 
 /// Only the instance itself is asked.
@@ -229,8 +239,9 @@ fn known(upstream: &Upstream, stream: Stream) -> Result<Stream, CheckError> {
         Stream::Queued(_) => (true, None),
     };
     match refused {
-        Some(error) => Err(CheckError::Connect(error)),
-        None if !is_own => Err(CheckError::Stranger),
+        Some(error) => Err(CheckError::connect(error)),
+        // To find out takes a descriptor.
+        None if !is_own => Err(limits::no_descriptor().map_or(CheckError::Stranger, CheckError::Own)),
         None => Ok(stream),
     }
 }

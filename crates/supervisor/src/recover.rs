@@ -18,7 +18,7 @@ use tenement_core::{
     slot::{Address, RunId},
     time::{Millis, WallMillis},
 };
-use tenement_runtime::process::{Handle, Host, Process, Recovered};
+use tenement_runtime::process::{AdoptError, Handle, Host, Process, Recovered};
 
 use crate::api::{Output, Record};
 
@@ -144,7 +144,8 @@ fn find(host: &Host, name: &InstanceName, run: &Run) -> Option<Left> {
     match host.recover(&run.handle) {
         Ok(Recovered::Running(process)) => Some(Left::Running(process)),
         Ok(Recovered::Ended(process)) => Some(Left::Ended(process)),
-        Err(tenement_runtime::process::AdoptError::OtherBoot) => None,
+        // Those of another host, if the directory was copied, or those of the one that it was copied from.
+        Err(AdoptError::OtherBoot | AdoptError::OtherPlace) => None,
         Err(error) => {
             tracing::error!(instance = %name, %error, "a process of before is not taken on and left alone");
             Some(Left::Refused(error.to_string()))

@@ -134,6 +134,10 @@ pub enum Event {
         /// `None` when it passed, else why not.
         failure: Option<String>,
     },
+    /// A health check of a run could not be done, which says nothing about it.
+    Unchecked(RunId),
+    /// Where a run accepts is not there any more, so nobody can reach it.
+    Vanished(RunId),
     /// A timer rang.
     Rang {
         /// Which.

@@ -46,6 +46,8 @@ impl Lifecycle {
             Event::Exited(run, ended) if run == self.run => self.exited(&ended, &mut step),
             Event::Gone(run) if run == self.run => self.gone(&mut step),
             Event::Checked { run, failure } if run == self.run => self.checked(failure, &mut step),
+            Event::Unchecked(run) if run == self.run => self.unchecked(&mut step),
+            Event::Vanished(run) if run == self.run => self.vanished(&mut step),
             Event::Rang { timer, generation, last_active } if generation == self.generation => {
                 self.rang(timer, last_active, &mut step);
             }
@@ -56,6 +58,8 @@ impl Lifecycle {
             | Event::Exited(..)
             | Event::Gone(_)
             | Event::Checked { .. }
+            | Event::Unchecked(_)
+            | Event::Vanished(_)
             | Event::Rang { .. } => {}
         }
         step.effects

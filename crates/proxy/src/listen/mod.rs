@@ -133,7 +133,8 @@ impl Bound {
                 undrained: undrained.clone(),
             };
             let name = format!("proxy-{index}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run())?);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            threads.push(std::thread::Builder::new().name(name).spawn(move || worker.run(&runtime))?);
         }
         let doors = Arc::new(Doors { threads: doors, next: AtomicUsize::new(0) });
         Ok(Running { orders, heir, doors, drained, threads, panics })

@@ -22,8 +22,10 @@ use std::{
     time::Duration,
 };
 
+use tenement_runtime::seldom::Seldom;
 use tokio::{
     net::TcpStream,
+    runtime::Runtime,
     sync::{mpsc, watch},
     task::LocalSet,
 };
@@ -49,6 +51,7 @@ pub(super) enum Order {
 
 /// How long to wait when no descriptor is left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+static EXHAUSTED_SAID: Seldom = Seldom::new();
 
 pub(super) struct Worker {
     pub(super) listeners: Vec<TcpListener>,
@@ -75,15 +78,8 @@ struct Door {
 }
 
 impl Worker {
-    /// Serves until told to stop.
-    pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "a proxy thread could not start");
-                return;
-            }
-        };
+    /// Serves until told to stop. `runtime`: made before, as a thread without one would leave connections in its queues.
+    pub(super) fn run(self, runtime: &Runtime) {
         let local = LocalSet::new();
         runtime.block_on(local.run_until(self.serve()));
     }
@@ -143,7 +139,9 @@ async fn accept(listener: TcpListener, door: Rc<Door>) {
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted now");
+                if let Some(unsaid) = EXHAUSTED_SAID.now() {
+                    tracing::warn!(%error, unsaid, "no connection can be accepted now; those that wait are when it can be again");
+                }
                 tokio::time::sleep(EXHAUSTED).await;
             }
         }

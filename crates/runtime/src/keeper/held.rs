@@ -1,6 +1,22 @@
 //! The descriptors that are kept for the next daemon.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use rustix::process::{Resource, getrlimit};
+
+/// Descriptors that stay free for what the keeper itself has to do, such as starting the next daemon.
+const RESERVE: u64 = 16;
+
+/// Whether descriptors that were just received have all come, and leave enough others. The kernel gives the lowest
+/// numbers that are free, so high ones say that there are few left.
+pub(super) fn fits(received: &[OwnedFd]) -> bool {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let end = limit.saturating_sub(RESERVE);
+    !received.is_empty() && received.iter().all(|fd| u64::from(fd.as_raw_fd().cast_unsigned()) < end)
+}
 
 /// By name.
 #[derive(Debug, Default)]

@@ -31,6 +31,7 @@ mod upgrade;
 use std::{
     collections::HashSet,
     io::{self, Write},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -46,6 +47,7 @@ pub use upgrade::PREDECESSOR;
 use crate::{
     clock, limits,
     process::{Exit, Status},
+    seldom::Seldom,
 };
 use children::Exits;
 use course::{Course, Next};
@@ -59,6 +61,8 @@ use upgrade::Successor;
 
 /// What killed children have to be gone.
 const SWEEP: Duration = Duration::from_secs(10);
+
+static NO_ROOM: Seldom = Seldom::new();
 
 struct Keeper {
     signals: Signals,
@@ -170,7 +174,7 @@ impl Keeper {
     fn hear(&mut self) {
         while let Some((message, fds)) = self.daemon.as_mut().and_then(Daemon::receive) {
             match message {
-                ToKeeper::Hold { name, more } => self.held.hold(name, more, fds),
+                ToKeeper::Hold { name, more } => self.hold(name, more, fds),
                 ToKeeper::Drop { name } => self.held.drop(&name),
                 ToKeeper::Ready => self.ready(),
                 ToKeeper::Ending => {
@@ -186,6 +190,21 @@ impl Keeper {
                 | ToKeeper::Hello { .. }
                 | ToKeeper::Unknown => {}
             }
+        }
+    }
+
+    fn hold(&mut self, name: String, more: bool, fds: Vec<OwnedFd>) {
+        if held::fits(&fds) {
+            return self.held.hold(name, more, fds);
+        }
+        if !more {
+            self.held.drop(&name);
+        }
+        if let Some(unsaid) = NO_ROOM.now() {
+            say(&format!(
+                "no descriptor is left to hold '{name}' and {unsaid} others: if the daemon dies, what only it has of them is \
+                 lost; raise the limit of open files (ulimit -n, LimitNOFILE=)"
+            ));
         }
     }
 

@@ -28,6 +28,21 @@ const WATCHED: [i32; 8] = [
     libc::SIGALRM,
 ];
 
+/// Others that would end or stop a process which does not know them: by accident, for writing to a terminal from the
+/// background, or for a file that has become too large, which the write then says by itself. Ignored, by what the keeper
+/// starts too; only instances get everything as it is in a fresh process.
+const IGNORED: [i32; 9] = [
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSTKFLT,
+];
+
 /// From now on they end nothing, but are read here.
 #[derive(Debug)]
 pub(super) struct Signals(OwnedFd);
@@ -44,7 +59,9 @@ impl Signals {
                 libc::sigaddset(&raw mut set, signal);
                 libc::signal(signal, libc::SIG_DFL);
             }
-            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            for signal in IGNORED.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+                libc::signal(signal, libc::SIG_IGN);
+            }
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
             let fd = libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC);
             if fd < 0 {

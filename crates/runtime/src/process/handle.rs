@@ -31,6 +31,9 @@ pub enum AdoptError {
     /// It was started before the last reboot.
     #[error("it belongs to another boot of this host")]
     OtherBoot,
+    /// It was started for another data directory, of which this one is a copy.
+    #[error("it belongs to another data directory")]
+    OtherPlace,
     /// It is not where it was put.
     #[error("process {0} is not in its group")]
     NotInGroup(u32),

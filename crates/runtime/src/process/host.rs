@@ -99,7 +99,7 @@ impl Host {
     /// It is not available here, or as for [`Host::detect`].
     pub fn with_strategy(data_dir: &Path, strategy: Strategy) -> io::Result<Self> {
         let mark = format!("{:016x}", hash(data_dir));
-        let folder = format!("tenement-{}", &mark[..8]);
+        let folder = folder(&mark);
         let hierarchy = match strategy {
             Strategy::Unified => Some(Hierarchy::create("", &folder)?),
             Strategy::Freezer => Some(Hierarchy::create("freezer", &folder)?),
@@ -121,6 +121,11 @@ impl Host {
             no_birth_in_group: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
         })
+    }
+
+    /// The name of the cgroup that has those of all instances.
+    pub(super) fn folder(&self) -> String {
+        folder(&self.mark)
     }
 
     /// What this machine can do.
@@ -341,6 +346,10 @@ fn is_refusal(error: &io::Error) -> bool {
                 | libc::EBADF
         )
     )
+}
+
+fn folder(mark: &str) -> String {
+    format!("tenement-{}", &mark[..8])
 }
 
 fn environment(launch: &Launch, marker: Option<&str>) -> impl Iterator<Item = String> {

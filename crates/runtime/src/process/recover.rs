@@ -40,6 +40,9 @@ impl Host {
         if handle.boot_id != self.boot_id {
             return Err(AdoptError::OtherBoot);
         }
+        if !self.is_of_here(handle) {
+            return Err(AdoptError::OtherPlace);
+        }
         let Some(pidfd) = self.find(handle)? else { return Ok(Recovered::Ended(self.lost(handle)?)) };
         let group = match &handle.cgroup {
             // How it ended is about to be known.
@@ -49,6 +52,14 @@ impl Host {
         };
         let child = Arc::new(Child::new(handle.pid, handle.start_time, pidfd, self.reaper));
         Ok(Recovered::Running(self.process(handle.clone(), child, group, handle.marker.clone())))
+    }
+
+    /// Whether it was started for this data directory.
+    fn is_of_here(&self, handle: &Handle) -> bool {
+        let folder = self.folder();
+        let in_group = |dir: &Path| dir.iter().any(|part| part == folder.as_str());
+        handle.marker.as_deref().is_none_or(|marker| marker.starts_with(&format!("{}-", self.mark)))
+            && handle.cgroup.as_deref().is_none_or(in_group)
     }
 
     /// A descriptor of the process, unless it is gone or its number is another's.

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use tenement_core::{lifecycle::Event, name::InstanceName, slot::RunId, time::Millis};
-use tenement_runtime::clock;
+use tenement_runtime::{clock, seldom::Seldom};
 
 use super::{
     Engine,
@@ -23,6 +23,8 @@ use crate::check::{CheckError, Exchange, Question, Verdict};
 const SLOTS: u64 = 32;
 /// When the answers of a round are collected.
 const COLLECT: Duration = Duration::from_millis(10);
+
+static OWN_SAID: Seldom = Seldom::new();
 
 /// The run that is checked.
 type Key = (InstanceName, RunId);
@@ -88,8 +90,11 @@ impl Engine {
 
     fn checked(&mut self, (name, run): Key, verdict: Verdict) {
         if let Some(entry) = self.entries.get_mut(&name) {
-            entry.last_check = Some(clock::wall());
-            self.agenda.push_back((name, event(run, verdict)));
+            let event = event(run, verdict);
+            if let Event::Checked { .. } = event {
+                entry.last_check = Some(clock::wall());
+            }
+            self.agenda.push_back((name, event));
         }
     }
 
@@ -106,6 +111,12 @@ impl Engine {
 }
 
 fn event(run: RunId, verdict: Verdict) -> Event {
+    if let Err(CheckError::Own(error)) = &verdict {
+        if let Some(unsaid) = OWN_SAID.now() {
+            tracing::warn!(%error, unsaid, "health checks can't be done now, so nothing is judged by them");
+        }
+        return Event::Unchecked(run);
+    }
     Event::Checked { run, failure: verdict.err().map(|error| error.to_string()) }
 }
 

@@ -1,6 +1,6 @@
 //! What the loop keeps of one instance.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc, time::Instant};
 
 use tenement_core::{
     config::Service,
@@ -107,6 +107,16 @@ impl Entry {
             last_health_check: self.last_check,
             checks: self.life.check_counts(),
         }
+    }
+
+    /// Whether the socket on which it accepts is not there any more.
+    pub(super) fn has_vanished(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|upstream| match &upstream.address {
+            Address::Unix(path) => {
+                path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            }
+            Address::Tcp(_) => false,
+        })
     }
 
     /// Whether a start by hand has something to start.

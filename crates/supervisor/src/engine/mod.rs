@@ -252,12 +252,17 @@ impl Engine {
             return;
         }
         let now = clock::now();
+        self.timers.allow_for_a_stop(now);
         self.collect(now);
         loop {
             if let Some((name, event)) = self.agenda.pop_front() {
                 self.step(&name, event);
             } else if let Some(alarm) = self.timers.due(now) {
                 let Some(entry) = self.entries.get(&alarm.name) else { continue };
+                if alarm.timer == Timer::Doubt && entry.has_vanished() {
+                    self.step(&alarm.name, Event::Vanished(entry.life.run()));
+                    continue;
+                }
                 let last_active = entry.slot.last_active();
                 let rang = Event::Rang { timer: alarm.timer, generation: alarm.generation, last_active };
                 self.step(&alarm.name, rang);
@@ -346,6 +351,6 @@ impl Engine {
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
         let interval = self.config.settings.health_check_interval;
         let at = if timer == Timer::Check { checks::slot(at, interval) } else { at };
-        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone() });
+        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone(), postponed: false });
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::LaunchFailed { .. } => Cause::StartFailed,
         Event::Exited(..) => Cause::Exit,
         Event::Gone(_) => Cause::Gone,
-        Event::Checked { .. } => Cause::Unhealthy,
+        Event::Checked { .. } | Event::Vanished(_) => Cause::Unhealthy,
         Event::DoorClosed(_) => Cause::Idle,
         Event::Rang { timer: Timer::Startup, .. } => Cause::StartFailed,
         Event::Rang { timer: Timer::Backoff, .. } => Cause::Backoff,
@@ -92,8 +92,10 @@ pub(super) fn cause(event: &Event) -> Option<Cause> {
         Event::Resumed(Found::Nothing) => Cause::Gone,
         Event::Resumed(Found::Refused(_)) => Cause::StartFailed,
         Event::Resumed(Found::Alive(_)) => Cause::Boot,
-        Event::Launched(_) | Event::Hurry | Event::Rang { .. } | Event::Reconfigured { restart: None } => {
-            return None;
-        }
+        Event::Launched(_)
+        | Event::Unchecked(_)
+        | Event::Hurry
+        | Event::Rang { .. }
+        | Event::Reconfigured { restart: None } => return None,
     })
 }

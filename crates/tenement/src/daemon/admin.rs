@@ -12,7 +12,10 @@ use std::{
 
 use axum::Router;
 use tenement_core::layout;
-use tenement_runtime::keeper::{Inheritance, Link};
+use tenement_runtime::{
+    keeper::{Inheritance, Link},
+    seldom::Seldom,
+};
 use tokio::{
     net::UnixStream,
     sync::watch,
@@ -33,6 +36,10 @@ pub(super) struct Admin {
     /// The socket is another daemon's.
     handed_over: bool,
 }
+
+/// How long to wait when no descriptor is left for another connection.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+static EXHAUSTED_SAID: Seldom = Seldom::new();
 
 /// What the keeper holds.
 const HELD: &str = "admin";
@@ -123,8 +130,10 @@ async fn accept(listener: tokio::net::UnixListener, router: Router, mut closed: 
                 connections.spawn(api::serve(stream, router.clone(), trust));
             }
             Err(error) => {
-                tracing::warn!(%error, "no administration connection can be accepted now");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                if let Some(unsaid) = EXHAUSTED_SAID.now() {
+                    tracing::warn!(%error, unsaid, "no administration connection can be accepted now");
+                }
+                tokio::time::sleep(EXHAUSTED).await;
             }
         }
         while connections.try_join_next().is_some() {}

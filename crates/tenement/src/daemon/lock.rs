@@ -1,16 +1,19 @@
-//! The lock on the data directory. In it stand who has it and that one's keeper.
+//! The lock on the data directory. In it stand who has it, that one's keeper, and which file of which boot it is, so that a
+//! copy of it says nothing.
 //!
 //! ```text
-//!   free ───────────────────────────► ours
+//!   free ─┬─────────────────────────► ours
+//!         └ the keeper of the daemon that had it lives, and is not ours: it is about to start the next one, or to end:
+//!           wait for that, 5 s at most ─► refused
 //!   taken ─ its keeper lives ───────► refused
 //!         ├ its owner is just gone ──┐
 //!         └ its keeper is gone: ask it to leave ─► wait for it, 5 s at most
 //! ```
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     thread,
     time::Duration,
@@ -34,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 struct Owner {
     daemon: Option<Identity>,
     keeper: Option<Identity>,
+    /// It was written here, and since this host was started.
+    is_of_here: bool,
     /// The pid for people: of whom to stop.
     pid: String,
 }
@@ -44,9 +49,23 @@ pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     let deadline = clock::now().after(PATIENCE);
-    let mut asked = false;
-    while !is_locked(&file)? {
+    let (own_keeper, mut asked) = (keeper.and_then(Link::keeper), false);
+    loop {
+        let is_ours = is_locked(&file)?;
         let owner = Owner::read(&mut file)?;
+        if is_ours {
+            let other = owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
+            if other.is_none() {
+                break;
+            }
+            // Its next daemon is not to be kept out.
+            flock(&file, FlockOperation::Unlock)?;
+            if clock::now() >= deadline {
+                return Ok(Err(owner.pid));
+            }
+            thread::sleep(PAUSE);
+            continue;
+        }
         let Some(daemon) = owner.daemon.filter(|_| clock::now() < deadline) else {
             return Ok(Err(owner.pid));
         };
@@ -63,7 +82,7 @@ pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File
         thread::sleep(PAUSE);
     }
     // Before anything else is written, so this tries the disk too.
-    let text = text(keeper)?;
+    let text = text(&file, keeper)?;
     file.rewind()?;
     // In this order, so that somebody always stands there.
     file.write_all(text.as_bytes())?;
@@ -83,11 +102,20 @@ fn is_locked(file: &File) -> io::Result<bool> {
 }
 
 /// A daemon's keeper always stands there, as one that does not live if it is gone already.
-fn text(keeper: Option<&Link>) -> io::Result<String> {
+fn text(file: &File, keeper: Option<&Link>) -> io::Result<String> {
     const NOBODY: &str = "0 0";
     let named = |link: &Link| link.keeper().map_or_else(|| NOBODY.to_owned(), |keeper| keeper.to_string());
-    let keeper = keeper.map(named).map_or_else(String::new, |keeper| format!("{keeper}\n"));
-    Ok(format!("{}\n{keeper}", Identity::own()?))
+    Ok(format!("{}
+{}
+{}
+", Identity::own()?, keeper.map(named).unwrap_or_default(), place(file)?))
+}
+
+/// This very file, and this boot of the host.
+fn place(file: &File) -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let found = file.metadata()?;
+    Ok(format!("{} {}:{}", boot.trim(), found.dev(), found.ino()))
 }
 
 impl Owner {
@@ -99,8 +127,9 @@ impl Owner {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
         let (daemon, keeper) = (first.parse().ok(), lines.next().and_then(|line| line.parse().ok()));
+        let is_of_here = lines.next() == Some(place(file)?.as_str());
         let shown = keeper.filter(Identity::lives).or(daemon);
         let pid = shown.map_or_else(|| first.to_owned(), |shown| shown.pid.to_string());
-        Ok(Self { daemon, keeper, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
+        Ok(Self { daemon, keeper, is_of_here, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
     }
 }

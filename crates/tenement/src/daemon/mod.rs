@@ -74,6 +74,9 @@ pub enum DaemonError {
     /// What was running is not known.
     #[error(transparent)]
     Runs(#[from] RunsError),
+    /// Next to nothing can be opened.
+    #[error("the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more")]
+    Files(u64),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -87,6 +90,16 @@ pub enum DaemonError {
 /// Makes an [`io::Error`] say what was tried.
 fn tried(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
+}
+
+/// Open files without which a daemon could not even serve its API.
+const FILES_MIN: u64 = 128;
+
+fn enough_descriptors(limit: u64) -> Result<(), DaemonError> {
+    match limit < FILES_MIN {
+        true => Err(DaemonError::Files(limit)),
+        false => Ok(()),
+    }
 }
 
 /// Looks whether a daemon with this configuration could take over the state that another one works with. Changes nothing.
@@ -114,7 +127,7 @@ pub fn run(
     let _ = own::started();
     panics::watch();
     heap::few_arenas();
-    limits::raise_nofile();
+    enough_descriptors(limits::raise_nofile())?;
     keep_private();
     let config = Arc::new(config);
     let (grounds, incidents) = Grounds::open(&config, &keeper)?;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    thread,
 };
 
 use tenement_core::config::Config;
@@ -27,7 +28,12 @@ pub(super) fn tell(addresses: &[SocketAddr], config: &Config, token: Option<&str
             config.settings.data_dir.display()
         ));
     }
-    let mut out = io::stdout().lock();
-    // A closed standard output is no reason not to serve.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // A standard output that is closed, or that nobody reads, is no reason not to serve.
+    let write = move || {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    if let Err(error) = thread::Builder::new().name("ready".into()).spawn(write) {
+        tracing::warn!(%error, "no thread to tell standard output that requests are served");
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     super::{Cause, Effect, Ended, Lifecycle, Phase, Rest, Start, Then, Timer, backoff::Verdict},
     Step, seconds,
 };
-use crate::{config::RestartPolicy, slot::RunId};
+use crate::{config::RestartPolicy, slot::RunId, time::Millis};
 
 /// What clients are told after a failed start; the next request tries again anyway.
 const RETRY_START: Duration = Duration::from_secs(1);
@@ -188,10 +188,33 @@ impl Lifecycle {
             return self.set(Timer::Check, step.now().after(interval), step);
         }
         let words = format!("3 health checks in a row failed: {}", failure.unwrap_or_default());
+        self.give_up(since, &words, step);
+    }
+
+    /// A run that a request could not reach, and that nobody can.
+    pub(super) fn vanished(&mut self, step: &mut Step<'_>) {
+        let Phase::Up { since } = self.phase else { return };
+        if step.policy.restart == RestartPolicy::Never {
+            return self.rang(Timer::Doubt, Millis(0), step);
+        }
+        self.give_up(since, "its socket was removed", step);
+    }
+
+    /// Ends a run that lives and is of no use; another one follows.
+    fn give_up(&mut self, since: Millis, words: &str, step: &mut Step<'_>) {
         step.push(Effect::Close);
-        let then = self.after_crash(step.now().since(since), &words, step);
+        let then = self.after_crash(step.now().since(since), words, step);
         self.settle_waiters(then, step);
         self.end(true, true, then, step);
+    }
+
+    /// The next one is at its time.
+    pub(super) fn unchecked(&mut self, step: &mut Step<'_>) {
+        let Phase::Up { .. } = self.phase else { return };
+        self.checks.ended();
+        if let Some(interval) = step.policy.check_interval {
+            self.set(Timer::Check, step.now().after(interval), step);
+        }
     }
 
     /// Where a run that ended well leads, when a request may be waiting already.
