@@ -212,6 +212,9 @@ pub enum CommandError {
     /// Another daemon takes over; nothing was changed.
     #[error("another tenement is taking over: try again in a moment")]
     HandedOver,
+    /// Another daemon takes over, and finishes what was begun.
+    #[error("another tenement is taking over, and goes on with '{0}': see what becomes of it with 'ten ps'")]
+    GoesOn(InstanceName),
     /// The record could not be written, or something that was to go not be erased. What it was before, it is still, or
     /// it is stopped.
     #[error("the state could not be saved: {0}")]

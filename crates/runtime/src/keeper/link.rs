@@ -84,6 +84,8 @@ pub enum Order {
     },
     /// There will be no successor, for this reason.
     NotUpgraded(String),
+    /// The keeper is gone, and wants nothing any more.
+    Gone,
 }
 
 impl Offer {
@@ -107,9 +109,13 @@ impl Offer {
     /// Takes what was held for it. Waits until everything was said, and before that until its predecessor has let go.
     ///
     /// # Errors
-    /// What is needed to talk to the keeper is not to be had.
+    /// What is needed to talk to the keeper is not to be had; or it is gone, and nobody knows whether the predecessor has
+    /// let go.
     pub fn accept(self) -> io::Result<(Link, Inheritance)> {
-        let inheritance = inherit(&self.channel)?;
+        let (inheritance, is_whole) = inherit(&self.channel)?;
+        if self.succeeds && !is_whole {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "it is gone"));
+        }
         Ok((Link::over(self.channel)?, inheritance))
     }
 }
@@ -246,19 +252,22 @@ fn inherited() -> Option<OwnedFd> {
     Some(channel)
 }
 
-/// Takes in everything up to [`ToDaemon::Begin`].
-fn inherit(channel: &OwnedFd) -> io::Result<Inheritance> {
-    let mut held = Held::default();
-    // A keeper that is killed just now has nothing more to say.
+/// Takes in everything up to [`ToDaemon::Begin`], and whether that came: a keeper that is killed just now has nothing more to
+/// say.
+fn inherit(channel: &OwnedFd) -> io::Result<(Inheritance, bool)> {
+    let (mut held, mut is_whole) = (Held::default(), false);
     while let Some((message, fds)) = channel::receive(channel, true)? {
         match message {
             ToDaemon::Held { name, more } => held.hold(name, more, fds),
             ToDaemon::Exit(ended) => note(&ended),
-            ToDaemon::Begin => break,
+            ToDaemon::Begin => {
+                is_whole = true;
+                break;
+            }
             _ => {}
         }
     }
-    Ok(Inheritance { held: held.into_inner() })
+    Ok((Inheritance { held: held.into_inner() }, is_whole))
 }
 
 fn note(ended: &Ended) {
@@ -307,6 +316,8 @@ impl Shared {
         self.lives.store(false, Ordering::Release);
         self.lock().clear();
         exits::expect(false);
+        // Nobody is there any more who could obey.
+        let _ = self.orders.0.send(Order::Gone);
         tracing::error!(
             "the keeper is gone: this daemon serves on, but nothing starts it again if it dies; \
              'ten serve' takes over from it"

@@ -148,7 +148,7 @@ impl Keeper {
             match signal {
                 Signal::Child => self.reap(),
                 Signal::End(number) => self.end(number),
-                Signal::Other(libc::SIGHUP) => self.upgrade(None),
+                Signal::Other(libc::SIGHUP) => self.upgrade(None, false),
                 Signal::Other(number) => self.pass_on(number),
             }
         }
@@ -181,7 +181,7 @@ impl Keeper {
                     self.course.ending();
                     self.tell("STOPPING=1");
                 }
-                ToKeeper::Upgrade { program } => self.upgrade(program.as_deref()),
+                ToKeeper::Upgrade { program } => self.upgrade(program.as_deref(), true),
                 ToKeeper::Released => self.released(),
                 ToKeeper::Exit(ended) => self.exits.note(ended),
                 ToKeeper::ExitsSeen { exits } => self.exits.forget(&exits),

@@ -53,11 +53,13 @@ enum Stage {
 }
 
 impl Keeper {
-    /// Begins an upgrade, to another program or with the file where the present one came from.
-    pub(super) fn upgrade(&mut self, program: Option<&Path>) {
-        let begun = self.begin(program);
-        if let Err(why) = begun {
-            self.not_upgraded(why);
+    /// Begins an upgrade, to another program or with the file where the present one came from. Whether the `daemon` asked,
+    /// which is told then if it can't be; one that is under way goes on either way.
+    pub(super) fn upgrade(&mut self, program: Option<&Path>, daemon: bool) {
+        let Err(why) = self.begin(program) else { return };
+        say(&format!("not upgraded: {why}"));
+        if let Some(one) = self.daemon.as_mut().filter(|_| daemon) {
+            one.order(ToDaemon::NotUpgraded { why }, None);
         }
     }
 

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Once that is done, the loop does nothing any more. Whoever waits for an instance waits on: the data plane moves its
-//! connection to the successor. Commands are refused, as nothing has been done of them.
+//! connection to the successor. Commands are refused, as nothing has been done of them; who waits for one that was too slow is
+//! told that it goes on there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -112,9 +113,9 @@ impl Engine {
         };
         held.into_iter().for_each(|(_, command, _)| command.refuse());
         for (name, entry) in &mut self.entries {
-            entry.answer_starters(&Err(CommandError::HandedOver));
+            entry.answer_starters(&Err(CommandError::GoesOn(name.clone())));
             if let Some(busy) = entry.busy.take() {
-                busy.refuse();
+                busy.leave(name);
             }
             entry.queue.drain(..).for_each(|(command, _)| command.refuse());
             if entry.slot.in_flight() > 0 {
@@ -145,8 +146,9 @@ impl Command {
 }
 
 impl Busy {
-    fn refuse(self) {
-        let error = CommandError::HandedOver;
+    /// The successor finds it begun.
+    fn leave(self, name: &InstanceName) {
+        let error = CommandError::GoesOn(name.clone());
         match self {
             Self::Starting { reply, .. } | Self::Restarting { reply } => drop(reply.send(Err(error))),
             Self::Stopping { reply, .. } => drop(reply.send(Err(error))),

@@ -229,6 +229,7 @@ impl From<CommandError> for ApiError {
             CommandError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             CommandError::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable_entity"),
             CommandError::HandedOver => (StatusCode::SERVICE_UNAVAILABLE, "upgrading"),
+            CommandError::GoesOn(_) => (StatusCode::SERVICE_UNAVAILABLE, "goes_on"),
             CommandError::StartFailed { .. } | CommandError::ShuttingDown => {
                 (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable")
             }

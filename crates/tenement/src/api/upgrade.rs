@@ -24,11 +24,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(upgrade))
 }
 
-/// Who waits for the end of an upgrade.
+/// The upgrade under way, and who waits for its end.
 #[derive(Debug, Default)]
 pub struct Upgrades {
     keeper: Link,
-    waiting: Mutex<Vec<oneshot::Sender<Outcome>>>,
+    waiting: Mutex<Option<oneshot::Sender<Outcome>>>,
 }
 
 /// The release of the successor, or why there is none.
@@ -41,17 +41,25 @@ impl Upgrades {
         Self { keeper, waiting: Mutex::default() }
     }
 
-    /// Everybody who waits is told.
-    pub(crate) fn over(&self, outcome: &Outcome) {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting.into_iter().for_each(|waiter| drop(waiter.send(outcome.clone())));
+    /// Whoever waits is told.
+    pub(crate) fn over(&self, outcome: Outcome) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiting) = waiting {
+            let _ = waiting.send(outcome);
+        }
     }
 
-    fn begin(&self, program: Option<PathBuf>) -> oneshot::Receiver<Outcome> {
+    /// What to wait for; none if somebody else waits already, who might be told what became of this one.
+    fn begin(&self, program: Option<PathBuf>) -> Option<oneshot::Receiver<Outcome>> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who went away meanwhile does not end what was begun.
+        if waiting.is_some() {
+            return None;
+        }
+        *waiting = Some(sender);
         self.keeper.upgrade(program.as_deref());
-        receiver
+        Some(receiver)
     }
 }
 
@@ -110,8 +118,10 @@ async fn upgrade(
             "the keeper is gone, which would start the successor: start 'ten serve' with the same data directory, it takes over",
         ));
     }
-    let outcome = api.upgrades.begin(program).await;
-    match outcome.unwrap_or_else(|_| Err("the daemon is ending".to_owned())) {
+    let Some(outcome) = api.upgrades.begin(program) else {
+        return Err(ApiError::not_upgraded("an upgrade is under way"));
+    };
+    match outcome.await.unwrap_or_else(|_| Err("the daemon is ending".to_owned())) {
         Ok(to) => Ok(Json(Upgraded { from: env!("CARGO_PKG_VERSION"), to })),
         Err(why) => Err(ApiError::not_upgraded(why)),
     }

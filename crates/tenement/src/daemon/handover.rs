@@ -56,7 +56,7 @@ pub(super) async fn leave(
     keeper: &Link,
     relay: Option<Relay>,
     running: &mut Running,
-    open: &Open,
+    open: &mut Open,
 ) {
     tell_exits(api, keeper).await;
     let Some(relay) = relay else {
@@ -65,6 +65,10 @@ pub(super) async fn leave(
         return running.drain(LOCAL).await;
     };
     let way = Way::over(relay);
+    let predecessor = open.predecessor.take();
+    if let Some(predecessor) = &predecessor {
+        predecessor.pass_on(std::sync::Arc::new(way.clone()));
+    }
     running.hand_over(std::sync::Arc::new(way.clone()));
     tracing::info!("connections go over to the successor; what is under way has {}", seconds(DRAIN));
     let (told, refusing, draining) = (tell_in_use(api, &way), &open.refusing, &api.draining);
@@ -75,8 +79,20 @@ pub(super) async fn leave(
         refusing.send_replace(true);
         tokio::time::sleep(DRAIN).await;
     };
+    let handed_over = async {
+        running.handed_over().await;
+        // What the one before this one still has goes this way too.
+        if let Some(predecessor) = predecessor {
+            predecessor.gone().await;
+        }
+    };
+    // When the successor dies, what is under way here has no need of it.
+    let told = async {
+        told.await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        () = running.handed_over() => {}
+        () = handed_over => {}
         () = told => {}
         () = patience => tracing::info!("the last connections had their time"),
     }

@@ -172,6 +172,8 @@ struct Open {
     admin: admin::Admin,
     sinks: Option<crate::sinks::Running>,
     chores: Option<chores::Chores>,
+    /// The daemon that this one has followed, while it has something to give.
+    predecessor: Option<succession::Predecessor>,
     /// Set when requests that wait for an instance are to wait no longer.
     refusing: watch::Sender<bool>,
 }
@@ -199,6 +201,7 @@ async fn serve(
     let routes = Arc::clone(api.supervisor.routes());
     let router = api::router(api.clone());
     let mut open = Open {
+        predecessor: None,
         admin: admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?,
         sinks: Some(api.sinks.begin(&api.logs)),
         chores: Some(chores::begin(Arc::clone(&api.store), Arc::clone(&grounds.runs), Arc::clone(&routes))),
@@ -210,7 +213,8 @@ async fn serve(
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
     if let Some(predecessor) = predecessor {
-        succession::begin(predecessor, running.taker(), routes).map_err(tried("can't start threads"))?;
+        let begun = succession::begin(predecessor, running.taker(), routes);
+        open.predecessor = Some(begun.map_err(tried("can't start threads"))?);
     }
     // First, so that whoever reads of it and kills this process finds it started again.
     keeper.ready();

@@ -100,17 +100,28 @@ pub(super) async fn when_told(
     open: &mut Open,
 ) -> End {
     let mut orders = keeper.orders();
+    let mut released = false;
     let next = loop {
         tokio::select! {
-            next = signals.next(Some(keeper)) => break next,
+            // What runs is somebody else's to end.
+            next = signals.next(Some(keeper)) => break if released { End::Left } else { next },
             order = next_of(&mut orders) => match order {
                 Order::HandOver => {
                     handover::release(api, grounds, open).await;
+                    released = true;
                     keeper.released();
                 }
-                Order::NotUpgraded(why) => api.upgrades.over(&Err(why)),
+                Order::NotUpgraded(why) => api.upgrades.over(Err(why)),
+                Order::Gone => {
+                    api.upgrades.over(Err("the keeper is gone: start 'ten serve' again".to_owned()));
+                    if released {
+                        // The successor did not hear of it. What this one has let go it can't take back.
+                        tracing::error!("ending, as the state was let go already: start 'ten serve' again");
+                        break End::Left;
+                    }
+                }
                 Order::Leave { relay, outcome } => {
-                    api.upgrades.over(&outcome);
+                    api.upgrades.over(outcome);
                     tokio::select! {
                         () = handover::leave(api, keeper, relay, &mut running, open) => {}
                         () = signals.end() => {}
@@ -122,6 +133,7 @@ pub(super) async fn when_told(
             },
         }
     };
+    api.upgrades.over(Err("the daemon is ending".to_owned()));
     let grace = api.about.config.load().settings.stop_timeout;
     if next == End::Left {
         leave(api, running, open, grace.min(LEAVING)).await;

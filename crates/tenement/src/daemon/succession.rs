@@ -1,26 +1,66 @@
 //! Taking over from a daemon that leaves: its connections, and what it still uses.
+//!
+//! ```text
+//!   predecessor ─► this one ─────────────► served here
+//!                      └── leaves itself ─► its successor, until the predecessor is gone
+//! ```
 
-use std::{collections::HashMap, io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tenement_core::{name::InstanceName, route::RouteTable, slot::Lease};
 use tenement_proxy::{Moved, Successor};
 use tenement_runtime::keeper::{Note, Relay, Said};
+use tokio::sync::oneshot;
+
+/// A daemon that leaves, to this one.
+pub(super) struct Predecessor {
+    taker: Arc<Mutex<Arc<dyn Successor>>>,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Predecessor {
+    /// From now on what it gives is somebody else's.
+    pub(super) fn pass_on(&self, to: Arc<dyn Successor>) {
+        *self.taker.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    /// Returns when it gives nothing any more.
+    pub(super) async fn gone(self) {
+        let _ = self.gone.await;
+    }
+}
+
+impl fmt::Debug for Predecessor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Predecessor")
+    }
+}
 
 /// Takes what the predecessor gives, on a thread of its own, until that is gone.
 pub(super) fn begin(
     relay: OwnedFd,
     proxy: Arc<dyn Successor>,
     routes: Arc<ArcSwap<RouteTable>>,
-) -> io::Result<()> {
+) -> io::Result<Predecessor> {
+    let (is_gone, gone) = oneshot::channel();
+    let taker = Arc::new(Mutex::new(proxy));
+    let predecessor = Predecessor { taker: Arc::clone(&taker), gone };
     let mut relay = Relay::over(relay);
     let take = move || {
         // As long as the predecessor has requests there, an instance does not fall asleep.
         let mut in_use: HashMap<InstanceName, Lease> = HashMap::new();
+        let _is_gone = is_gone;
         loop {
             match relay.receive() {
                 Ok(Some(Said { note: Note::Connection { peer }, data, connection: Some(connection) })) => {
-                    proxy.take(Moved { connection, peer, received: data });
+                    let moved = Moved { connection, peer, received: data };
+                    taker.lock().unwrap_or_else(PoisonError::into_inner).take(moved);
                 }
                 Ok(Some(Said { note: Note::InUse { instances }, .. })) => {
                     let routes = routes.load();
@@ -36,5 +76,6 @@ pub(super) fn begin(
             }
         }
     };
-    std::thread::Builder::new().name("succession".into()).spawn(take).map(drop)
+    std::thread::Builder::new().name("succession".into()).spawn(take)?;
+    Ok(predecessor)
 }

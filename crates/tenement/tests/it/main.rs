@@ -24,4 +24,5 @@ mod serve;
 mod sinks;
 mod support;
 mod survives;
+mod upgrade;
 mod websockets;

@@ -35,6 +35,7 @@ pub(super) use stream::Taken;
 pub(super) use target::data_dir;
 use target::{Stream, Target};
 use tenement_core::time::seconds;
+use tenement_runtime::clock;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Mutex,
@@ -48,6 +49,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 const VERSION: &str = "tenement-version";
 const OURS: &str = env!("CARGO_PKG_VERSION");
 const JSON: &str = "application/json";
+/// How long commands are refused at most while one daemon follows another, and how often they are tried then.
+const BETWEEN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(100);
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
 
@@ -195,7 +199,21 @@ impl Client {
         self.answer(question, status, &bytes)
     }
 
+    /// Asks again while one daemon follows another, as nothing has been done then.
     fn raw(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), Error> {
+        let begun = clock::instant();
+        loop {
+            let (status, bytes) = self.raw_once(question)?;
+            let is_between =
+                status == StatusCode::SERVICE_UNAVAILABLE && is_between(&bytes) && begun.elapsed() < BETWEEN;
+            if !is_between {
+                return Ok((status, bytes));
+            }
+            self.pause(AGAIN)?;
+        }
+    }
+
+    fn raw_once(&self, question: &Question<'_>) -> Result<(StatusCode, Bytes), Error> {
         self.converse(question, async |response| {
             let status = response.status();
             let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
@@ -364,4 +382,9 @@ async fn after(within: Option<Duration>) -> String {
         None => std::future::pending().await,
     }
     seconds(within.unwrap_or_default())
+}
+
+/// Whether a refusal says that one daemon is about to follow another.
+fn is_between(answer: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(answer).is_ok_and(|answer| answer["error"] == "upgrading")
 }
