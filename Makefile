@@ -1,4 +1,4 @@
-.PHONY: help deps run test test-vm autobahn lint deny bench fmt clean
+.PHONY: help deps run test test-vm autobahn lint deny bench soak fmt clean
 
 help: ## Shows this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,12 +42,17 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	cargo build --release -p tenement --target-dir target
 	python3 bench/proxy.py
 	python3 bench/wake.py
+	python3 bench/restart.py
 	cargo build --release --manifest-path autobahn/echo/Cargo.toml --target-dir target/autobahn/echo
 	python3 bench/websockets.py
 	python3 bench/api.py
 	python3 bench/logs.py
 	python3 bench/followers.py
 	cargo run --release -p tenement --example token_check --target-dir target
+
+soak: ## Kills the daemon at random moments under load and checks that nothing is lost; SOAK=seconds, KILLS=n
+	cargo build --release -p tenement --target-dir target
+	python3 bench/soak.py --seconds $(or $(SOAK),600) $(if $(KILLS),--kills $(KILLS))
 
 fmt: ## Formats the code
 	cargo fmt --all

@@ -231,6 +231,16 @@ impl Lifecycle {
         matches!(self.phase, Phase::Ending(Ending { then: Then::Rest(Rest::Stopped), .. }))
     }
 
+    /// Whether it is asleep, or will be once its run has ended.
+    #[must_use]
+    pub fn is_asleep_or_will_be(&self) -> bool {
+        match &self.phase {
+            Phase::Rest(Rest::Asleep) => true,
+            Phase::Ending(ending) => ending.then == Then::Rest(Rest::Asleep),
+            _ => false,
+        }
+    }
+
     /// Whether a process is about to come to exist, or is being killed: neither takes long.
     #[must_use]
     pub fn is_between(&self) -> bool {

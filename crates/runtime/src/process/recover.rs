@@ -107,7 +107,9 @@ impl Host {
                 let groups = fs::read_dir(&hierarchy.root)?.flatten().filter(|entry| entry.path().is_dir());
                 let groups = groups.filter(|entry| !known.contains(entry.path().as_path()));
                 let groups = groups.filter_map(|entry| self.group_at(&entry.path()));
-                groups.filter(|group| !group.members().is_empty()).map(|group| self.tree(group)).collect()
+                let (empty, left): (Vec<_>, Vec<_>) = groups.partition(|group| group.members().is_empty());
+                empty.iter().for_each(Group::remove);
+                left.into_iter().map(|group| self.tree(group)).collect()
             }
             None => self.unknown_marks(known),
         };

@@ -64,7 +64,10 @@ impl Engine {
             entry.known = true;
             self.entries.insert(name.clone(), entry);
             let resumed = survivors.remove(&name).is_some_and(|survivor| self.resume(&name, survivor));
-            if starts && !resumed {
+            // Whoever never sleeps was put to sleep by the end of a daemon, which was killed then.
+            let put_to_sleep = service.idle_timeout.is_none()
+                && self.entries.get(&name).is_some_and(|entry| entry.life.is_asleep_or_will_be());
+            if starts && (!resumed || put_to_sleep) {
                 self.agenda.push_back((name, Event::Start(Cause::Boot)));
             }
         }

@@ -159,6 +159,63 @@ fn who_was_asleep_stopped_or_failed_still_is() {
     assert_eq!(second.status("given:a"), "running");
 }
 
+/// An app that does not end when it is told to.
+const STAYS: &str = r#"
+import os, signal, socket
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(os.environ["SOCKET_PATH"])
+listening.listen(64)
+while True:
+    connection, _ = listening.accept()
+    if connection.recv(65536): connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+"#;
+
+fn stays(more: &str) -> String {
+    format!("[settings]\nstop_timeout = 20\nbackoff_base_ms = 50\n[service.stays]\ncommand = \"python3 stays.py\"\n{more}\n")
+}
+
+// faults: D1 D2
+#[test]
+fn what_was_ending_with_a_daemon_that_was_killed_then_is_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("stays.py"), STAYS).unwrap();
+    fs::write(folder.path().join("tenement.toml"), stays("")).unwrap();
+    let first = daemon(folder);
+    first.ok(&["spawn", "stays:a"]);
+    first.signal(Signal::TERM);
+    until("ending", || view(&first, "stays:a")["status"] == "stopping");
+    let second = daemon(first.kill_alone());
+    // It does not end by itself.
+    second.kill_left();
+    until("up", || second.status("stays:a") == "running");
+    assert!(second.get("a.stays.localhost", "/").starts_with("HTTP/1.1 200 "));
+    second.kill_left();
+    second.ok(&["stop", "stays:a"]);
+}
+
+// faults: C10 D1
+#[test]
+fn one_whose_service_went_and_came_back_can_be_woken_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("stays.py"), STAYS).unwrap();
+    let path = folder.path().join("tenement.toml");
+    let config = stays("autostart = false\nidle_timeout = 600\n[instances]\nstays = ['a']");
+    fs::write(&path, &config).unwrap();
+    let first = daemon(folder);
+    assert!(first.get("a.stays.localhost", "/").starts_with("HTTP/1.1 200 "));
+    fs::write(&path, "[settings]\nstop_timeout = 20\nbackoff_base_ms = 50\n").unwrap();
+    first.ok(&["reload"]);
+    first.kill_left();
+    until("let go", || first.status("stays:a").is_empty());
+    fs::write(&path, config).unwrap();
+    first.ok(&["reload"]);
+    let second = daemon(first.kill_alone());
+    assert!(second.get("a.stays.localhost", "/").starts_with("HTTP/1.1 200 "));
+    second.kill_left();
+}
+
 // faults: I11
 #[test]
 fn a_stranger_with_its_number_is_not_touched() {

@@ -22,6 +22,7 @@ mod reload;
 mod retention;
 mod serve;
 mod sinks;
+mod soak;
 mod support;
 mod survives;
 mod upgrade;
