@@ -58,7 +58,9 @@ ten tokens --no-header | awk '{ print "token", $2 }'
 ten ps --format csv --no-header | cut -d , -f 1,2 | tr , ' ' | sed 's/^/instance /'
 echo listed
 
-ten spawn app:kept > /dev/null || ten health app:kept > /dev/null
+# Up from the last round already, or not.
+ten spawn app:kept > /dev/null
+ten health app:kept > /dev/null || [ "$(ten ps --format csv --no-header | grep -c '^app:kept,running')" = 1 ] || bad "app:kept does not run: $(cat /tmp/error)"
 ten status | grep -q 'cgroup v2' || bad "no cgroup v2"
 before=$(running)
 first=$(daemon)
@@ -79,10 +81,10 @@ ten stop app:kept > /dev/null || bad "not stopped: $(cat /tmp/error)"
 echo checked
 
 do_it() {
-  what=$1 name=$2
+  told="$1 $2"
   shift 2
-  echo "begin $what $name"
-  if ten "$@" > /dev/null; then echo "did $what $name"; else echo "failed $what $name: $(head -n 1 /tmp/error)"; fi
+  echo "begin $told"
+  if ten "$@" > /dev/null; then echo "did $told"; else echo "failed $told: $(head -n 1 /tmp/error)"; fi
 }
 
 n=0

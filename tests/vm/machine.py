@@ -9,6 +9,8 @@ import struct
 import subprocess
 
 MODULES = ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk"]
+# Who listens on a port, which ten asks for.
+MODULES += ["inet_diag", "tcp_diag", "unix_diag"]
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
