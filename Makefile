@@ -18,10 +18,12 @@ test: deps ## Runs every test
 	scripts/schemathesis.sh target/debug/ten 5
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
 
-test-vm: ## Cuts the power of a virtual machine (x86, Debian) under log load; ROUNDS=5 SEED=n
+test-vm: ## Cuts the power of a virtual machine (x86, Debian) under the log store, and under ten; ROUNDS=5 SEED=n
 	@scripts/install-deps.sh vm
 	cargo build --release -p tenement-logs --example powercut --target-dir target
+	cargo build --release -p tenement --target-dir target
 	python3 tests/vm/powercut.py --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED))
+	python3 tests/vm/daemoncut.py --rounds $(or $(ROUNDS),5) $(if $(SEED),--seed $(SEED))
 
 autobahn: ## The WebSocket test suite, directly, through ten and over the API's stack; needs a Python 2.7
 	cargo build -p tenement --bin ten --example websocket_echo --target-dir target

@@ -15,6 +15,8 @@ need ps procps
 need promtool prometheus
 need strace strace
 need zstd zstd
+need setpriv util-linux
+need faketime faketime
 if [ "${1:-}" = bench ]; then
   need nginx nginx-light
   need haproxy haproxy
@@ -23,6 +25,8 @@ fi
 if [ "${1:-}" = vm ]; then
   need qemu-system-x86_64 qemu-system-x86
   need mkfs.ext4 e2fsprogs
+  need sqlite3 sqlite3
+  need strip binutils
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -1,4 +1,4 @@
-"""A small machine in qemu: Debian's kernel, busybox and one program, and a disk whose writes are on record."""
+"""A small machine in qemu: Debian's kernel, busybox and some programs, and a disk whose writes are on record."""
 
 import glob
 import gzip
@@ -9,6 +9,8 @@ import struct
 import subprocess
 
 MODULES = ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk"]
+# Who listens on a port, which ten asks for.
+MODULES += ["inet_diag", "tcp_diag", "unix_diag"]
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
@@ -18,7 +20,7 @@ for module in %s; do /bin/busybox insmod /modules/$module.ko; done
 /bin/busybox mount -t ext4 -o commit=$commit /dev/vda /disk || echo "bad: the disk can't be mounted"
 echo $expire > /proc/sys/vm/dirty_expire_centisecs
 echo $writeback > /proc/sys/vm/dirty_writeback_centisecs
-/bin/program /disk $round
+%s /disk $round
 echo "bad: the program ended with $?"
 /bin/busybox poweroff -f
 """
@@ -63,24 +65,30 @@ def archive(files):
     return b"".join(parts)
 
 
-def initial(program, modules):
-    """The files that the machine begins with."""
+def initial(programs, modules, scripts={}, first="program"):
+    """The files that the machine begins with. `programs`: by name, what is put into /bin, with what it needs; `scripts`: by
+    path, their text. `first` is what runs, and is to run until the power is cut."""
     files = {name: (0o040755, b"") for name in ["bin", "proc", "sys", "dev", "disk", "run", "tmp", "modules"]}
 
-    def add(name, source, mode=0o100755):
+    def folders(name):
         for end in [at for at, letter in enumerate(name) if letter == "/"]:
             files.setdefault(name[:end], (0o040755, b""))
+
+    def add(name, source, mode=0o100755):
+        folders(name)
         with open(source, "rb") as file:
             files[name] = (mode, file.read())
 
-    busybox = shutil.which("busybox")
-    for name, source in [("bin/busybox", busybox), ("bin/program", program)]:
-        add(name, source)
+    for name, source in {"busybox": shutil.which("busybox"), **programs}.items():
+        add(f"bin/{name}", source)
         for library in libraries(source):
             add(library.lstrip("/"), library)
     for module, source in modules.items():
         add(f"modules/{module}.ko", source)
-    files["init"] = (0o100755, (INIT % " ".join(MODULES)).encode())
+    for name, text in scripts.items():
+        folders(name)
+        files[name] = (0o100755, text.encode())
+    files["init"] = (0o100755, (INIT % (" ".join(MODULES), f"/bin/{first}")).encode())
     return files
 
 
@@ -97,7 +105,7 @@ class Machine:
         with open(self.log, "wb") as file:
             file.truncate(2 * DISK)
         self.process = subprocess.Popen([
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
+            "qemu-system-x86_64", *accelerator(), "-cpu", "max", "-smp", "2", "-m", "1024",
             "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", image, "-initrd", initrd,
             "-append", "console=ttyS0 panic=-1 quiet loglevel=4",
             "-blockdev", f"driver=file,node-name=running,filename={self.running}",
@@ -134,6 +142,11 @@ class Machine:
                 disk.seek(sector * SECTOR)
                 disk.write(log.read(count * SECTOR))
         return rest, len(writes) - 1 - flushed, stayed
+
+
+def accelerator():
+    """The processor itself, with KVM=1 in the environment, is many times faster; but not where this is a machine in qemu too."""
+    return ["-accel", "kvm" if os.environ.get("KVM") else "tcg,thread=multi"]
 
 
 def entries(path):

@@ -89,7 +89,7 @@ def main():
     dice = random.Random(options.seed)
     os.makedirs(CACHE, exist_ok=True)
     image, modules = kernel(CACHE)
-    files = initial(options.program, modules)
+    files = initial({"program": options.program}, modules)
     folder = tempfile.mkdtemp(prefix="powercut-", dir=CACHE)
     safe, purged, failed = {}, -1, False
     try:
