@@ -147,7 +147,8 @@ impl Keeper {
     /// The daemon has let go.
     pub(super) fn released(&mut self) {
         if self.successor.is_none() {
-            return self.fall_back("the new daemon is gone".to_owned());
+            let why = self.lost.take().unwrap_or_else(|| "nobody is there to take over".to_owned());
+            return self.fall_back(why);
         }
         let relay = self.relay();
         self.let_take_over(relay);
@@ -193,7 +194,7 @@ impl Keeper {
         match successor.stage {
             Stage::Preparing => self.not_upgraded(why),
             // Once it has let go, the one that is there can't go on by itself.
-            Stage::Waiting => say(&format!("not upgraded: {why}")),
+            Stage::Waiting => self.lost = Some(why),
             Stage::Taking if self.daemon.is_some() => self.fall_back(why),
             // Then it was a daemon like any other.
             Stage::Taking | Stage::FallingBack => {

@@ -84,6 +84,10 @@ fn a_successor_that_is_killed_anywhere_leaves_everything_as_it_was() {
         whole(&daemon, &before, &what);
     }
     assert!(killed > 5, "{killed}");
+    // The last one may still have it before it.
+    let last = daemon.daemon_pid();
+    daemon.kill_daemon();
+    until("started again", || daemon.daemon_pid() != last);
     upgrade(&daemon, &[env!("CARGO_BIN_EXE_ten")]);
     whole(&daemon, &before, "afterwards");
 }
@@ -197,4 +201,39 @@ fn the_former_program_is_started_again_if_another_one_fails_when_it_takes_over()
     let other = copy(&daemon, "ten-other");
     upgrade(&daemon, &[&other]);
     whole(&daemon, &before, "afterwards");
+}
+
+// faults: D10
+#[test]
+fn without_its_keeper_an_upgrade_leaves_the_instances_and_says_what_to_do() {
+    for stage in ["preparing", "taking"] {
+        let (daemon, before) = begin();
+        let first = daemon.daemon_pid();
+        let binary = daemon.folder.path().join("slow");
+        let (ten, call) = (env!("CARGO_BIN_EXE_ten"), "sendmsg");
+        let program = match stage {
+            "preparing" => "exec sleep 3".to_owned(),
+            // It has said that it could run, and can't go on before somebody kills what holds it.
+            _ => format!("exec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:delay_exit=700000:when=1 '{ten}' \"$@\""),
+        };
+        fs::write(&binary, format!("#!/bin/sh\ntouch begun\n{program}\n")).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let upgrading =
+            crate::support::ten(daemon.folder.path(), &["--data-dir", "data", "upgrade", "./slow"])
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+        until("begun", || match stage {
+            "preparing" => daemon.folder.path().join("begun").exists(),
+            _ => log(&daemon).contains("leaving everything to it"),
+        });
+        let port = daemon.port.to_string();
+        let folder = daemon.orphan();
+        let ended = upgrading.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{stage}: {}", text(&ended.stderr));
+        assert!(text(&ended.stderr).contains("ten serve"), "{stage}: {}", text(&ended.stderr));
+        let daemon = TestDaemon::start_in(folder, &["--port", &port]);
+        assert_ne!(daemon.daemon_pid(), first);
+        whole(&daemon, &before, stage);
+    }
 }
