@@ -50,6 +50,7 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	python3 bench/api.py
 	python3 bench/logs.py
 	python3 bench/followers.py
+	python3 bench/upgrade.py
 	cargo run --release -p tenement --example token_check --target-dir target
 
 soak: ## Kills the daemon at random moments under load and checks that nothing is lost; SOAK=seconds, KILLS=n

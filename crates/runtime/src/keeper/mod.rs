@@ -75,6 +75,8 @@ struct Keeper {
     program: Program,
     /// One that is to take the place of the daemon.
     successor: Option<Successor>,
+    /// Why one that the daemon lets go for is gone already.
+    lost: Option<String>,
     /// Those that have been followed, and finish what they are about.
     leaving: Vec<Daemon>,
     /// When to start a daemon, if there is none.
@@ -105,6 +107,7 @@ pub fn run() -> io::Result<u8> {
         daemon: None,
         program: Program::own()?,
         successor: None,
+        lost: None,
         leaving: Vec::new(),
         start_at: None,
         strangers: children::living(),

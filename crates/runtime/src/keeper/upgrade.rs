@@ -7,9 +7,13 @@
 //! ```
 //!
 //! Until `released` a successor that can't run changes nothing. From then on the state is its own; if it does not get
-//! ready, the former program is started again, as after a crash.
+//! ready, the former program is started again, with the configuration that was in effect, and takes over in its place.
 
-use std::{os::fd::OwnedFd, path::Path, time::Duration};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tenement_core::time::Millis;
@@ -21,7 +25,10 @@ use super::{
     say,
     start::Program,
 };
-use crate::{clock, process::Exit};
+use crate::{
+    clock,
+    process::{Exit, Status},
+};
 
 /// What each stage has.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +40,9 @@ pub(super) struct Successor {
     pub(super) daemon: Daemon,
     /// When it is given up.
     pub(super) deadline: Millis,
-    program: Program,
+    /// What daemons are started from once it serves; none if that stays as it is.
+    program: Option<Program>,
+    path: PathBuf,
     stage: Stage,
     version: String,
     /// Why it can't run, as it says.
@@ -50,6 +59,8 @@ enum Stage {
     Waiting,
     /// It takes over.
     Taking,
+    /// Another one could not, and this is the former program, which takes over as after a crash.
+    FallingBack,
 }
 
 impl Keeper {
@@ -76,14 +87,15 @@ impl Keeper {
         let daemon = Daemon::start_successor(&program).map_err(cant)?;
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::now().0 * 1000));
         let (deadline, stage) = (clock::now().after(PATIENCE), Stage::Preparing);
-        let version = String::new();
+        let (version, program) = (String::new(), Some(program));
         self.successor =
-            Some(Successor { daemon, deadline, program, stage, version, why: None, relay: None });
+            Some(Successor { daemon, deadline, program, path, stage, version, why: None, relay: None });
         Ok(())
     }
 
     fn not_upgraded(&mut self, why: String) {
-        say(&format!("not upgraded: {why}"));
+        // The rest the successor has said itself.
+        say(&format!("not upgraded: {}", why.lines().next().unwrap_or_default()));
         self.tell("READY=1");
         if let Some(daemon) = &mut self.daemon {
             daemon.order(ToDaemon::NotUpgraded { why }, None);
@@ -135,15 +147,19 @@ impl Keeper {
     /// The daemon has let go.
     pub(super) fn released(&mut self) {
         if self.successor.is_none() {
-            return self.fall_back("the successor is gone".to_owned());
+            let why = self.lost.take().unwrap_or_else(|| "nobody is there to take over".to_owned());
+            return self.fall_back(why);
         }
-        let flags = SocketFlags::CLOEXEC;
-        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-        let relay = pair.map(|(ours, theirs)| {
-            self.held.hold(PREDECESSOR.to_owned(), false, vec![theirs]);
-            ours
-        });
-        self.let_take_over(relay.ok());
+        let relay = self.relay();
+        self.let_take_over(relay);
+    }
+
+    /// A way between two daemons: one end for the predecessor, as the other is held for who comes.
+    fn relay(&mut self) -> Option<OwnedFd> {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.ok()?;
+        self.held.hold(PREDECESSOR.to_owned(), false, vec![theirs]);
+        Some(ours)
     }
 
     fn let_take_over(&mut self, relay: Option<OwnedFd>) {
@@ -157,9 +173,12 @@ impl Keeper {
     fn succeeded(&mut self) {
         let Some(successor) = self.successor.take() else { return };
         self.held.drop(PREDECESSOR);
-        self.program = successor.program;
+        if let Some(program) = successor.program {
+            self.program = program;
+        }
         if let Some(mut old) = self.daemon.replace(successor.daemon) {
-            old.order(ToDaemon::Leave { version: Some(successor.version), why: None }, successor.relay);
+            let version = Some(successor.version).filter(|_| successor.stage == Stage::Taking);
+            old.order(ToDaemon::Leave { version, why: successor.why }, successor.relay);
             self.leaving.push(old);
         }
         self.ready();
@@ -170,30 +189,62 @@ impl Keeper {
         let Some(successor) = self.successor.take() else { return };
         self.held.drop(PREDECESSOR);
         let how = Exit { status: ended.status(), oom: false };
-        let why = successor.why.unwrap_or_else(|| format!("the new daemon {how} before it was ready"));
+        let path = successor.path.display();
+        let why =
+            successor.why.unwrap_or_else(|| format!("'{path}' can't take over: {how} before it was ready"));
         match successor.stage {
             Stage::Preparing => self.not_upgraded(why),
             // Once it has let go, the one that is there can't go on by itself.
-            Stage::Waiting => say(&format!("not upgraded: {why}")),
-            Stage::Taking => self.fall_back(why),
+            Stage::Waiting => self.lost = Some(why),
+            Stage::Taking if self.daemon.is_some() => self.fall_back(why),
+            // Then it was a daemon like any other.
+            Stage::Taking | Stage::FallingBack => {
+                self.leave(why.clone());
+                let next = self.course.died(ended.status(), clock::now());
+                self.go_on(next, &why);
+            }
         }
     }
 
-    /// The former program is started again beside the daemon that has let go, which finishes what it is about.
+    /// The former program is started again, and takes over from the daemon that has let go.
     fn fall_back(&mut self, why: String) {
         say(&format!("not upgraded: {why}; the former program is started again"));
+        let relay = self.relay();
+        match Daemon::start(&self.program, &self.held) {
+            Ok(daemon) => {
+                self.successor = Some(Successor {
+                    daemon,
+                    deadline: clock::now().after(PATIENCE),
+                    program: None,
+                    path: self.program.path().to_owned(),
+                    stage: Stage::FallingBack,
+                    version: String::new(),
+                    why: Some(why),
+                    relay,
+                });
+            }
+            Err(error) => {
+                self.held.drop(PREDECESSOR);
+                self.leave(why);
+                let next = self.course.died(Status::Unknown, clock::now());
+                self.go_on(next, &format!("the daemon could not be started: {error}"));
+            }
+        }
+    }
+
+    /// The daemon that has let go finishes what it is about, without anybody who takes its connections.
+    fn leave(&mut self, why: String) {
         if let Some(mut old) = self.daemon.take() {
             old.order(ToDaemon::Leave { version: None, why: Some(why) }, None);
             self.leaving.push(old);
         }
-        self.start();
     }
 
     pub(super) fn give_up_late_successor(&mut self, now: Millis) {
         if let Some(successor) = self.successor.as_mut().filter(|successor| successor.deadline <= now) {
-            successor.why.get_or_insert_with(|| {
-                format!("the new daemon was not ready within {} s", PATIENCE.as_secs())
-            });
+            let path = successor.path.display();
+            let late = format!("'{path}' can't take over: it was not ready within {} s", PATIENCE.as_secs());
+            successor.why.get_or_insert(late);
             successor.deadline = now.after(PATIENCE);
             successor.daemon.signal(libc::SIGKILL);
         }
@@ -214,7 +265,7 @@ impl Keeper {
                 self.let_take_over(None);
                 true
             }
-            Some(Stage::Taking) => true,
+            Some(Stage::Taking | Stage::FallingBack) => true,
         }
     }
 
@@ -229,7 +280,7 @@ impl Keeper {
                 }
                 false
             }
-            Some(Stage::Waiting | Stage::Taking) => true,
+            Some(Stage::Waiting | Stage::Taking | Stage::FallingBack) => true,
         }
     }
 }

@@ -31,7 +31,8 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return false };
         let (mut address, mut purge) = (None, false);
         if let Some(life) = life {
-            let Life { state, since, last_active, last_check, address: accepted, record: _, purge: erases } = life;
+            let Life { state, since, last_active, last_check, address: accepted, record: _, purge: erases } =
+                life;
             purge = erases;
             address = accepted;
             (entry.life, entry.since, entry.last_check) = (state, since, last_check);
@@ -48,7 +49,9 @@ impl Engine {
 
     /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
     fn finish_stop(&mut self, name: &InstanceName, purge: bool) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else { return };
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else {
+            return;
+        };
         let mode = match purge {
             _ if entry.life.is_to_be_stopped() => StopMode::Keep,
             true => StopMode::Purge,

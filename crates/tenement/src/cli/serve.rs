@@ -51,23 +51,25 @@ impl Serve {
     fn serve(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
         let flags = self.flags(global)?;
         let (keeper, mut kept) = accept(offer)?;
+        let mut text = None;
         let mut config = match in_effect::take(&mut kept) {
             Some((text, log_keys)) => as_it_was(&text, log_keys.as_ref())?,
             None => {
-                let (config, text) = self.config(global)?;
-                keep_text(&keeper, &text)?;
+                let (config, read) = self.config(global, "nothing was started", global.json)?;
+                text = Some(read);
                 config
             }
         };
         flags.apply(&mut config);
-        run(global, config, flags, keeper, kept)
+        run(global, config, flags, text, keeper, kept)
     }
 
     /// Takes the place of a daemon that runs, once it is clear that this one could run.
     fn succeed(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
         let prepared = || {
             let flags = self.flags(global)?;
-            let (mut config, text) = self.config(global)?;
+            // Who asked for it sees nothing else of this process.
+            let (mut config, text) = self.config(global, "nothing has changed", true)?;
             flags.apply(&mut config);
             daemon::check(&config).map_err(|error| Failure::general(error.to_string()))?;
             Ok((flags, config, text))
@@ -76,19 +78,19 @@ impl Serve {
             prepared().inspect_err(|failure: &Failure| offer.refused(&failure.message))?;
         offer.prepared(env!("CARGO_PKG_VERSION"));
         let (keeper, kept) = accept(offer)?;
-        keep_text(&keeper, &text)?;
-        run(global, config, flags, keeper, kept)
+        run(global, config, flags, Some(text), keeper, kept)
     }
 
-    /// The checked configuration of the file, and its text. Everything that is wrong is said at once.
-    fn config(&self, global: &Global) -> Result<(Config, Text), Failure> {
+    /// The checked configuration of the file, and its text. Everything that is wrong is said at once, in the failure where it
+    /// is to be `whole`.
+    fn config(&self, global: &Global, then: &str, whole: bool) -> Result<(Config, Text), Failure> {
         let path = config_file::find(global.config.as_deref()).map_err(Failure::config)?;
         let bytes = config_file::read(&path).map_err(Failure::config)?;
         let text = Text { path, bytes };
         let (name, parsed) = (text.path.display(), text.check().map_err(Failure::config)?);
         let is_error = |finding: &&Diagnostic| self.strict || finding.is_error();
         let (wrong, others): (Vec<_>, Vec<_>) = parsed.diagnostics.iter().partition(is_error);
-        if global.json {
+        if whole {
             others.iter().for_each(|finding| global.warn(&format!("{name}:{finding}")));
         } else {
             let shown = |finding: &Diagnostic| note(&format!("{name}:{finding}\n{}", finding.pointer()));
@@ -97,8 +99,8 @@ impl Serve {
         let config = match parsed.config {
             Some(config) if wrong.is_empty() => config,
             _ => {
-                let mut message = format!("{name} has {}: nothing was started", errors(wrong.len()));
-                if global.json {
+                let mut message = format!("{name} has {}: {then}", errors(wrong.len()));
+                if whole {
                     wrong.iter().for_each(|finding| message.push_str(&format!("\n{name}:{finding}")));
                 }
                 return Err(Failure::config(message));
@@ -123,21 +125,17 @@ fn accept(offer: Offer) -> Result<(Link, Inheritance), Failure> {
     offer.accept().map_err(|error| Failure::general(format!("can't talk to the keeper: {error}")))
 }
 
-fn keep_text(keeper: &Link, text: &Text) -> Result<(), Failure> {
-    in_effect::keep(keeper, text)
-        .map_err(|error| Failure::general(format!("can't keep the configuration: {error}")))
-}
-
 fn run(
     global: &Global,
     config: Config,
     flags: Flags,
+    text: Option<Text>,
     keeper: Link,
     kept: Inheritance,
 ) -> Result<(), Failure> {
     let log =
         start_logging(global).map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-    let done = daemon::run(config, flags, global.token.as_deref(), keeper, kept);
+    let done = daemon::run(config, flags, text, global.token.as_deref(), keeper, kept);
     log.finish();
     done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
 }

@@ -54,7 +54,8 @@ pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File
         let is_ours = is_locked(&file)?;
         let owner = Owner::read(&mut file)?;
         if is_ours {
-            let other = owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
+            let other =
+                owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
             if other.is_none() {
                 break;
             }
@@ -105,10 +106,15 @@ fn is_locked(file: &File) -> io::Result<bool> {
 fn text(file: &File, keeper: Option<&Link>) -> io::Result<String> {
     const NOBODY: &str = "0 0";
     let named = |link: &Link| link.keeper().map_or_else(|| NOBODY.to_owned(), |keeper| keeper.to_string());
-    Ok(format!("{}
+    Ok(format!(
+        "{}
 {}
 {}
-", Identity::own()?, keeper.map(named).unwrap_or_default(), place(file)?))
+",
+        Identity::own()?,
+        keeper.map(named).unwrap_or_default(),
+        place(file)?
+    ))
 }
 
 /// This very file, and this boot of the host.
@@ -130,6 +136,11 @@ impl Owner {
         let is_of_here = lines.next() == Some(place(file)?.as_str());
         let shown = keeper.filter(Identity::lives).or(daemon);
         let pid = shown.map_or_else(|| first.to_owned(), |shown| shown.pid.to_string());
-        Ok(Self { daemon, keeper, is_of_here, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
+        Ok(Self {
+            daemon,
+            keeper,
+            is_of_here,
+            pid: if pid.is_empty() { "not known yet".to_owned() } else { pid },
+        })
     }
 }

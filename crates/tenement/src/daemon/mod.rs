@@ -47,6 +47,7 @@ use crate::{
     api::{self, Api},
     flags::Flags,
     history::HistoryError,
+    in_effect::{self, Text},
     panics,
     runs::{self, RunsError},
     sinks::PlacesError,
@@ -75,7 +76,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Runs(#[from] RunsError),
     /// Next to nothing can be opened.
-    #[error("the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more")]
+    #[error(
+        "the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more"
+    )]
     Files(u64),
     /// Something of the system failed.
     #[error("{what}: {source}")]
@@ -113,13 +116,15 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
 }
 
 /// Runs the daemon until a signal ends it, or another one takes over. `flags`: what is over the file, in `config` already.
-/// `token`: the administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
+/// `text`: what the configuration
+/// was read from just now, to be kept for a next daemon. `token`: the administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
 pub fn run(
     config: Config,
     flags: Flags,
+    text: Option<Text>,
     token: Option<&str>,
     keeper: Link,
     mut kept: Inheritance,
@@ -147,7 +152,7 @@ pub fn run(
         let api = grounds.api(supervisor, config, flags, &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &grounds, Door { bound, admin, keeper, predecessor }, token).await
+        serve(api, &grounds, Door { bound, admin, keeper, predecessor, text }, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -165,6 +170,8 @@ struct Door {
     keeper: Link,
     /// The way from a daemon that this one follows.
     predecessor: Option<OwnedFd>,
+    /// What is in effect once requests are served.
+    text: Option<Text>,
 }
 
 /// What goes on beside the instances as long as this daemon is the one.
@@ -194,7 +201,7 @@ pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
 async fn serve(
     api: Api,
     grounds: &Grounds,
-    Door { bound, admin, keeper, predecessor }: Door,
+    Door { bound, admin, keeper, predecessor, text }: Door,
     token: Option<String>,
 ) -> Result<stop::End, DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
@@ -215,6 +222,9 @@ async fn serve(
     if let Some(predecessor) = predecessor {
         let begun = succession::begin(predecessor, running.taker(), routes);
         open.predecessor = Some(begun.map_err(tried("can't start threads"))?);
+    }
+    if let Some(text) = text {
+        in_effect::keep(&keeper, &text).map_err(tried("can't keep the configuration"))?;
     }
     // First, so that whoever reads of it and kills this process finds it started again.
     keeper.ready();

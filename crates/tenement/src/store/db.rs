@@ -19,7 +19,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, config::DbConfig};
 use tenement_core::layout;
 use tenement_supervisor::StorageFault;
 
@@ -64,7 +64,13 @@ impl Db {
 
     /// From now on another process closes it in order.
     pub(super) fn hand_over(&self) {
-        self.lock().handed_over = true;
+        let mut held = self.lock();
+        held.handed_over = true;
+        // Whoever ends last would do away with the `-wal`, which belongs to one that is open, as it says itself.
+        let kept = held.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the state may be taken for one that lost changes");
+        }
     }
 
     /// Reads.

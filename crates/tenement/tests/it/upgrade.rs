@@ -1,5 +1,8 @@
 //! `ten upgrade`: another process takes over, and nobody notices.
 
+mod control;
+mod kills;
+mod refusals;
 mod traffic;
 
 use std::{

@@ -97,10 +97,7 @@ fn random_byte_flips_lose_nothing_that_can_still_be_read() {
         drop(store);
         assert_eq!(Store::open(&path).unwrap().found(), None);
     }
-    assert!(
-        damaged > 8 && kept > damaged * RECORDS / 10,
-        "{damaged} were damaged, {kept} records were kept"
-    );
+    assert!(damaged > 8 && kept > damaged * RECORDS / 10, "{damaged} were damaged, {kept} records were kept");
 }
 
 // faults: D5
