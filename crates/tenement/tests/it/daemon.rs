@@ -68,7 +68,6 @@ fn a_standard_error_that_takes_nothing_changes_nothing() {
 fn signals_without_a_meaning_end_nothing() {
     let mut daemon = TestDaemon::start_in(with_alice("[settings]"), &[]);
     for (signal, name) in [
-        (Signal::HUP, "SIGHUP"),
         (Signal::USR1, "SIGUSR1"),
         (Signal::USR2, "SIGUSR2"),
         (Signal::ALARM, "SIGALRM"),
