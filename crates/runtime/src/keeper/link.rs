@@ -96,6 +96,12 @@ impl Offer {
         self.succeeds
     }
 
+    /// Who it is from.
+    #[must_use]
+    pub fn keeper(&self) -> Option<Identity> {
+        keeper_at(&self.channel)
+    }
+
     /// This process, of that release, could run.
     pub fn prepared(&self, version: &str) {
         channel::send(&self.channel, &ToKeeper::Prepared { version: version.to_owned() }, &[]);
@@ -171,9 +177,7 @@ impl Link {
     /// The keeper, if this process has one.
     #[must_use]
     pub fn keeper(&self) -> Option<Identity> {
-        let shared = self.0.as_ref().filter(|_| self.is_kept())?;
-        let peer = socket_peercred(&shared.channel).ok()?;
-        Identity::of(peer.pid.as_raw_nonzero().get().cast_unsigned()).ok()
+        keeper_at(&self.0.as_ref().filter(|_| self.is_kept())?.channel)
     }
 
     /// Whether the keeper is there.
@@ -230,6 +234,12 @@ impl Link {
             shared.send(message, fds);
         }
     }
+}
+
+/// Who made the channel.
+fn keeper_at(channel: &OwnedFd) -> Option<Identity> {
+    let peer = socket_peercred(channel).ok()?;
+    Identity::of(peer.pid.as_raw_nonzero().get().cast_unsigned()).ok()
 }
 
 /// The channel that the environment names. Whatever else is there is no keeper's.

@@ -71,7 +71,7 @@ impl Serve {
             // Who asked for it sees nothing else of this process.
             let (mut config, text) = self.config(global, "nothing has changed", true)?;
             flags.apply(&mut config);
-            daemon::check(&config).map_err(|error| Failure::general(error.to_string()))?;
+            daemon::check(&config, offer.keeper()).map_err(|error| Failure::general(error.to_string()))?;
             Ok((flags, config, text))
         };
         let (flags, config, text) =

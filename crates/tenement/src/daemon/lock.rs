@@ -92,6 +92,11 @@ pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File
     Ok(Ok(file))
 }
 
+/// The keeper of the daemon that has the lock.
+pub(super) fn keeper_of(path: &Path) -> Option<Identity> {
+    Owner::read(&mut File::open(path).ok()?).ok()?.keeper
+}
+
 /// Tries to lock it.
 fn is_locked(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {

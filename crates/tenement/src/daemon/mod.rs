@@ -29,14 +29,14 @@ pub use data_dir::DataDirError;
 pub use listen::ListenError;
 pub use log::Log;
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use rustix::fs::Mode;
 use tenement_core::{config::Config, layout};
 use tenement_proxy::Bound;
 use tenement_runtime::{
     heap,
-    keeper::{Inheritance, Link, PREDECESSOR},
+    keeper::{Identity, Inheritance, Link, PREDECESSOR},
     limits, own,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -80,6 +80,9 @@ pub enum DaemonError {
         "the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more"
     )]
     Files(u64),
+    /// Whoever takes over takes over a data directory.
+    #[error("the daemon to take over from does not use the data directory '{}': a change of data_dir takes a stop and a start", .0.display())]
+    Elsewhere(PathBuf),
     /// Something of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -105,12 +108,16 @@ fn enough_descriptors(limit: u64) -> Result<(), DaemonError> {
     }
 }
 
-/// Looks whether a daemon with this configuration could take over the state that another one works with. Changes nothing.
+/// Looks whether a daemon with this configuration could take over the state that another one of this `keeper` works with.
+/// Changes nothing.
 ///
 /// # Errors
 /// Why not.
-pub fn check(config: &Config) -> Result<(), DaemonError> {
+pub fn check(config: &Config, keeper: Option<Identity>) -> Result<(), DaemonError> {
     let dir = &config.settings.data_dir;
+    if keeper.is_none() || lock::keeper_of(&dir.join(layout::LOCK)) != keeper {
+        return Err(DaemonError::Elsewhere(dir.clone()));
+    }
     Store::check(&dir.join(layout::STATE))?;
     Ok(runs::check(&dir.join(layout::RUNS))?)
 }

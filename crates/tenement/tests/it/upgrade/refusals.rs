@@ -106,6 +106,22 @@ fn a_state_of_a_newer_release_is_refused() {
 }
 
 #[test]
+fn another_data_directory_is_refused() {
+    let daemon = daemon("");
+    daemon.ok(&["spawn", "app:a"]);
+    let before = life(&daemon, "a");
+    let (named, moved) = (daemon.folder.path().join("data"), daemon.folder.path().join("moved"));
+    fs::rename(&named, &moved).unwrap();
+    let output = run(daemon.folder.path(), &["--data-dir", "moved", "upgrade"]);
+    assert!(!named.exists(), "nothing was made there");
+    fs::rename(&moved, &named).unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("data_dir"), "{said}");
+    upgrade(&daemon, &[]);
+    assert_eq!(life(&daemon, "a"), before);
+}
+
+#[test]
 fn a_second_upgrade_is_refused_and_does_not_end_the_first() {
     let daemon = daemon("");
     let pid = daemon.daemon_pid();
