@@ -9,11 +9,7 @@
 //!
 //! What is remembered concerns running processes alone: it outlives the daemon, not the host, so nothing waits for a disk.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tenement_core::{
@@ -106,9 +102,8 @@ pub struct Survivors(pub(crate) BTreeMap<InstanceName, Survivor>);
 impl Survivors {
     /// Every instance whose process was found, running or ended.
     pub fn names(&self) -> impl Iterator<Item = &InstanceName> {
-        let taken_on = |survivor: &Survivor| {
-            matches!(&survivor.found, Some((_, Left::Running(_) | Left::Ended(_))))
-        };
+        let taken_on =
+            |survivor: &Survivor| matches!(&survivor.found, Some((_, Left::Running(_) | Left::Ended(_))));
         self.0.iter().filter(move |(_, survivor)| taken_on(survivor)).map(|(name, _)| name)
     }
 }

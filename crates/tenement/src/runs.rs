@@ -33,7 +33,9 @@ pub enum RunsError {
         source: rusqlite::Error,
     },
     /// A newer program has written it, whose processes run.
-    #[error("'{path}' is of a newer tenement (format {found}, this one knows {FORMAT}): upgrade ten, or end its instances")]
+    #[error(
+        "'{path}' is of a newer tenement (format {found}, this one knows {FORMAT}): upgrade ten, or end its instances"
+    )]
     Newer {
         /// The file.
         path: String,
@@ -86,8 +88,11 @@ impl RunStore {
             }
             opened => opened?,
         };
-        let shared =
-            Arc::new(Shared { connection: Mutex::new(Some(connection)), pending: Mutex::default(), work: Condvar::new() });
+        let shared = Arc::new(Shared {
+            connection: Mutex::new(Some(connection)),
+            pending: Mutex::default(),
+            work: Condvar::new(),
+        });
         let worker = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("runs".into()).spawn(move || worker.run());
         Ok(Self { shared, writer: Some(writer.map_err(RunsError::Thread)?) })
@@ -137,7 +142,10 @@ impl RunStore {
     }
 }
 
-fn rows<T: DeserializeOwned>(connection: &Connection, sql: &str) -> Result<Vec<(InstanceName, T)>, rusqlite::Error> {
+fn rows<T: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+) -> Result<Vec<(InstanceName, T)>, rusqlite::Error> {
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let parsed = rows.map(|row| {
@@ -146,7 +154,9 @@ fn rows<T: DeserializeOwned>(connection: &Connection, sql: &str) -> Result<Vec<(
         let parsed = parsed.and_then(|key| {
             serde_json::from_str(&text).map(|value| (key, value)).map_err(|error| error.to_string())
         });
-        Ok(parsed.inspect_err(|error| tracing::error!(instance = name, error, "a record of before is refused")).ok())
+        Ok(parsed
+            .inspect_err(|error| tracing::error!(instance = name, error, "a record of before is refused"))
+            .ok())
     });
     Ok(parsed.collect::<Result<Vec<_>, rusqlite::Error>>()?.into_iter().flatten().collect())
 }

@@ -47,7 +47,9 @@ impl Engine {
 
     /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
     fn finish_stop(&mut self, name: &InstanceName) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else { return };
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else {
+            return;
+        };
         let mode = if entry.life.is_to_be_stopped() { StopMode::Keep } else { StopMode::Forget };
         let (reply, _) = oneshot::channel();
         entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
@@ -59,7 +61,9 @@ impl Engine {
         let process = match &left {
             Left::Running(process) | Left::Ended(process) => process,
             Left::Refused(why) => {
-                return Found::Refused(format!("{why}: it is left alone; end it, then start the instance by hand"));
+                return Found::Refused(format!(
+                    "{why}: it is left alone; end it, then start the instance by hand"
+                ));
             }
         };
         if number < entry.life.run() {
@@ -91,7 +95,9 @@ impl Engine {
     /// Waits on for one that was being started.
     pub(super) fn wait_on(&mut self, name: &InstanceName, run: RunId) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let (Some(process), Some(reservation)) = (entry.process.clone(), entry.reservation.clone()) else { return };
+        let (Some(process), Some(reservation)) = (entry.process.clone(), entry.reservation.clone()) else {
+            return;
+        };
         self.permits.hold(name);
         let order = Order {
             run,

@@ -30,7 +30,8 @@ impl Engine {
         let declared: BTreeSet<_> = config.instances.iter().cloned().collect();
         let mut known: BTreeMap<_, _> = records.into_iter().map(|r| (r.name.clone(), r)).collect();
         let mut new = Vec::new();
-        let lives = survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
+        let lives =
+            survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
         self.created = lives.max().unwrap_or(0);
         // Made by a request a moment before the end, or the registry has lost it.
         for record in survivors.values().filter_map(|survivor| Some(&survivor.life.as_ref()?.record)) {

@@ -105,7 +105,8 @@ impl Engine {
     }
 
     fn leave_now(&mut self, now: Millis) {
-        let Leaving::Soon { replies, held, .. } = std::mem::replace(&mut self.leaving, Leaving::Left(Vec::new()))
+        let Leaving::Soon { replies, held, .. } =
+            std::mem::replace(&mut self.leaving, Leaving::Left(Vec::new()))
         else {
             return;
         };

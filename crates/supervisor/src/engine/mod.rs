@@ -51,8 +51,8 @@ use tokio::{
 
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits, reconfigure::Reloading,
-    timers::Timers, transition::Before,
+    checks::Rounds, entry::Entry, leave::Leaving, newcomers::Newcomers, permits::Permits,
+    reconfigure::Reloading, timers::Timers, transition::Before,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},

@@ -1,6 +1,11 @@
 //! What is counted of a step, for metrics.
 
-use tenement_core::{history::ExitCause, lifecycle::{Event, Found}, slot::WakeStage, view::CheckCounts};
+use tenement_core::{
+    history::ExitCause,
+    lifecycle::{Event, Found},
+    slot::WakeStage,
+    view::CheckCounts,
+};
 use tenement_runtime::clock;
 
 use super::{entry::Entry, transition::cause};

@@ -49,7 +49,10 @@ impl Timers {
             self.set(Alarm { at, postponed: true, ..alarm });
         }
         if count > 0 {
-            tracing::warn!(count, "this process was stopped for a while, or could not run: what became due is postponed");
+            tracing::warn!(
+                count,
+                "this process was stopped for a while, or could not run: what became due is postponed"
+            );
         }
     }
 
@@ -84,7 +87,8 @@ mod tests {
         assert_eq!(timers.due(Millis(60_000)), None);
         assert_eq!(timers.next(), Some(Millis(62_000)));
         timers.allow_for_a_stop(Millis(70_000));
-        let rung: Vec<_> = std::iter::from_fn(|| timers.due(Millis(70_000))).map(|alarm| alarm.generation).collect();
+        let rung: Vec<_> =
+            std::iter::from_fn(|| timers.due(Millis(70_000))).map(|alarm| alarm.generation).collect();
         assert_eq!(rung, [1, 2]);
         assert_eq!(timers.next(), Some(Millis(99_000)));
     }

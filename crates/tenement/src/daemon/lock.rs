@@ -53,7 +53,8 @@ pub(super) fn take(path: &Path, keeper: &Link) -> io::Result<Result<File, String
         let is_ours = is_locked(&file)?;
         let owner = Owner::read(&mut file)?;
         if is_ours {
-            let other = owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
+            let other =
+                owner.keeper.filter(|other| owner.is_of_here && other.lives() && Some(*other) != own_keeper);
             if other.is_none() {
                 break;
             }
@@ -124,6 +125,11 @@ impl Owner {
         let is_of_here = lines.next() == Some(place(file)?.as_str());
         let shown = keeper.filter(Identity::lives).or(daemon);
         let pid = shown.map_or_else(|| first.to_owned(), |shown| shown.pid.to_string());
-        Ok(Self { daemon, keeper, is_of_here, pid: if pid.is_empty() { "not known yet".to_owned() } else { pid } })
+        Ok(Self {
+            daemon,
+            keeper,
+            is_of_here,
+            pid: if pid.is_empty() { "not known yet".to_owned() } else { pid },
+        })
     }
 }

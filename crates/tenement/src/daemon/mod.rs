@@ -74,7 +74,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Runs(#[from] RunsError),
     /// Next to nothing can be opened.
-    #[error("the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more")]
+    #[error(
+        "the limit of {0} open files is too low to serve: raise it (ulimit -n, LimitNOFILE=) to 1024 or more"
+    )]
     Files(u64),
     /// Something of the system failed.
     #[error("{what}: {source}")]
@@ -137,14 +139,10 @@ pub fn run(
         .build()
         .map_err(tried("can't start threads"))?;
     let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
-    let remembered = runs.remembered().map_err(|error| tried("can't read what is running")(io::Error::other(error)))?;
-    let output = Arc::new(output::Pipes::new(
-        dir.path(),
-        logs.clone(),
-        Arc::clone(&sinks),
-        keeper.clone(),
-        &mut kept,
-    ));
+    let remembered =
+        runs.remembered().map_err(|error| tried("can't read what is running")(io::Error::other(error)))?;
+    let output =
+        Arc::new(output::Pipes::new(dir.path(), logs.clone(), Arc::clone(&sinks), keeper.clone(), &mut kept));
     let deps = Deps {
         output: Arc::clone(&output) as Arc<_>,
         runs: Arc::clone(&runs) as Arc<_>,

@@ -235,7 +235,10 @@ fn a_limit_that_is_too_low_to_serve_is_named_with_the_remedy() {
             .unwrap();
         let line = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(1), "{line}");
-        assert!(line.contains("ulimit -n") && line.contains(&format!("limit of {limit} open files")), "{line}");
+        assert!(
+            line.contains("ulimit -n") && line.contains(&format!("limit of {limit} open files")),
+            "{line}"
+        );
     }
     assert!(!folder.path().join("data").exists());
 }
@@ -343,7 +346,9 @@ fn a_clock_that_jumps_ends_tokens_at_their_time_and_no_instance() {
     for (by, is_valid) in [("+400d", false), ("-1h", true), ("+400d", false), ("+0", true)] {
         set(by);
         assert_eq!(opens(), is_valid, "{by}");
-        let checks = || serde_json::from_str::<Value>(&daemon.ask_local("/api/instances/app/a")).unwrap()["last_health_check"].clone();
+        let checks = || {
+            serde_json::from_str::<Value>(&daemon.ask_local("/api/instances/app/a")).unwrap()["last_health_check"].clone()
+        };
         let last = checks();
         until("checked again", || checks() != last);
         daemon.ok(&["restart", "app:a", "--wait"]);
@@ -507,7 +512,9 @@ fn unprivileged(folder: &Path) -> std::path::PathBuf {
 /// A program, as somebody without any right.
 fn nobody(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all"]).arg(program);
+    command
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all"])
+        .arg(program);
     command
 }
 
@@ -522,7 +529,8 @@ fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
     let program = unprivileged(folder.path());
     let daemon = TestDaemon::start_as(folder, &[], |command| {
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let out = fs::File::options().append(true).open(command.get_current_dir().unwrap().join("daemon.log"));
+        let out =
+            fs::File::options().append(true).open(command.get_current_dir().unwrap().join("daemon.log"));
         let dir = command.get_current_dir().unwrap().to_owned();
         *command = nobody(&program);
         command
@@ -555,7 +563,11 @@ fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
     };
     limit("0");
     let failed = daemon.ten(&["spawn", "app:b"]);
-    assert!(!failed.status.success() && text(&failed.stderr).contains("processes"), "{}", text(&failed.stderr));
+    assert!(
+        !failed.status.success() && text(&failed.stderr).contains("processes"),
+        "{}",
+        text(&failed.stderr)
+    );
     assert_eq!(answering(&daemon), instance);
     limit(before);
     daemon.ok(&["spawn", "app:b"]);

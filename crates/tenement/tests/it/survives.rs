@@ -94,7 +94,7 @@ time.sleep(1000)
 fn configure(folder: &Path, program: &str) {
     fs::write(folder.join("printer.py"), program).unwrap();
     let config = format!(
-        "[settings]\nbackoff_base_ms = 50\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
+        "[settings]\nbackoff_base_ms = 50\nmax_restarts = 100\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
         folder.display()
     );
     fs::write(folder.join("tenement.toml"), config).unwrap();

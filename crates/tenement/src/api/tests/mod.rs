@@ -105,7 +105,11 @@ impl Fixture {
         let shared = Arc::new(ArcSwap::new(config));
         let api = Api {
             sinks: Arc::new(sinks),
-            supervisor: tenement_supervisor::start(deps, Vec::new(), tenement_supervisor::Survivors::default()),
+            supervisor: tenement_supervisor::start(
+                deps,
+                Vec::new(),
+                tenement_supervisor::Survivors::default(),
+            ),
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared), Default::default())),
             logs,
             samples: Arc::default(),
