@@ -173,7 +173,9 @@ while True:
 "#;
 
 fn stays(more: &str) -> String {
-    format!("[settings]\nstop_timeout = 20\nbackoff_base_ms = 50\n[service.stays]\ncommand = \"python3 stays.py\"\n{more}\n")
+    format!(
+        "[settings]\nstop_timeout = 20\nbackoff_base_ms = 50\n[service.stays]\ncommand = \"python3 stays.py\"\n{more}\n"
+    )
 }
 
 // faults: D1 D2

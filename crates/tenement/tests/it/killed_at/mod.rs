@@ -111,7 +111,11 @@ fn while_an_instance_is_stopped() {
     let keeps = |id: &str| id.ends_with(['0', '2', '4', '6', '8']);
     let act = |stage: &Stage, id: &str, (): &()| {
         let path = instance(id);
-        if keeps(id) { stage.ask("POST", &format!("{path}/stop"), "") } else { stage.ask("DELETE", &path, "") }
+        if keeps(id) {
+            stage.ask("POST", &format!("{path}/stop"), "")
+        } else {
+            stage.ask("DELETE", &path, "")
+        }
     };
     let check = |stage: &mut Stage, id: &str, (): &(), acknowledged: Option<&Answer>| {
         let (status, done) = (stage.settled("app", id), if keeps(id) { "stopped" } else { "" });
@@ -153,7 +157,8 @@ fn while_an_instance_is_restarted() {
         spawned(stage, id);
         stage.pid("app", id)
     };
-    let act = |stage: &Stage, id: &str, _: &Value| stage.ask("POST", &format!("{}/restart", instance(id)), "");
+    let act =
+        |stage: &Stage, id: &str, _: &Value| stage.ask("POST", &format!("{}/restart", instance(id)), "");
     let check = |stage: &mut Stage, id: &str, before: &Value, acknowledged: Option<&Answer>| {
         assert_eq!(stage.settled("app", id), "running");
         assert!(acknowledged.is_none() || stage.pid("app", id) != *before, "it was to be another process");
@@ -170,7 +175,8 @@ fn while_a_token_is_made() {
     };
     let check = |stage: &mut Stage, id: &str, (): &(), acknowledged: Option<&Answer>| {
         let all = stage.ask("GET", "/api/tokens", "").unwrap().body;
-        let named: Vec<_> = all["tokens"].as_array().unwrap().iter().filter(|one| one["name"] == id).collect();
+        let named: Vec<_> =
+            all["tokens"].as_array().unwrap().iter().filter(|one| one["name"] == id).collect();
         assert!(named.len() == 1 || acknowledged.is_none() && named.is_empty(), "{named:?}");
         assert!(named.iter().all(|one| one["scopes"] == json!(["read"])), "{named:?}");
         if let Some(answer) = acknowledged {
@@ -189,13 +195,14 @@ fn while_a_token_is_revoked() {
         (format!("/api/tokens/{}", made["id"].as_str().unwrap()), made["token"].as_str().unwrap().to_owned())
     };
     let act = |stage: &Stage, _: &str, (path, _): &(String, String)| stage.ask("DELETE", path, "");
-    let check = |stage: &mut Stage, _: &str, (path, token): &(String, String), acknowledged: Option<&Answer>| {
-        if acknowledged.is_none() {
-            let again = stage.ask("DELETE", path, "").unwrap();
-            assert!(again.is_good() || again.status == 404, "{again:?}");
-        }
-        assert_eq!(stage.status_for(token), 401);
-    };
+    let check =
+        |stage: &mut Stage, _: &str, (path, token): &(String, String), acknowledged: Option<&Answer>| {
+            if acknowledged.is_none() {
+                let again = stage.ask("DELETE", path, "").unwrap();
+                assert!(again.is_good() || again.status == 404, "{again:?}");
+            }
+            assert_eq!(stage.status_for(token), 401);
+        };
     each(&[1, 2, 3], (5, 2), prepare, act, check);
 }
 
@@ -228,8 +235,6 @@ fn while_lines_are_taken_in() {
         answer
     };
     each(&[1, 2, 5], (6, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
-
-
 }
 
 // faults: D1

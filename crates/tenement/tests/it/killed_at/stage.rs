@@ -50,7 +50,8 @@ impl Answer {
     fn parse(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length =
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if length.is_some_and(|length: usize| length != body.len()) {
             return None;
         }
@@ -152,7 +153,10 @@ impl Stage {
     }
 
     fn list(&self) -> Vec<Value> {
-        self.ask("GET", "/api/instances?limit=1000", "").unwrap().body["instances"].as_array().unwrap().clone()
+        self.ask("GET", "/api/instances?limit=1000", "").unwrap().body["instances"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     fn view(&self, service: &str, id: &str) -> Value {
@@ -198,13 +202,17 @@ impl Stage {
 
     /// It answers with that word, soon.
     pub(super) fn comes_to_greet(&mut self, host: &str, word: &str) {
-        until("greeted", || self.get(host, "/").is_some_and(|answer| answer.is_good() && answer.words()[2] == word));
+        until("greeted", || {
+            self.get(host, "/").is_some_and(|answer| answer.is_good() && answer.words()[2] == word)
+        });
     }
 
     /// What a token may: the status of a list of instances.
     pub(super) fn status_for(&self, token: &str) -> u16 {
         let bearer = format!("Authorization: Bearer {token}\r\n");
-        exchange(&mut self.daemon().connect(), "GET", "localhost", "/api/instances", &bearer, "").unwrap().status
+        exchange(&mut self.daemon().connect(), "GET", "localhost", "/api/instances", &bearer, "")
+            .unwrap()
+            .status
     }
 
     pub(super) fn word_in_effect(&self) -> String {
@@ -219,7 +227,8 @@ impl Stage {
             let list = self.list();
             let up = list.iter().filter(|one| one["status"] == "running");
             running = up.map(|one| (name(one), one["pid"].to_string())).collect();
-            let under_way = |one: &Value| is_under_way(one["service"].as_str().unwrap(), one["status"].as_str().unwrap());
+            let under_way =
+                |one: &Value| is_under_way(one["service"].as_str().unwrap(), one["status"].as_str().unwrap());
             !list.iter().any(under_way) && self.processes().into_iter().eq(running.clone())
         });
         if self.standing.is_u64() {
@@ -244,9 +253,14 @@ impl Stage {
     /// The groups that there are for instances of this daemon, if this machine has any.
     fn groups(&self) -> Option<BTreeSet<String>> {
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.standing)).unwrap();
-        let own = groups.lines().find_map(|line| line.splitn(3, ':').nth(2).filter(|path| path.contains("/tenement-")))?;
+        let own = groups
+            .lines()
+            .find_map(|line| line.splitn(3, ':').nth(2).filter(|path| path.contains("/tenement-")))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let points = mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+        let points = mounts
+            .lines()
+            .filter(|line| line.contains(" - cgroup"))
+            .filter_map(|line| line.split(' ').nth(4));
         let own = Path::new(own.trim_start_matches('/')).parent()?;
         let folder: PathBuf = points.map(|point| Path::new(point).join(own)).find(|path| path.is_dir())?;
         let entries = fs::read_dir(folder).unwrap().flatten();
@@ -317,7 +331,9 @@ fn exchange(
     body: &str,
 ) -> Option<Answer> {
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n"
+    );
     stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -326,7 +342,9 @@ fn exchange(
 
 fn write_config(folder: &Path, word: &str) {
     let app = folder.join("app.py");
-    let service = |name: &str, more: &str| format!("[service.{name}]\ncommand = \"python3 {}\"\n{more}\n", app.display());
+    let service = |name: &str, more: &str| {
+        format!("[service.{name}]\ncommand = \"python3 {}\"\n{more}\n", app.display())
+    };
     let ids: Vec<_> = (1..if super::is_all() { 800 } else { 60 }).map(|n| format!("'k{n}'")).collect();
     let config = format!(
         "[settings]\nbackoff_base_ms = 50\nstop_timeout = 5\n{}{}{}[instances]\napp = ['s']\nconf = ['a']\nnap = [{}]\n",

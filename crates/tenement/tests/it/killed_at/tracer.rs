@@ -24,7 +24,12 @@ impl Tracer {
         let process = pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()).unwrap();
         let mut strace = Command::new("strace")
             .args(["-f", "-b", "execve", "-o", "/dev/null", "-p", &pid.to_string()])
-            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:signal=KILL:when={times}")])
+            .args([
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                &format!("inject={calls}:signal=KILL:when={times}"),
+            ])
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace is there");
