@@ -17,8 +17,6 @@ from common import ROOT, Workshop
 from soak import QUIET, Place, Refused, Tally
 
 CONFIG = """
-[settings]
-max_concurrent_starts = 16
 [service.app]
 command = "%s"
 max_instances = 5000
