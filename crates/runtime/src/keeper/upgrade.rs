@@ -190,7 +190,8 @@ impl Keeper {
         self.held.drop(PREDECESSOR);
         let how = Exit { status: ended.status(), oom: false };
         let path = successor.path.display();
-        let why = successor.why.unwrap_or_else(|| format!("'{path}' can't take over: {how} before it was ready"));
+        let why =
+            successor.why.unwrap_or_else(|| format!("'{path}' can't take over: {how} before it was ready"));
         match successor.stage {
             Stage::Preparing => self.not_upgraded(why),
             // Once it has let go, the one that is there can't go on by itself.

@@ -66,9 +66,7 @@ impl Spawn {
                 return Err(with_hint(error, hint));
             }
             // Another daemon has taken over meanwhile.
-            Err(error) if error.is("goes_on") => {
-                ("Spawned", wait::until_running(&client, &name, deadline)?)
-            }
+            Err(error) if error.is("goes_on") => ("Spawned", wait::until_running(&client, &name, deadline)?),
             other => ("Spawned", other.map_err(|error| self.in_words(&name, error))?),
         };
         drop(progress);

@@ -67,11 +67,7 @@ fn a_standard_error_that_takes_nothing_changes_nothing() {
 #[test]
 fn signals_without_a_meaning_end_nothing() {
     let mut daemon = TestDaemon::start_in(with_alice("[settings]"), &[]);
-    for (signal, name) in [
-        (Signal::USR1, "SIGUSR1"),
-        (Signal::USR2, "SIGUSR2"),
-        (Signal::ALARM, "SIGALRM"),
-    ] {
+    for (signal, name) in [(Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2"), (Signal::ALARM, "SIGALRM")] {
         daemon.signal(signal);
         let log = daemon.folder.path().join("daemon.log");
         until("said what it does with it", || fs::read_to_string(&log).unwrap().contains(name));

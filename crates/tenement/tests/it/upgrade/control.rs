@@ -32,7 +32,9 @@ impl Following {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (lines, out) = (std::sync::Arc::<Mutex<Vec<String>>>::default(), child.stdout.take().unwrap());
         let into = std::sync::Arc::clone(&lines);
-        thread::spawn(move || BufReader::new(out).lines().for_each(|line| into.lock().unwrap().push(line.unwrap())));
+        thread::spawn(move || {
+            BufReader::new(out).lines().for_each(|line| into.lock().unwrap().push(line.unwrap()))
+        });
         Self { child, lines }
     }
 
@@ -52,7 +54,10 @@ impl Following {
 fn lines_and_events_go_on_over_upgrades_each_once() {
     let folder = configured("env = { CHATTER = \"1\" }");
     let out = folder.path().join("out.log");
-    let sink = format!("[[service.app.log_sink]]\ntype = \"file\"\npath = '{}'\n[service.naps]", out.display());
+    let sink = format!(
+        "[[service.app.log_sink]]\ntype = \"file\"\nformat = \"json\"\npath = '{}'\n[service.naps]",
+        out.display()
+    );
     let path = folder.path().join("tenement.toml");
     let config = fs::read_to_string(&path).unwrap();
     fs::write(path, config.replace("[service.naps]", &sink)).unwrap();
@@ -72,7 +77,12 @@ fn lines_and_events_go_on_over_upgrades_each_once() {
         daemon.ok(&["spawn", &format!("app:e{round}")]);
         daemon.ok(&["stop", &format!("app:e{round}")]);
         until("more lines", || logs.lines().len() > before + 200);
-        until("its events", || events.lines().iter().any(|line| line.contains(&format!("app:e{round}")) && line.contains("running")));
+        until("its events", || {
+            events
+                .lines()
+                .iter()
+                .any(|line| line.contains(&format!("app:e{round}")) && line.contains("running"))
+        });
     }
     fs::write(file(&daemon, "a", "quiet"), "").unwrap();
     until("quiet", || file(&daemon, "a", "printed").exists());
@@ -82,7 +92,11 @@ fn lines_and_events_go_on_over_upgrades_each_once() {
         let line: Value = serde_json::from_str(line).unwrap();
         line["message"].as_str().map(ToOwned::to_owned)
     };
-    let kept: Vec<_> = daemon.ok(&["logs", "app:a", "--all", "--json"]).lines().map(|line| message(&line.to_owned()).unwrap()).collect();
+    let kept: Vec<_> = daemon
+        .ok(&["logs", "app:a", "--all", "--json"])
+        .lines()
+        .map(|line| message(&line.to_owned()).unwrap())
+        .collect();
     assert_eq!(kept, wanted);
     until("all lines", || logs.lines().iter().filter_map(message).any(|line| Some(&line) == wanted.last()));
     let followed: Vec<_> = logs.end().iter().filter_map(message).collect();
@@ -182,7 +196,8 @@ fn what_comes_in_between_is_refused_and_not_done() {
         until("starting", || file(&daemon, "slow", "starting").exists());
         let upgrading = scope.spawn(|| upgrade(&daemon, &[]));
         until("letting go", || log(&daemon).contains("leaving everything to it"));
-        let answer = daemon.ask_local_as("POST", "/api/instances?wait=false", r#"{"service":"app","id":"late"}"#);
+        let answer =
+            daemon.ask_local_as("POST", "/api/instances?wait=false", r#"{"service":"app","id":"late"}"#);
         assert!(answer.contains("\"upgrading\""), "{answer}");
         assert!(!daemon.ok(&["--json", "ps"]).contains("app:late"));
         ask(&mut daemon.connect(), &host("a"), "/meanwhile");
@@ -231,8 +246,14 @@ fn how_an_instance_of_the_former_process_ends_is_known() {
     let parent = parent.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().to_owned();
     assert_eq!(parent, first.to_string());
     let mut dying = daemon.connect();
-    std::io::Write::write_all(&mut dying, format!("POST /die/7 HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", host("a")).as_bytes()).unwrap();
-    until("started again", || view(&daemon, "a")["restart_count"] == 1 && daemon.status("app:a") == "running");
+    std::io::Write::write_all(
+        &mut dying,
+        format!("POST /die/7 HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", host("a")).as_bytes(),
+    )
+    .unwrap();
+    until("started again", || {
+        view(&daemon, "a")["restart_count"] == 1 && daemon.status("app:a") == "running"
+    });
     assert_ne!(life(&daemon, "a").0, pid);
     let events = daemon.ok(&["events", "--json"]);
     let ends: Vec<_> = events.lines().filter(|line| line.contains("\"cause\":\"exit\"")).collect();
@@ -248,7 +269,9 @@ fn history_tokens_and_audit_go_on_and_a_hangup_upgrades_too() {
     for round in 0..2 {
         let pid = daemon.daemon_pid();
         daemon.signal(Signal::HUP);
-        until("upgraded", || daemon.daemon_pid() != pid && log(&daemon).matches("connections go over").count() == round + 1);
+        until("upgraded", || {
+            daemon.daemon_pid() != pid && log(&daemon).matches("connections go over").count() == round + 1
+        });
         daemon.ok(&["spawn", &format!("app:h{round}")]);
     }
     assert_eq!(life(&daemon, "a"), before);

@@ -22,7 +22,9 @@ fn traced(daemon: &TestDaemon, name: &str, call: &str, inject: &str) -> String {
     // The process that was started becomes the traced one: the keeper knows it by its number. Once: daemons that are
     // started later are from this program too.
     let _ = fs::remove_dir(daemon.folder.path().join("used"));
-    let script = format!("#!/bin/sh\nmkdir used || exec '{ten}' \"$@\"\nexec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:{inject} '{ten}' \"$@\"\n");
+    let script = format!(
+        "#!/bin/sh\nmkdir used || exec '{ten}' \"$@\"\nexec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:{inject} '{ten}' \"$@\"\n"
+    );
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
@@ -97,7 +99,17 @@ fn kill_at(daemon: &TestDaemon, call: &str, nth: u32) -> std::process::Child {
     let pid = daemon.daemon_pid();
     let inject = format!("--inject={call}:signal=KILL:when={nth}");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={call}"), &inject, "-p", &pid.to_string()]);
+    strace.args([
+        "-f",
+        "-qqq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={call}"),
+        &inject,
+        "-p",
+        &pid.to_string(),
+    ]);
     let strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("traced", || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -162,15 +174,20 @@ fn the_end_during_an_upgrade_is_the_end_of_everything() {
         let path = daemon.folder.path().join("slow");
         let delay = match stage {
             "preparing" => format!("{wait}; exec '{ten}' \"$@\""),
-            "waiting" => format!("exec strace -D -qqq -o /dev/null -e trace=sendmsg --inject=sendmsg:delay_exit=700000:when=1 '{ten}' \"$@\""),
-            _ => format!("exec strace -D -qqq -o /dev/null -e trace=flock --inject=flock:delay_enter=700000:when=1 '{ten}' \"$@\""),
+            "waiting" => format!(
+                "exec strace -D -qqq -o /dev/null -e trace=sendmsg --inject=sendmsg:delay_exit=700000:when=1 '{ten}' \"$@\""
+            ),
+            _ => format!(
+                "exec strace -D -qqq -o /dev/null -e trace=flock --inject=flock:delay_enter=700000:when=1 '{ten}' \"$@\""
+            ),
         };
         fs::write(&path, format!("#!/bin/sh\ntouch begun\n{delay}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let upgrading = crate::support::ten(daemon.folder.path(), &["--data-dir", "data", "upgrade", "./slow"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
+        let upgrading =
+            crate::support::ten(daemon.folder.path(), &["--data-dir", "data", "upgrade", "./slow"])
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn();
         let mut upgrading = upgrading.unwrap();
         until("begun", || match stage {
             "preparing" => daemon.folder.path().join("begun").exists(),
@@ -214,7 +231,9 @@ fn without_its_keeper_an_upgrade_leaves_the_instances_and_says_what_to_do() {
         let program = match stage {
             "preparing" => "exec sleep 3".to_owned(),
             // It has said that it could run, and can't go on before somebody kills what holds it.
-            _ => format!("exec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:delay_exit=700000:when=1 '{ten}' \"$@\""),
+            _ => format!(
+                "exec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:delay_exit=700000:when=1 '{ten}' \"$@\""
+            ),
         };
         fs::write(&binary, format!("#!/bin/sh\ntouch begun\n{program}\n")).unwrap();
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();

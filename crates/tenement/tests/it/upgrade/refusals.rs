@@ -66,9 +66,11 @@ fn a_configuration_with_errors_is_refused_with_all_of_them() {
     let good = fs::read_to_string(&path).unwrap();
     fs::write(&path, good.replace("idle_timeout = 1", "idle_timeout = 'soon'\nrestart = 'perhaps'")).unwrap();
     let said = refused(&daemon, &[]);
-    assert!(said.contains("idle_timeout") && said.contains("restart") && said.contains("tenement.toml"), "{said}");
-    let answer: Value =
-        serde_json::from_str(&daemon.ask_local_as("POST", "/api/upgrade", "")).unwrap();
+    assert!(
+        said.contains("idle_timeout") && said.contains("restart") && said.contains("tenement.toml"),
+        "{said}"
+    );
+    let answer: Value = serde_json::from_str(&daemon.ask_local_as("POST", "/api/upgrade", "")).unwrap();
     assert_eq!((answer["error"].as_str(), answer["status"].as_u64()), (Some("not_upgraded"), Some(409)));
     assert!(answer["message"].as_str().unwrap().contains("restart: "), "{answer}");
     fs::remove_file(&path).unwrap();
@@ -127,7 +129,10 @@ fn a_second_upgrade_is_refused_and_does_not_end_the_first() {
     let slow = script(
         folder,
         "slow",
-        &format!("touch begun; until [ -e go ]; do sleep 0.01; done; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_ten")),
+        &format!(
+            "touch begun; until [ -e go ]; do sleep 0.01; done; exec '{}' \"$@\"",
+            env!("CARGO_BIN_EXE_ten")
+        ),
     );
     std::thread::scope(|scope| {
         let first = scope.spawn(|| daemon.ten(&["upgrade", &slow]));

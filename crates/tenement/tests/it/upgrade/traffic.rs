@@ -87,7 +87,8 @@ fn nothing_fails_and_nothing_is_restarted_over_several_upgrades_in_the_midst_of_
     write!(download, "GET /download HTTP/1.1\r\nHost: {}\r\n\r\n", host("a")).unwrap();
     let download_head = head(&mut download);
     let mut upload = daemon.connect();
-    write!(upload, "POST /upload HTTP/1.1\r\nHost: {}\r\nContent-Length: 600000\r\n\r\nx", host("a")).unwrap();
+    write!(upload, "POST /upload HTTP/1.1\r\nHost: {}\r\nContent-Length: 600000\r\n\r\nx", host("a"))
+        .unwrap();
     until("uploading", || file(&daemon, "a", "uploading").exists());
     let asked = Asked::default();
     thread::scope(|scope| {
@@ -96,7 +97,9 @@ fn nothing_fails_and_nothing_is_restarted_over_several_upgrades_in_the_midst_of_
             .map(|_| scope.spawn(|| asked.keep_asking(&daemon)))
             .chain((0..2).map(|_| scope.spawn(|| asked.ask_anew(&daemon))))
             .collect();
-        for (round, binary) in [&[][..], &[other.as_str()], &[], &[env!("CARGO_BIN_EXE_ten")]].iter().enumerate() {
+        for (round, binary) in
+            [&[][..], &[other.as_str()], &[], &[env!("CARGO_BIN_EXE_ten")]].iter().enumerate()
+        {
             asked.more(50);
             let waking: Vec<_> = SLEEPERS
                 .iter()
@@ -116,7 +119,9 @@ fn nothing_fails_and_nothing_is_restarted_over_several_upgrades_in_the_midst_of_
             }
             socket.echo(&format!("round {round}"));
             upload.write_all(&[b'x'; 100_000]).unwrap();
-            until("asleep", || SLEEPERS.iter().all(|one| daemon.status(&format!("naps:{one}")) == "sleeping"));
+            until("asleep", || {
+                SLEEPERS.iter().all(|one| daemon.status(&format!("naps:{one}")) == "sleeping")
+            });
         }
         asked.more(50);
         drop(done);
@@ -141,7 +146,8 @@ fn nothing_fails_and_nothing_is_restarted_over_several_upgrades_in_the_midst_of_
     socket.close();
     assert_eq!(life(&daemon, "a"), before);
     for sleeper in SLEEPERS {
-        let seen = fs::read_to_string(daemon.folder.path().join(format!("data/naps/{sleeper}/seen"))).unwrap();
+        let seen =
+            fs::read_to_string(daemon.folder.path().join(format!("data/naps/{sleeper}/seen"))).unwrap();
         let seen: Vec<_> = seen.lines().collect();
         assert_eq!(seen, ["/0", "/1", "/2", "/3"], "each request that woke it, once");
     }
