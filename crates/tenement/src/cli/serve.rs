@@ -22,6 +22,7 @@ use crate::config_file;
 #[command(after_help = "Examples:\n  ten serve\n  ten serve --port 9000 --data-dir ./data\n  \
     TENEMENT_TOKEN=... ten serve      choose the API token\n\n\
     SIGTERM, SIGQUIT or Ctrl-C lets requests finish and ends every instance; a second one hurries.\n\
+    SIGHUP is 'ten upgrade'.\n\
     Exit codes: 0 ended as asked, 1 could not start, 2 the configuration or the usage is wrong.")]
 pub(super) struct Serve {
     /// The port of API, dashboard and tenant traffic [default: 8000]

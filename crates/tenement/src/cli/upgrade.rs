@@ -15,10 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 #[command(
     after_help = "Examples:\n  ten upgrade                  the file that 'ten serve' was started from, replaced\n  \
     ten upgrade ./ten-0.2        another file\n\n\
-    The new process reads the configuration file, looks whether it can run with it and\n\
-    with the state, and only then takes over: listening sockets, instances, connections. No request\n\
-    fails. Requests under way, WebSockets and downloads go on in the process that leaves, for at most\n\
-    ten minutes. SIGHUP to 'ten serve' does the same.\n\
+    The new process reads the configuration file, looks whether it can run with it and with the\n\
+    state, and only then takes over: listening sockets, instances, connections. No request fails.\n\
+    Requests under way, WebSockets and downloads go on in the process that leaves, for at most ten\n\
+    minutes. SIGHUP to 'ten serve' does the same.\n\
     Exit codes: 1 it could not run, and nothing has changed."
 )]
 pub(super) struct Upgrade {

@@ -54,8 +54,10 @@ impl Following {
 fn lines_and_events_go_on_over_upgrades_each_once() {
     let folder = configured("env = { CHATTER = \"1\" }");
     let out = folder.path().join("out.log");
-    let sink =
-        format!("[[service.app.log_sink]]\ntype = \"file\"\npath = '{}'\n[service.naps]", out.display());
+    let sink = format!(
+        "[[service.app.log_sink]]\ntype = \"file\"\nformat = \"json\"\npath = '{}'\n[service.naps]",
+        out.display()
+    );
     let path = folder.path().join("tenement.toml");
     let config = fs::read_to_string(&path).unwrap();
     fs::write(path, config.replace("[service.naps]", &sink)).unwrap();
