@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, Write},
+    io::Write,
     net::TcpListener,
     os::unix::fs::chown,
     path::Path,
