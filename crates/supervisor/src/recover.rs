@@ -102,15 +102,6 @@ pub(crate) enum Left {
 #[derive(Default)]
 pub struct Survivors(pub(crate) BTreeMap<InstanceName, Survivor>);
 
-impl Survivors {
-    /// Every instance whose process was found, running or ended.
-    pub fn names(&self) -> impl Iterator<Item = &InstanceName> {
-        let taken_on =
-            |survivor: &Survivor| matches!(&survivor.found, Some((_, Left::Running(_) | Left::Ended(_))));
-        self.0.iter().filter(move |(_, survivor)| taken_on(survivor)).map(|(name, _)| name)
-    }
-}
-
 /// Finds the processes of what is remembered, reads on what they print, and ends those of starts that were cut short.
 ///
 /// # Errors

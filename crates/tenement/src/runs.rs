@@ -192,6 +192,8 @@ fn open(path: &Path, boot_id: &str) -> Result<Connection, RunsError> {
     let connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    // The environment of an instance is not to be found in the file once it is erased.
+    connection.pragma_update(None, "secure_delete", "ON").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
     check_format(&connection, path)?;
     connection
@@ -265,6 +267,13 @@ impl Shared {
         log(write(connection));
     }
 
+    /// What was erased is not in the `-wal` either.
+    fn leave_nothing_behind(&self) {
+        if let Some(connection) = lock(&self.connection).as_ref() {
+            log(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())));
+        }
+    }
+
     fn note(&self, name: &InstanceName, note: impl FnOnce(&mut Note)) {
         let mut pending = lock(&self.pending);
         note(pending.notes.entry(name.clone()).or_default());
@@ -319,6 +328,7 @@ impl Runs for RunStore {
             let all = ["DELETE FROM lives WHERE name = ?1", "DELETE FROM runs WHERE name = ?1"];
             all.into_iter().try_for_each(|sql| transaction.execute(sql, [&name]).map(drop))
         });
+        self.shared.leave_nothing_behind();
     }
 }
 
@@ -348,3 +358,6 @@ fn log(written: Result<(), rusqlite::Error>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use tenement_core::{
     slot::{Address, Opened, RunId, Upstream},
 };
 use tenement_runtime::{listener::Listener, process::Process};
-
 use tokio::sync::oneshot;
 
 use super::{
