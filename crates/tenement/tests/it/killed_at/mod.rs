@@ -42,7 +42,8 @@ fn is_all() -> bool {
 }
 
 /// Does it again and again, each time killed at another call. `at_least`: how often it is to be killed, and before it has
-/// answered.
+/// answered, so that this shows something. Usually it is twice as often: calls are counted in each thread, and which one does
+/// something is not the same each time.
 fn each<T>(
     sample: &[u32],
     at_least: (u32, u32),
@@ -101,7 +102,7 @@ fn while_an_instance_is_spawned() {
             stage.greets(&host(id), id);
         }
     };
-    each(&[1, 2, 4], (12, 6), |_, _| (), |stage, id, ()| spawn(stage, id), check);
+    each(&[1, 2, 4], (6, 3), |_, _| (), |stage, id, ()| spawn(stage, id), check);
 }
 
 // faults: D1
@@ -124,7 +125,7 @@ fn while_an_instance_is_stopped() {
             stage.greets(&host(id), id);
         }
     };
-    each(&[1, 2], (8, 4), spawned, act, check);
+    each(&[1, 2], (4, 2), spawned, act, check);
 }
 
 // faults: D1
@@ -147,7 +148,7 @@ fn while_an_instance_is_purged() {
         assert!(nothing_left(stage, id));
         stage.forget_lines(id);
     };
-    each(&[1, 3], (8, 4), spawned, |stage, id, ()| purge(stage, id), check);
+    each(&[1, 3], (4, 2), spawned, |stage, id, ()| purge(stage, id), check);
 }
 
 // faults: D1
@@ -164,7 +165,7 @@ fn while_an_instance_is_restarted() {
         assert!(acknowledged.is_none() || stage.pid("app", id) != *before, "it was to be another process");
         stage.greets(&host(id), id);
     };
-    each(&[1, 2], (8, 4), prepare, act, check);
+    each(&[1, 2], (4, 2), prepare, act, check);
 }
 
 // faults: D1
@@ -183,7 +184,7 @@ fn while_a_token_is_made() {
             assert_eq!(stage.status_for(answer.body["token"].as_str().unwrap()), 200);
         }
     };
-    each(&[1, 2, 3], (5, 2), |_, _| (), act, check);
+    each(&[1, 2, 3], (3, 1), |_, _| (), act, check);
 }
 
 // faults: D1
@@ -203,7 +204,7 @@ fn while_a_token_is_revoked() {
             }
             assert_eq!(stage.status_for(token), 401);
         };
-    each(&[1, 2, 3], (5, 2), prepare, act, check);
+    each(&[1, 2, 3], (3, 1), prepare, act, check);
 }
 
 // faults: D1 C10
@@ -220,7 +221,7 @@ fn while_the_configuration_is_taken_anew() {
         assert!(now == id || acknowledged.is_none() && now == *before, "{now}, not {id}");
         stage.comes_to_greet("a.conf.localhost", &now);
     };
-    each(&[1, 2], (8, 4), prepare, act, check);
+    each(&[1, 2], (4, 2), prepare, act, check);
 }
 
 // faults: D1 G9
@@ -234,7 +235,7 @@ fn while_lines_are_taken_in() {
         }
         answer
     };
-    each(&[1, 2, 5], (6, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
+    each(&[1, 2, 5], (3, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
 }
 
 // faults: D1
@@ -249,5 +250,5 @@ fn while_a_request_wakes_an_instance() {
         stage.greets(&host(id), "");
         assert_eq!(stage.settled("nap", id), "running");
     };
-    each(&[1, 2, 4], (12, 6), |_, _| (), act, check);
+    each(&[1, 2, 4], (6, 3), |_, _| (), act, check);
 }
