@@ -214,13 +214,17 @@ pub(super) struct Refused {
     /// The status of the answer.
     #[schema(example = 422)]
     status: u16,
-    /// False.
+    /// False. This and what follows is not there where an `Idempotency-Key` was used for another request.
+    #[schema(required = false)]
     valid: bool,
     /// All of them.
+    #[schema(required = false)]
     errors: Vec<String>,
     /// What else is probably not meant.
+    #[schema(required = false)]
     warnings: Vec<String>,
     /// The same with their places, in the order of the file.
+    #[schema(required = false)]
     findings: Vec<Finding>,
 }
 
