@@ -217,8 +217,14 @@ impl TestDaemon {
 
     /// Kills the keeper at once, and then the daemon, if it is still there.
     pub(crate) fn kill_both(&mut self) {
+        // A stopped one starts no other daemon; one that it has just started may not stand in the lock yet.
+        self.signal(Signal::STOP);
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = fs::read_to_string(children).unwrap_or_default();
         self.kill_keeper();
-        end_of(self.daemon_pid(), Signal::KILL);
+        for daemon in children.split_whitespace() {
+            end_of(daemon.parse().unwrap(), Signal::KILL);
+        }
     }
 
     /// Kills the keeper at once, and nothing else.
