@@ -219,6 +219,9 @@ impl TestDaemon {
     pub(crate) fn kill_both(&mut self) {
         // A stopped one starts no other daemon; one that it has just started may not stand in the lock yet.
         self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid());
+        let is = |state: &str| fs::read_to_string(&stat).unwrap_or_default().contains(&format!(") {state} "));
+        until("stopped or ended", || is("T") || is("Z"));
         let children = format!("/proc/{0}/task/{0}/children", self.pid());
         let children = fs::read_to_string(children).unwrap_or_default();
         self.kill_keeper();
