@@ -291,6 +291,9 @@ impl TestDaemon {
             let code = self.wait();
             let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
             assert_eq!(code, Some(0), "{log}");
+        } else if self.folder.path().join("data/daemon.lock").exists() {
+            // Its keeper was killed.
+            end_of(self.daemon_pid(), Signal::TERM);
         }
         assert_eq!(self.processes(), [0; 0], "left running");
     }
