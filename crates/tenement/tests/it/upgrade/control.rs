@@ -85,8 +85,10 @@ fn lines_and_events_go_on_over_upgrades_each_once() {
         });
     }
     fs::write(file(&daemon, "a", "quiet"), "").unwrap();
-    until("quiet", || file(&daemon, "a", "printed").exists());
-    let printed: usize = fs::read_to_string(file(&daemon, "a", "printed")).unwrap().trim().parse().unwrap();
+    // It is there before it has something in it.
+    let printed = || fs::read_to_string(file(&daemon, "a", "printed")).ok()?.trim().parse::<usize>().ok();
+    until("quiet", || printed().is_some());
+    let printed = printed().unwrap();
     let wanted: Vec<_> = (0..printed).map(|number| format!("line {number}")).collect();
     let message = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap();
