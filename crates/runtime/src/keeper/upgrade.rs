@@ -250,15 +250,20 @@ impl Keeper {
         }
     }
 
+    /// It has changed nothing yet.
+    fn give_up_preparing(&mut self) {
+        if let Some(successor) = self.successor.take() {
+            successor.daemon.signal(libc::SIGKILL);
+            self.leaving.push(successor.daemon);
+        }
+    }
+
     /// The daemon has died. Whether its successor takes its place all the same.
     pub(super) fn goes_on_with_successor(&mut self) -> bool {
         match self.successor.as_ref().map(|successor| successor.stage) {
             None => false,
             Some(Stage::Preparing) => {
-                if let Some(successor) = self.successor.take() {
-                    successor.daemon.signal(libc::SIGKILL);
-                    self.leaving.push(successor.daemon);
-                }
+                self.give_up_preparing();
                 false
             }
             Some(Stage::Waiting) => {
@@ -274,10 +279,7 @@ impl Keeper {
         match self.successor.as_ref().map(|successor| successor.stage) {
             None => false,
             Some(Stage::Preparing) => {
-                if let Some(successor) = self.successor.take() {
-                    successor.daemon.signal(libc::SIGKILL);
-                    self.leaving.push(successor.daemon);
-                }
+                self.give_up_preparing();
                 false
             }
             Some(Stage::Waiting | Stage::Taking | Stage::FallingBack) => true,

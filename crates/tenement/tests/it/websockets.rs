@@ -29,9 +29,14 @@ fn chat(more: &str) -> TestDaemon {
 }
 
 fn open(daemon: &TestDaemon) -> TcpStream {
+    open_at(daemon, HOST)
+}
+
+/// A WebSocket to an application.
+pub(crate) fn open_at(daemon: &TestDaemon, host: &str) -> TcpStream {
     let mut stream = daemon.connect();
     let request = format!(
-        "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
@@ -46,7 +51,7 @@ fn open(daemon: &TestDaemon) -> TcpStream {
 }
 
 /// Sends an empty ping; the pong comes from the application.
-fn assert_alive(stream: &mut TcpStream) {
+pub(crate) fn assert_alive(stream: &mut TcpStream) {
     stream.write_all(&[0x89, 0x80, 1, 2, 3, 4]).unwrap();
     let mut pong = [0; 2];
     stream.read_exact(&mut pong).unwrap();
