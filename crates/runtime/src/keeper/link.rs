@@ -221,10 +221,9 @@ impl Link {
         self.send(ToKeeper::Exit(ended), &[]);
     }
 
-    /// How these ended is written down elsewhere, or nobody will ask any more.
-    pub fn exits_seen<'a>(&self, processes: impl IntoIterator<Item = &'a Handle>) {
-        let exits: Vec<_> = processes.into_iter().map(|one| (one.pid, one.start_time)).collect();
-        for part in exits.chunks(1000) {
+    /// Nobody will ask how these ended, named by pid and start time.
+    pub fn exits_seen(&self, processes: &[(u32, u64)]) {
+        for part in processes.chunks(1000) {
             self.send(ToKeeper::ExitsSeen { exits: part.to_vec() }, &[]);
         }
     }
