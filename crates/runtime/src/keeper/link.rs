@@ -142,10 +142,11 @@ impl Link {
         self.0.as_ref()?.orders.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Has a successor started, from another program or from the file where this one came from. What comes of it is an
-    /// [`Order`].
-    pub fn upgrade(&self, program: Option<&Path>) {
-        self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned) }, &[]);
+    /// Has a successor started, from another program or from the file where this one came from. `patience` is what each of
+    /// its stages has; a minute without it. What comes of it is an [`Order`].
+    pub fn upgrade(&self, program: Option<&Path>, patience: Option<Duration>) {
+        let patience_ms = patience.and_then(|patience| patience.as_millis().try_into().ok());
+        self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned), patience_ms }, &[]);
     }
 
     /// Nothing is changed any more: a successor may take over.

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Failure, Global, client::Client, output::text, print_json, progress::Progress};
 
 const PATH: &str = "/api/upgrade";
-/// The keeper gives up each of its stages earlier.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// Stages that each have the time-out, and one to fall back.
+const STAGES: u32 = 4;
 
 #[derive(Args)]
 #[command(
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub(super) struct Upgrade {
     /// The program to go on with
     binary: Option<PathBuf>,
+    /// What the new process has to look whether it can run, and to take over; up to 600
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
 }
 
 impl Upgrade {
@@ -34,8 +37,12 @@ impl Upgrade {
         let binary = binary.transpose()?;
         let client = Client::new(global)?;
         let progress = Progress::of(global, "Waiting for another process to take over".to_owned());
-        let body = binary.map_or_else(|| json!({}), |path| json!({ "binary": path }));
-        let answer = client.post(PATH, &body, Some(PATIENCE));
+        let mut body = json!({ "timeout": self.timeout });
+        if let Some(path) = binary {
+            body["binary"] = json!(path);
+        }
+        let patience = Duration::from_secs(self.timeout.max(60)) * STAGES;
+        let answer = client.post(PATH, &body, Some(patience));
         drop(progress);
         let answer = answer?;
         if global.json {

@@ -56,6 +56,19 @@ fn a_program_that_cannot_take_over_changes_nothing() {
     upgrade(&daemon, &[]);
 }
 
+// faults: D10
+#[test]
+fn a_program_that_hangs_is_given_up() {
+    let daemon = daemon("");
+    daemon.ok(&["spawn", "app:a"]);
+    let (before, pid) = (life(&daemon, "a"), daemon.daemon_pid());
+    let hangs = script(daemon.folder.path(), "hangs", "exec sleep 1000");
+    let said = refused(&daemon, &[&hangs, "--timeout", "1"]);
+    assert!(said.contains("/hangs'") && said.contains("not ready within 1 s"), "{said}");
+    assert_eq!((daemon.daemon_pid(), life(&daemon, "a")), (pid, before));
+    upgrade(&daemon, &[]);
+}
+
 // faults: D10 C10
 #[test]
 fn a_configuration_with_errors_is_refused_with_all_of_them() {
