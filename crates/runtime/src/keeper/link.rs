@@ -149,6 +149,11 @@ impl Link {
         self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned), patience_ms }, &[]);
     }
 
+    /// This daemon can't run, for this reason: for whoever asked for the upgrade by which it was started.
+    pub fn refused(&self, why: &str) {
+        self.send(ToKeeper::Refused { why: why.to_owned() }, &[]);
+    }
+
     /// Nothing is changed any more: a successor may take over.
     pub fn released(&self) {
         self.send(ToKeeper::Released, &[]);

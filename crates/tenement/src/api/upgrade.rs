@@ -69,7 +69,7 @@ impl Upgrades {
 #[derive(ToSchema)]
 #[allow(dead_code)] // Described by this, read by `asked`.
 struct UpgradeRequest {
-    /// The program, by its whole path; only over the local socket. Without it: the file that `ten serve` was started from.
+    /// The program, by its whole path; only over the local socket. Without it: the file that the daemon was started from.
     #[schema(example = "/usr/local/bin/ten")]
     binary: Option<String>,
     /// Seconds that each stage of the new process has: to look whether it can run, and to take over. 60 without it, 600 at

@@ -136,9 +136,13 @@ fn run(
 ) -> Result<(), Failure> {
     let log =
         start_logging(global).map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-    let done = daemon::run(config, flags, text, global.token.as_deref(), keeper, kept);
+    let done = daemon::run(config, flags, text, global.token.as_deref(), keeper.clone(), kept);
     log.finish();
-    done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
+    done.map_err(|error| {
+        let message = error.to_string();
+        keeper.refused(&message);
+        Failure { code: EXIT_FAILURE, message }
+    })
 }
 
 /// The configuration of the daemon that was here before and died. What it warns of was said by that.

@@ -13,7 +13,7 @@ const STAGES: u32 = 4;
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ten upgrade                  the file that 'ten serve' was started from, replaced\n  \
+    after_help = "Examples:\n  ten upgrade                  the file that the daemon was started from, replaced\n  \
     ten upgrade ./ten-0.2        another file\n\n\
     The new process reads the configuration file, looks whether it can run with it and with the\n\
     state, and only then takes over: listening sockets, instances, connections. No request fails.\n\
