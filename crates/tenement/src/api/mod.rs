@@ -16,6 +16,7 @@ mod delivery;
 mod describe;
 mod docs;
 mod error;
+mod etag;
 mod events;
 mod from_json;
 mod health;
@@ -43,7 +44,7 @@ mod words;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tenement_core::{config::Config, name::InstanceName, time::WallMillis};
 use tenement_logs::LogStore;
 use tenement_runtime::process::Capabilities;
@@ -161,10 +162,7 @@ pub fn router(api: Api) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), changes::admit))
         .layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
         .merge(docs::router(&description))
-        .route("/", get(assets::page))
-        .route("/favicon.ico", get(assets::no_icon))
-        .route("/assets/dashboard.js", get(assets::script))
-        .route("/assets/dashboard.css", get(assets::style))
+        .merge(assets::router())
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), count::count))

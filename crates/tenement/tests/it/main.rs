@@ -8,6 +8,7 @@ mod client;
 mod crashes;
 mod daemon;
 mod damaged;
+mod dashboard;
 mod deletes;
 mod examples;
 mod follow;
