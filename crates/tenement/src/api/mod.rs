@@ -33,6 +33,7 @@ mod rejoined;
 mod reload;
 mod serve;
 mod services;
+mod session;
 mod source;
 mod status;
 mod stream;
@@ -41,7 +42,7 @@ mod upgrade;
 mod usage;
 mod words;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
@@ -60,6 +61,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
+    session::Links,
     stream::{READ_BUFFER, WRITE_BUFFER},
     upgrade::Upgrades,
     usage::{Samples, sample},
@@ -86,6 +88,8 @@ pub struct Api {
     pub limits: Arc<Limits>,
     /// What happened.
     pub history: Arc<History>,
+    /// Ways into the dashboard that nobody has taken yet.
+    pub links: Arc<Links>,
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
     /// Who waits for a successor.
@@ -105,6 +109,8 @@ pub struct Api {
 pub struct About {
     /// Where its state is.
     pub data_dir: PathBuf,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
     /// What this machine can enforce.
     pub host: Capabilities,
     /// The configuration in force, which a reload replaces.
@@ -143,6 +149,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(metrics::router())
         .merge(reload::router())
         .merge(services::router())
+        .merge(session::router())
         .merge(status::router())
         .merge(tokens::router())
         .merge(upgrade::router())

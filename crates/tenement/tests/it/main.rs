@@ -5,6 +5,7 @@ mod adopts;
 mod backup;
 mod cli;
 mod client;
+mod config_file;
 mod crashes;
 mod daemon;
 mod damaged;
