@@ -157,7 +157,7 @@ pub fn run(
         let output = Arc::new(output::Pipes::new(&grounds, keeper.clone(), &mut kept));
         let supervisor = grounds.supervise(&config, output).await?;
         grounds.settle_exits(&keeper);
-        let api = grounds.api(supervisor, config, flags, &keeper);
+        let api = grounds.api(supervisor, config, flags, bound.local_addrs(), &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
         serve(api, &grounds, Door { bound, admin, keeper, predecessor, text }, token).await
