@@ -27,7 +27,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+    pub(crate) async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.messages.send(message(reply)).ok()?;
         answer.await.ok()

@@ -25,6 +25,7 @@ mod limit;
 mod logs;
 mod metrics;
 mod moment;
+mod overview;
 mod page;
 mod query;
 mod rates;
@@ -58,6 +59,7 @@ pub use self::{
     changes::Changes,
     idempotency::Repeated,
     limit::Limits,
+    overview::Overview,
     serve::{Trust, serve},
     stream::{READ_BUFFER, WRITE_BUFFER},
     upgrade::Upgrades,
@@ -89,6 +91,8 @@ pub struct Api {
     pub repeated: Arc<Repeated>,
     /// Who waits for a successor.
     pub upgrades: Arc<Upgrades>,
+    /// The live table of all instances.
+    pub overview: Arc<Overview>,
     /// Requests that change something.
     pub changes: Arc<Changes>,
     /// Where lines go besides the store.
@@ -140,6 +144,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(instances::router())
         .merge(logs::router())
         .merge(metrics::router())
+        .merge(overview::router())
         .merge(reload::router())
         .merge(services::router())
         .merge(status::router())

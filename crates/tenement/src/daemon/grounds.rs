@@ -115,6 +115,7 @@ impl Grounds {
             limits: Arc::default(),
             history: Arc::clone(&self.history),
             repeated: Arc::default(),
+            overview: Arc::default(),
             changes: Arc::default(),
             upgrades: Arc::new(Upgrades::new(keeper.clone())),
             sinks: Arc::clone(&self.sinks),

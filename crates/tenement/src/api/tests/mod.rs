@@ -26,6 +26,7 @@ mod history;
 mod hostile;
 mod life;
 mod metrics;
+mod overview;
 mod repeated;
 
 /// Answers nothing, but listens.
@@ -116,6 +117,7 @@ impl Fixture {
             limits: Arc::default(),
             history,
             repeated: Arc::default(),
+            overview: Arc::default(),
             changes: Arc::default(),
             upgrades: Arc::default(),
             draining: Arc::default(),
