@@ -65,7 +65,9 @@ pub use self::{
     upgrade::Upgrades,
     usage::{Samples, sample},
 };
-use crate::{flags::Flags, history::History, retention::Retention, sinks::Sinks, store::Store};
+use crate::{
+    flags::Flags, history::History, retention::Retention, samples::Rings, sinks::Sinks, store::Store,
+};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -83,6 +85,8 @@ pub struct Api {
     pub store: Arc<Store>,
     /// What was last seen of their usage.
     pub samples: Arc<Samples>,
+    /// What they used and served over the last week.
+    pub rings: Arc<Rings>,
     /// How often each caller came.
     pub limits: Arc<Limits>,
     /// What happened.

@@ -207,9 +207,10 @@ impl<R> Board<R> {
     fn change(&mut self, name: &InstanceName) -> u64 {
         let before = match self.rows.get(name) {
             Some(versioned) => Some(versioned.version),
-            None => self.gone.remove(name).inspect(|version| drop(self.graves.remove(version))),
+            None => self.gone.remove(name),
         };
         if let Some(before) = before {
+            self.graves.remove(&before);
             self.changes.remove(&before);
         }
         self.version += 1;

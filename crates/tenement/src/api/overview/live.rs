@@ -104,6 +104,12 @@ impl Drop for Live {
 }
 
 impl Table {
+    /// Puts lines in that were not there.
+    pub(super) fn fill(&self, lines: impl Iterator<Item = (InstanceName, Line)>) {
+        let board = &mut self.lock().board;
+        lines.for_each(|(name, line)| board.put(name, line));
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

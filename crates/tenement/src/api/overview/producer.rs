@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use super::{
+    board::PAGE,
     live::Table,
     machine::{Looks, Machine, Sums},
     measured::{latest, pace},
@@ -40,14 +41,12 @@ pub(super) async fn produce(api: Api, table: Arc<Table>, bell: watch::Sender<()>
     let wakes = api.overview.wakes.get_or_init(|| wakes(&api)).await;
     let Some((views, watch)) = api.supervisor.watch().await else { return };
     let now = now();
-    for some in views.chunks(super::board::PAGE) {
-        let mut state = table.lock();
-        for view in some {
+    for some in views.chunks(PAGE) {
+        let lines = some.iter().map(|view| {
             let known = wakes.get(&view.name).copied();
-            let line = Line::new(now, view, None, known).at_pace(pace(&api, &view.name));
-            state.board.put(view.name.clone(), line);
-        }
-        drop(state);
+            Line::new(now, view, None, known).at_pace(pace(&api, &view.name, now.wall.0))
+        });
+        table.fill(some.iter().map(|view| view.name.clone()).zip(lines));
         yield_now().await;
     }
     let mut ticks = interval(FIGURES);
@@ -106,7 +105,8 @@ async fn figures(api: &Api, table: &Table) {
         let (routes, now) = (api.supervisor.routes().load_full(), clock::now());
         last = table.lock().board.edit(last.as_ref(), |name, line| {
             // One that goes has none any more, and keeps its figures until then.
-            routes.slot(name).is_some_and(|slot| line.figures(now, totals(slot), latest(api, name)))
+            let slot = routes.slot(name);
+            slot.is_some_and(|slot| line.figures(now, totals(slot), latest(api, name, line.since())))
         });
         if last.is_none() {
             return;

@@ -168,6 +168,11 @@ impl Line {
         Row { spark: Some(spark), ..self.row.clone() }
     }
 
+    /// When its status began, in milliseconds since 1970.
+    pub(super) fn since(&self) -> u64 {
+        self.row.since
+    }
+
     pub(super) fn status(&self) -> Status {
         self.status
     }

@@ -114,6 +114,7 @@ impl Fixture {
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared), Default::default())),
             logs,
             samples: Arc::default(),
+            rings: Arc::new(Rings::new(folder.path().join("samples"))),
             limits: Arc::default(),
             history,
             repeated: Arc::default(),

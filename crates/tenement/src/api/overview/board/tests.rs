@@ -19,8 +19,9 @@ impl Reader {
 
     /// Whether it was told something.
     fn read(&mut self, board: &mut Board<u64>) -> bool {
-        let owned =
-            |rows: Vec<(&InstanceName, &u64)>| rows.into_iter().map(|(name, row)| (name.clone(), *row));
+        fn owned(rows: Vec<(&InstanceName, &u64)>) -> Vec<(InstanceName, u64)> {
+            rows.into_iter().map(|(name, row)| (name.clone(), *row)).collect()
+        }
         match board.turn(self.id, self.sees) {
             None => return false,
             Some(Turn::Snapshot { rows, more }) => {
