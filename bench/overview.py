@@ -24,6 +24,7 @@ CONFIG = """
 [service.app]
 command = "%s"
 max_instances = 20000
+autostart = %s
 [instances]
 app = %s
 """
@@ -180,9 +181,10 @@ def restart(shop, options):
 
 def wait_until_up(shop, options):
     connection = admin(shop, options.port)
+    wanted = "sleeping" if options.asleep else "running"
     while True:
         connection.request("GET", "/api/overview")
-        up = json.loads(connection.getresponse().read())["machine"]["instances"]["running"]
+        up = json.loads(connection.getresponse().read())["machine"]["instances"][wanted]
         if up == options.instances:
             return
         time.sleep(0.5)
@@ -193,6 +195,7 @@ def main():
     parser.add_argument("--ten", default=f"{ROOT}/target/release/ten", help="the binary to measure")
     parser.add_argument("--port", type=int, default=8950)
     parser.add_argument("--instances", type=int, default=300)
+    parser.add_argument("--asleep", action="store_true", help="starts none of them, and leaves the rest out")
     parser.add_argument("--readers", type=int, nargs="*", default=[0, 1, 10])
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--requests", type=float, default=150, help="a second, to all in turn; 0: leaves that out")
@@ -202,10 +205,12 @@ def main():
         app = f"{shop.folder}/app"
         subprocess.run(["cc", "-O2", "-o", app, f"{ROOT}/bench/app.c"], check=True)
         names = [f"i{number}" for number in range(options.instances)]
-        daemon = shop.serve(options.ten, CONFIG % (app, json.dumps(names)), options.port)
+        daemon = shop.serve(options.ten, CONFIG % (app, "false" if options.asleep else "true", json.dumps(names)), options.port)
         secret = token(admin(shop, options.port), scopes=["read"])
         wait_until_up(shop, options)
-        round_of(f"{options.instances} idle instances", daemon, options, secret)
+        round_of(f"{options.instances} {'sleeping' if options.asleep else 'idle'} instances", daemon, options, secret)
+        if options.asleep:
+            return
         if options.requests:
             with Load(request(options.port, options.instances), options.requests):
                 round_of(f"{options.requests:g} requests/s", daemon, options, secret)

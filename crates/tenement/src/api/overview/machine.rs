@@ -50,24 +50,33 @@ struct Daemon {
     uptime_ms: u64,
 }
 
-/// The machine as a whole. Not for tokens that are bound.
+/// The machine as a whole: all of it, or nothing for tokens that are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = OverviewHost)]
 pub(super) struct Host {
     /// Processors that are on line.
+    #[schema(required = false)]
     cores: u32,
     /// Of all of them together, since the last look.
+    #[schema(required = false)]
     cpu_percent: f64,
     /// Processes that run or wait, on average over 1, 5 and 15 minutes.
+    #[schema(required = false)]
     load: [f64; 3],
     /// MiB that can't be had without swapping.
+    #[schema(required = false)]
     memory_mb: f64,
+    #[schema(required = false)]
     memory_total_mb: f64,
     /// MiB that are taken of the file system of the data directory; null when it does not say.
+    #[schema(required = false)]
     disk_mb: Option<f64>,
+    #[schema(required = false)]
     disk_total_mb: Option<f64>,
     /// MiB of the process trees of all instances.
+    #[schema(required = false)]
     instances_memory_mb: f64,
+    #[schema(required = false)]
     daemon: Daemon,
 }
 
@@ -76,6 +85,7 @@ pub(super) struct Host {
 #[schema(as = OverviewMachine)]
 pub(super) struct Machine {
     #[serde(flatten)]
+    #[schema(value_type = Host)]
     pub(super) host: Option<Host>,
     #[serde(flatten)]
     pub(super) sums: Sums,

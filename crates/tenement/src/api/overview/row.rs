@@ -31,8 +31,10 @@ pub(super) struct Row {
     /// When its status began, in milliseconds since 1970; of one that runs: when it became ready.
     since: u64,
     /// MiB of its whole process tree, measured every 10 s. Null where nothing runs, or nothing was measured yet.
+    #[schema(required)]
     memory_mb: Option<f64>,
     /// Of one core, over the 10 s before that.
+    #[schema(required)]
     cpu_percent: Option<f64>,
     /// Answered since it became known, or the daemon started.
     requests: u64,
@@ -45,8 +47,10 @@ pub(super) struct Row {
     /// Since it became known: by hand, after a crash, by a failed check.
     restarts: u64,
     /// When a request last woke it, in milliseconds since 1970; null: never, as far as is known.
+    #[schema(required)]
     last_wake: Option<u64>,
     /// How long that request waited until it was let in.
+    #[schema(required)]
     wake_ms: Option<u64>,
     /// The id of its first process, while there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
