@@ -60,6 +60,8 @@ pub struct Rings {
 struct Recent {
     spark: Spark,
     latest: Option<Sample>,
+    /// The last write failed, so that its file may be anything.
+    unsure: bool,
 }
 
 impl Rings {
@@ -134,8 +136,11 @@ impl Rings {
                 // It could not be erased, and was started again.
                 leaving.remove(slot.name());
             }
-            self.remember(slot.name(), news);
-            let written = self.files.write(slot.name(), news);
+            let unsure = self.remember(slot.name(), news);
+            let written = self.files.write(slot.name(), News { first: news.first || unsure, ..news });
+            if written.is_err() != unsure {
+                self.doubt(slot.name(), written.is_err());
+            }
             drop(leaving);
             if let Err(error) = written
                 && let Some(unsaid) = FAILING.now()
@@ -150,12 +155,21 @@ impl Rings {
         self.last.store(at, Relaxed);
     }
 
-    fn remember(&self, name: &InstanceName, news: News) {
-        let Some(sample) = news.sample else { return };
+    /// Takes it into memory. Whether its file may be anything.
+    fn remember(&self, name: &InstanceName, news: News) -> bool {
         let mut all = lock(&self.recent);
         let recent = all.entry(name.clone()).or_default();
-        recent.spark.set(sample.at, sample.requests_per_second() as f32);
-        recent.latest = Some(sample);
+        if let Some(sample) = news.sample {
+            recent.spark.set(sample.at, sample.requests_per_second() as f32);
+            recent.latest = Some(sample);
+        }
+        recent.unsure
+    }
+
+    fn doubt(&self, name: &InstanceName, unsure: bool) {
+        if let Some(recent) = lock(&self.recent).get_mut(name) {
+            recent.unsure = unsure;
+        }
     }
 
     /// Forgets, in memory, who is not known any more.

@@ -52,12 +52,24 @@ pub(super) fn decode(record: &[u8]) -> Option<Sample> {
 
 /// CRC-16/IBM-3740: polynomial 0x1021, begins with 0xFFFF.
 fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, &byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    })
+    bytes.iter().fold(0xFFFF, |crc, &byte| (crc << 8) ^ REMAINDERS[usize::from((crc >> 8) as u8 ^ byte)])
 }
+
+/// What each byte leaves.
+const REMAINDERS: [u16; 256] = {
+    let mut all = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut left, mut bit) = ((byte as u16) << 8, 0);
+        while bit < 8 {
+            left = if left & 0x8000 == 0 { left << 1 } else { (left << 1) ^ 0x1021 };
+            bit += 1;
+        }
+        all[byte] = left;
+        byte += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 pub(super) mod tests {

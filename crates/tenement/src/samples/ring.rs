@@ -9,6 +9,8 @@
 //! or a pause writes where its predecessor would have. What stands there counts only if it is of the very interval that is
 //! asked for: a gap is a gap, whatever is left in it of an hour, or a week, before.
 
+use std::collections::BTreeSet;
+
 use super::{
     record::{self, SIZE},
     sample::Sample,
@@ -109,10 +111,17 @@ impl Image {
         Sample::of_parts(at, &parts)
     }
 
-    /// Intervals of 5 min that have ended before `second` and were not brought to their end, as a daemon was killed.
+    /// Intervals of 5 min within the week before `second` that are over and were not brought to their end, as a daemon was
+    /// killed. Their parts may be as old: nothing takes their places while an instance sleeps.
     pub(super) fn unfinished(&self, second: u32) -> Vec<Sample> {
-        let ended = COARSE.last(FINE.count / PARTS + 2, second).rev().skip(1);
-        ended.filter(|&at| self.get(COARSE, at).is_none()).filter_map(|at| self.of_parts(at)).collect()
+        let end = self.0.len().min(COARSE.begin as usize);
+        let ring = self.0.get(FINE.begin as usize..end).unwrap_or_default();
+        let parts = ring.chunks_exact(SIZE).filter_map(record::decode);
+        let all: BTreeSet<_> = parts.map(|part| COARSE.start_of(part.at)).collect();
+        let now = COARSE.start_of(second);
+        let is_over = |at: u32| at < now && now - at < COARSE.step * COARSE.count;
+        let unfinished = all.into_iter().filter(|&at| is_over(at) && self.get(COARSE, at).is_none());
+        unfinished.filter_map(|at| self.of_parts(at)).collect()
     }
 }
 
@@ -196,7 +205,7 @@ mod tests {
         FINE.last(FINE.count, now).for_each(|at| file.put(FINE, &random(&mut rng, at)));
         COARSE.last(COARSE.count, now).for_each(|at| file.put(COARSE, &random(&mut rng, at)));
         let whole = file.image();
-        for _ in 0..400 {
+        for _ in 0..100 {
             let hit = rng.usize(0..file.0.len());
             let mut damaged = file.0.clone();
             damaged[hit] ^= rng.u8(1..);
@@ -249,5 +258,16 @@ mod tests {
         assert_eq!(image.coarse(start + 3600, start + 3610).unwrap().requests, 77);
         let unfinished: Vec<_> = image.unfinished(start + 3610).iter().map(|one| one.at).collect();
         assert_eq!(unfinished, [start + 300]);
+        assert_eq!(image.unfinished(start + 8 * 86_400), [], "older than the week");
+    }
+
+    #[test]
+    fn a_file_that_has_not_grown_to_its_end_says_what_is_unfinished_too() {
+        let mut file = File::new();
+        let start = COARSE.start_of(1_700_000_000);
+        file.put(FINE, &Sample { at: start, requests: 3, ..Sample::default() });
+        file.0.truncate(FINE.place(start) as usize + SIZE);
+        let unfinished = file.image().unfinished(start + 300);
+        assert_eq!(unfinished.iter().map(|one| (one.at, one.requests)).collect::<Vec<_>>(), [(start, 3)]);
     }
 }
