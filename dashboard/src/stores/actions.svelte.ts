@@ -7,10 +7,10 @@ import { toasts } from './toasts.svelte';
 export type Target = { service: string; id: string; instance: string; rps?: number };
 export type Action = 'start' | 'stop' | 'restart';
 
-const WORDS: Record<Action, { now: string; done: string; failed: string }> = {
-  start: { now: 'starting…', done: 'runs', failed: 'did not start' },
-  stop: { now: 'stopping…', done: 'is stopped', failed: 'was not stopped' },
-  restart: { now: 'restarting…', done: 'was restarted', failed: 'was not restarted' },
+const WORDS: Record<Action, { now: string; saying: string; done: string; failed: string }> = {
+  start: { now: 'starting…', saying: 'Starting', done: 'runs', failed: 'did not start' },
+  stop: { now: 'stopping…', saying: 'Stopping', done: 'is stopped', failed: 'was not stopped' },
+  restart: { now: 'restarting…', saying: 'Restarting', done: 'was restarted', failed: 'was not restarted' },
 };
 /** The stream tells a change within 200 ms; the word stays until then, so that the old status does not flash up. */
 const GRACE = 600;
@@ -29,9 +29,9 @@ class Actions {
   async run(action: Action, target: Target): Promise<void> {
     if (this.words.has(target.instance)) return;
     if (action === 'stop' && !(await this.mayStop(target))) return;
-    const { now, done, failed } = WORDS[action];
+    const { now, saying, done, failed } = WORDS[action];
     this.mark(target.instance, now);
-    const toast = toasts.say('info', `${target.instance} ${now}`);
+    const toast = toasts.say('info', `${saying} ${target.instance}…`);
     try {
       await this.send(action, target);
       toasts.change(toast, 'good', `${target.instance} ${done}`);
