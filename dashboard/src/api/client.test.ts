@@ -1,0 +1,78 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { ApiError, Unreachable, address, get, post, request, useCredentials } from './client';
+
+afterEach(() => vi.unstubAllGlobals());
+
+function answer(status: number, body: unknown, headers: Record<string, string> = {}): void {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  vi.stubGlobal(
+    'fetch',
+    vi.fn(async () => new Response(text, { status, headers })),
+  );
+}
+
+test('places and queries are escaped; what is not given is left out', () => {
+  expect(
+    address(
+      '/api/instances/{service}/{id}',
+      { service: 'a', id: 'b/..?' },
+      { wait: false, x: null, q: 'a b' },
+    ),
+  ).toBe('/api/instances/a/b%2F..%3F?wait=false&q=a+b');
+});
+
+test('the token is in the header, and only there', async () => {
+  useCredentials({ token: () => 'secret', refused: () => {} });
+  answer(200, { instances: [] });
+  await get('/api/instances');
+  const [url, init] = vi.mocked(fetch).mock.calls[0];
+  expect(url).toBe('/api/instances');
+  expect(new Headers(init?.headers).get('Authorization')).toBe('Bearer secret');
+  expect(init?.credentials).toBe('omit');
+});
+
+test("an error is the API's own message", async () => {
+  answer(404, { error: 'instance_not_found', message: "Instance 'a:b' not found", status: 404 });
+  const error = await get('/api/instances').catch((failure: unknown) => failure);
+  expect(error).toBeInstanceOf(ApiError);
+  expect(error).toMatchObject({
+    status: 404,
+    code: 'instance_not_found',
+    message: "Instance 'a:b' not found",
+  });
+});
+
+test('an answer of something in between is an error that can be read, too', async () => {
+  answer(502, '<html>bad gateway</html>', { 'Retry-After': '3' });
+  const error = await get('/api/instances').catch((failure: unknown) => failure);
+  expect(error).toMatchObject({ status: 502, code: 'http', retryAfter: 3 });
+});
+
+test('a refused token ends the session, one that is not valid any more does not', async () => {
+  const refused = vi.fn();
+  let token = 'old';
+  useCredentials({ token: () => token, refused });
+  answer(401, { error: 'unauthorized', message: 'revoked', status: 401 });
+  await get('/api/instances').catch(() => {});
+  expect(refused).toHaveBeenCalledWith('revoked');
+
+  const late = get('/api/instances').catch(() => {});
+  token = 'new';
+  await late;
+  expect(refused).toHaveBeenCalledTimes(1);
+});
+
+test('no answer at all says that the daemon may be down', async () => {
+  vi.stubGlobal('fetch', vi.fn().mockRejectedValue(new TypeError('Failed to fetch')));
+  await expect(get('/api/instances')).rejects.toBeInstanceOf(Unreachable);
+});
+
+test('bodies are JSON, or the text as it is', async () => {
+  answer(200, {});
+  await post('/api/instances', { body: { service: 'a', id: 'b' } });
+  expect(vi.mocked(fetch).mock.calls[0][1]?.body).toBe('{"service":"a","id":"b"}');
+  await request('post', '/api/config/validate', { body: '[service.a]' });
+  const init = vi.mocked(fetch).mock.calls[1][1];
+  expect(init?.body).toBe('[service.a]');
+  expect(new Headers(init?.headers).get('Content-Type')).toBe('application/toml');
+});

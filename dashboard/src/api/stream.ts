@@ -1,0 +1,155 @@
+// A stream of the API that heals by itself: logs, events, the overview.
+//
+//   connecting ──headers──> live ──ends, breaks, silent──> lost ──back-off──> connecting …
+//        └──4xx──> refused (nothing is tried again: it would be refused again)
+//
+// Read with fetch, because EventSource can't send the token.
+import { ApiError, address, send, type Query } from './client';
+import { linesOf, ndjson, sse, type Message, type Parser } from './framing';
+
+export type StreamState = 'connecting' | 'live' | 'lost' | 'refused' | 'closed';
+
+export type StreamOptions<T> = {
+  path: string;
+  /** Asked for anew at each connection, so that a reader can go on where it was. */
+  query: () => Query;
+  /** `sse` sends `Last-Event-ID` at a reconnection; `ndjson` is smaller. */
+  format: 'sse' | 'ndjson';
+  /** All messages of a chunk at once; a promise holds the reader up, and through TCP the daemon. */
+  receive: (messages: Message<T>[]) => void | Promise<void>;
+  state: (state: StreamState, detail: { error: Error | null; retryAt: number | null }) => void;
+  /** Called at each connection, before its first message. */
+  opened?: () => void;
+  /** Milliseconds without a byte after which the connection counts as lost. */
+  silence?: number;
+};
+
+export type Stream = { close: () => void; retry: () => void };
+
+const FIRST_DELAY = 500;
+const LONGEST_DELAY = 10_000;
+/** A connection that lived so long was a good one: the next back-off begins anew. */
+const GOOD = 5_000;
+/** The daemon sends a comment every 15 s where nothing happens. */
+const SILENCE = 40_000;
+
+/** Milliseconds to wait before the attempt after `failures` failures: growing, and not all readers at once. */
+export function backOff(failures: number, random: () => number = Math.random): number {
+  const full = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.max(0, failures - 1));
+  return full / 2 + (full / 2) * random();
+}
+
+/** Opens a stream; it goes on until it is closed. */
+export function openStream<T>(options: StreamOptions<T>): Stream {
+  const reader = new Reader(options);
+  reader.start();
+  return { close: () => reader.close(), retry: () => reader.retry() };
+}
+
+class Reader<T> {
+  private abort = new AbortController();
+  private closed = false;
+  private failures = 0;
+  private lastId: string | null = null;
+  private wake: (() => void) | null = null;
+  private readonly hurry = (): void => {
+    if (document.visibilityState === 'visible') this.retry();
+  };
+
+  constructor(private readonly options: StreamOptions<T>) {}
+
+  start(): void {
+    window.addEventListener('online', this.hurry);
+    document.addEventListener('visibilitychange', this.hurry);
+    void this.run();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    window.removeEventListener('online', this.hurry);
+    document.removeEventListener('visibilitychange', this.hurry);
+    this.abort.abort();
+    this.wake?.();
+    this.options.state('closed', { error: null, retryAt: null });
+  }
+
+  /** Ends a wait at once; a stream that lives is left alone. */
+  retry(): void {
+    this.wake?.();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closed) {
+      this.options.state('connecting', { error: null, retryAt: null });
+      const began = performance.now();
+      const error = await this.connect();
+      if (this.closed) return;
+      if (error instanceof ApiError && isFinal(error)) {
+        this.options.state('refused', { error, retryAt: null });
+        return;
+      }
+      this.failures = performance.now() - began > GOOD ? 1 : this.failures + 1;
+      const asked = error instanceof ApiError ? (error.retryAfter ?? 0) * 1000 : 0;
+      const delay = Math.max(asked, backOff(this.failures));
+      this.options.state('lost', { error, retryAt: Date.now() + delay });
+      await this.pause(delay);
+    }
+  }
+
+  /** One connection, to its end; the error that ended it, or null. */
+  private async connect(): Promise<Error | null> {
+    this.abort = new AbortController();
+    const { path, query, format, silence = SILENCE } = this.options;
+    const headers: Record<string, string> = {
+      Accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
+    };
+    if (format === 'sse' && this.lastId !== null) headers['Last-Event-ID'] = this.lastId;
+    let watch = this.watch(silence);
+    try {
+      const response = await send(address(path, {}, query()), { headers, signal: this.abort.signal });
+      if (this.closed || response.body === null) return null;
+      this.options.opened?.();
+      this.options.state('live', { error: null, retryAt: null });
+      const parser: Parser<T> = format === 'sse' ? sse<T>() : ndjson<T>();
+      for await (const lines of linesOf(response.body)) {
+        clearTimeout(watch);
+        const messages = parser(lines);
+        this.remember(messages);
+        if (messages.length > 0) await this.options.receive(messages);
+        watch = this.watch(silence);
+      }
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    } finally {
+      clearTimeout(watch);
+    }
+  }
+
+  private watch(silence: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => this.abort.abort(), silence);
+  }
+
+  private remember(messages: Message<T>[]): void {
+    const last = messages.findLast((message) => message.id !== null);
+    if (last) this.lastId = last.id;
+  }
+
+  private pause(delay: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.wake = null;
+        resolve();
+      };
+      const timer = setTimeout(done, delay);
+      this.wake = done;
+    });
+  }
+}
+
+/** Whether the same request would be refused again. */
+function isFinal(error: ApiError): boolean {
+  return error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429;
+}

@@ -1,0 +1,44 @@
+// An answer of the API that a page shows: what is there, what went wrong, and whether to show a skeleton.
+
+/** Milliseconds before there is a skeleton: what is faster than that would only flicker. */
+const PATIENCE = 150;
+
+export class Resource<T> {
+  data = $state.raw<T | null>(null);
+  error = $state.raw<Error | null>(null);
+  loading = $state(false);
+  /** There is nothing to show yet, and it takes longer than a moment. */
+  slow = $state(false);
+  private run = 0;
+  private abort: AbortController | null = null;
+
+  /** Loads anew; what is there stays until the answer comes. An answer that was overtaken is dropped. */
+  async load(ask: (signal: AbortSignal) => Promise<T>): Promise<void> {
+    const run = ++this.run;
+    this.abort?.abort();
+    this.abort = new AbortController();
+    this.loading = true;
+    const timer = setTimeout(() => (this.slow = this.data === null && run === this.run), PATIENCE);
+    try {
+      const data = await ask(this.abort.signal);
+      if (run !== this.run) return;
+      this.data = data;
+      this.error = null;
+    } catch (error) {
+      if (run !== this.run) return;
+      this.error = error instanceof Error ? error : new Error(String(error));
+    } finally {
+      clearTimeout(timer);
+      if (run === this.run) {
+        this.loading = false;
+        this.slow = false;
+      }
+    }
+  }
+
+  /** Nobody waits any more. */
+  cancel(): void {
+    this.run += 1;
+    this.abort?.abort();
+  }
+}

@@ -1,0 +1,149 @@
+// Who is signed in. The token is in memory and in sessionStorage, nowhere else; a code in the address is taken out of it
+// before anything else happens.
+//
+//   start ──#/link/CODE──> POST /api/session ──┐
+//     │───stored token────> GET /api/session ──┴─> in          401 at any time ──> out
+//     └───none────────────> out ──signIn(token)──> in
+import { ApiError, request, useCredentials, wordsOf } from '../api/client';
+import type { CreatedSession, SessionInfo } from '../api/types';
+import { hashOf, parseRoute } from '../lib/route';
+import { toasts } from './toasts.svelte';
+
+export type Scope = 'read' | 'write' | 'admin';
+const KEY = 'tenement.token';
+const RANKS: Record<Scope, number> = { read: 0, write: 1, admin: 2 };
+
+class Session {
+  state = $state<'starting' | 'out' | 'in' | 'unreachable'>('starting');
+  who = $state.raw<SessionInfo | null>(null);
+  /** Why there is a sign-in page, where the reason is not that nobody signed in. */
+  reason = $state<string | null>(null);
+  private token: string | null = null;
+  private readonly forgetters: (() => void)[] = [];
+
+  constructor() {
+    useCredentials({ token: () => this.token, refused: (message) => this.end(message) });
+  }
+
+  /** Whether the token is bound to a service or an instance. */
+  readonly bound = $derived(this.who !== null && (this.who.service !== null || this.who.instance !== null));
+
+  /** Whether the token may do what needs this scope; what needs `admin` needs one that is not bound. */
+  can(scope: Scope): boolean {
+    if (this.who === null || (scope === 'admin' && this.bound)) return false;
+    return this.who.scopes.some((own) => RANKS[own] >= RANKS[scope]);
+  }
+
+  /** Called when the session ends: what the next one must not see is forgotten. */
+  onEnd(forget: () => void): void {
+    this.forgetters.push(forget);
+  }
+
+  /** At the start of the page. */
+  async start(): Promise<void> {
+    // A link may be opened where the page is open already.
+    window.addEventListener('hashchange', () => {
+      const given = takeCode();
+      if (given !== null) void this.exchange(given);
+    });
+    const code = takeCode();
+    if (code !== null) return this.exchange(code);
+    this.token = stored();
+    if (this.token === null) this.state = 'out';
+    else await this.check();
+  }
+
+  /** Signs in with a token; throws what the API says of it. */
+  async signIn(token: string): Promise<void> {
+    const who = await request<SessionInfo>('get', '/api/session', {
+      anonymous: true,
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    this.begin(token, who);
+  }
+
+  /** Signs out here, and has a token that a link made revoked. */
+  async signOut(): Promise<void> {
+    const token = this.token;
+    this.end(null);
+    if (token === null) return;
+    const headers = { Authorization: `Bearer ${token}` };
+    await request('delete', '/api/session', { anonymous: true, headers }).catch(() => {});
+  }
+
+  /** Asks who the stored token is; also what the page of an unreachable daemon does again. */
+  async check(): Promise<void> {
+    try {
+      this.who = await request<SessionInfo>('get', '/api/session');
+      this.state = 'in';
+    } catch (error) {
+      // The client has ended the session when the token was refused.
+      if (error instanceof ApiError && error.status === 401) return;
+      this.reason = wordsOf(error);
+      this.state = 'unreachable';
+    }
+  }
+
+  private async exchange(code: string): Promise<void> {
+    try {
+      const made = await request<CreatedSession>('post', '/api/session', {
+        anonymous: true,
+        body: { link: code },
+      });
+      // Whoever was signed in is not any more.
+      this.end(null);
+      this.state = 'starting';
+      this.token = made.token;
+      keep(made.token);
+      await this.check();
+    } catch (error) {
+      if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
+      else this.end(wordsOf(error));
+    }
+  }
+
+  private begin(token: string, who: SessionInfo): void {
+    this.token = token;
+    keep(token);
+    this.who = who;
+    this.reason = null;
+    this.state = 'in';
+  }
+
+  private end(reason: string | null): void {
+    this.token = null;
+    keep(null);
+    this.who = null;
+    this.reason = reason;
+    this.state = 'out';
+    for (const forget of this.forgetters) forget();
+  }
+}
+
+/** The code of a one-time link, which is out of the address and the history from here on. */
+function takeCode(): string | null {
+  const route = parseRoute(location.hash);
+  if (route.page !== 'link') return null;
+  history.replaceState(null, '', hashOf('/'));
+  window.dispatchEvent(new PopStateEvent('popstate'));
+  return route.places.code;
+}
+
+function stored(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
+function keep(token: string | null): void {
+  try {
+    if (token === null) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, token);
+  } catch {
+    // Then it lasts until the page is reloaded.
+  }
+}
+
+export const session = new Session();

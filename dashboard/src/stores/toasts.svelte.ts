@@ -1,0 +1,47 @@
+// Short messages about what somebody just did.
+
+import { untrack } from 'svelte';
+
+export type Toast = { id: number; kind: 'info' | 'good' | 'bad'; text: string; detail: string | null };
+const LASTS = { info: 5000, good: 5000, bad: 12_000 };
+
+class Toasts {
+  all = $state.raw<Toast[]>([]);
+  private next = 1;
+
+  /** Shows one; returns its id, by which it can be changed or taken away. */
+  say(kind: Toast['kind'], text: string, detail: string | null = null): number {
+    const id = this.next++;
+    this.all = [...untrack(() => this.all).slice(-4), { id, kind, text, detail }];
+    this.leave(id, LASTS[kind]);
+    return id;
+  }
+
+  /** The same toast says something else now; a new one where it is gone. */
+  change(id: number, kind: Toast['kind'], text: string, detail: string | null = null): void {
+    if (!this.all.some((toast) => toast.id === id)) {
+      this.say(kind, text, detail);
+      return;
+    }
+    this.all = this.all.map((toast) => (toast.id === id ? { id, kind, text, detail } : toast));
+    this.leave(id, LASTS[kind]);
+  }
+
+  drop(id: number): void {
+    clearTimeout(this.timers.get(id));
+    this.timers.delete(id);
+    this.all = this.all.filter((toast) => toast.id !== id);
+  }
+
+  private readonly timers = new Map<number, ReturnType<typeof setTimeout>>();
+
+  private leave(id: number, after: number): void {
+    clearTimeout(this.timers.get(id));
+    this.timers.set(
+      id,
+      setTimeout(() => this.drop(id), after),
+    );
+  }
+}
+
+export const toasts = new Toasts();

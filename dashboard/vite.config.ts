@@ -1,0 +1,26 @@
+/// <reference types="vitest/config" />
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+// The daemon that `npm run dev` shows.
+const daemon = process.env.TEN_URL ?? 'http://127.0.0.1:8000';
+
+export default defineConfig({
+  plugins: [svelte()],
+  // Without this the tests would get Svelte's build for servers, which has no effects.
+  resolve: process.env.VITEST ? { conditions: ['browser'] } : {},
+  server: {
+    proxy: {
+      '/api': { target: daemon, changeOrigin: true },
+      '/health': { target: daemon, changeOrigin: true },
+    },
+  },
+  build: {
+    target: ['chrome120', 'firefox121', 'safari17.2'],
+    // The policy of the page allows no data: but for images, and a polyfill of a browser that old would not do.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
