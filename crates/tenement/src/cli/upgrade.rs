@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, Global, client::Client, output::text, print_json, progress::Progress};
+use super::{Failure, Global, client::Client, output::text, print_json, progress::Progress, reload};
 
 const PATH: &str = "/api/upgrade";
 /// Stages that each have the time-out, and one to fall back.
@@ -18,7 +18,7 @@ const STAGES: u32 = 4;
     The new process reads the configuration file, looks whether it can run with it and with the\n\
     state, and only then takes over: listening sockets, instances, connections. No request fails.\n\
     Requests under way, WebSockets and downloads go on in the process that leaves, for at most ten\n\
-    minutes. SIGHUP to 'ten serve' does the same.\n\
+    minutes. A file that has changed is then taken as by 'ten reload'. SIGHUP to 'ten serve' does the same.\n\
     Exit codes: 1 it could not run, and nothing has changed."
 )]
 pub(super) struct Upgrade {
@@ -36,6 +36,7 @@ impl Upgrade {
         });
         let binary = binary.transpose()?;
         let client = Client::new(global)?;
+        let changes = if global.json { None } else { reload::preview(&client) };
         let progress = Progress::of(global, "Waiting for another process to take over".to_owned());
         let mut body = json!({ "timeout": self.timeout });
         if let Some(path) = binary {
@@ -52,6 +53,12 @@ impl Upgrade {
         global.say(&match from == to {
             true => format!("another process of tenement {to} has taken over"),
             false => format!("tenement {to} has taken over from {from}"),
-        })
+        })?;
+        match changes {
+            None => Ok(()),
+            Some(changes) => {
+                global.say(&format!("It takes the changed configuration as 'ten reload' does:\n{changes}"))
+            }
+        }
     }
 }

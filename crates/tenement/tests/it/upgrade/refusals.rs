@@ -93,8 +93,7 @@ fn a_configuration_with_errors_is_refused_with_all_of_them() {
     fs::write(&path, good.replace("idle_timeout = 1", "idle_timeout = 1800")).unwrap();
     upgrade(&daemon, &[]);
     assert_eq!(life(&daemon, "a"), before);
-    let config = daemon.ask_local("/api/config");
-    assert!(config.contains("1800"), "{config}");
+    until("in force", || daemon.ask_local("/api/config").contains("1800"));
 }
 
 // faults: D5 D10
