@@ -1,4 +1,7 @@
-.PHONY: help deps run test test-vm autobahn lint deny bench soak fmt clean
+# What the web UI is made of; index.html is what a build writes last.
+UI := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -path 'dashboard/dist/*' -not -path 'dashboard/tests/*' -not -path 'dashboard/test-results/*' 2>/dev/null)
+
+.PHONY: help deps dashboard run test test-vm autobahn lint deny bench soak fmt clean
 
 help: ## Shows this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -6,12 +9,18 @@ help: ## Shows this list
 deps: ## Installs what building and testing need (Debian); does nothing when all is there
 	@scripts/install-deps.sh
 
-run: deps ## Builds ten and serves the examples on port 8000; Ctrl-C ends everything
+dashboard: dashboard/dist/index.html ## Builds the web UI with npm; the next build of ten has it inside
+
+dashboard/dist/index.html: $(UI) | deps
+	cd dashboard && npm ci && npm run build
+	@touch crates/tenement/build.rs
+
+run: deps dashboard ## Builds ten and serves the examples on port 8000; Ctrl-C ends everything
 	cargo build --release -p tenement --target-dir target
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	exec target/release/ten serve --config examples/tenement.toml --data-dir examples/.data
 
-test: deps ## Runs every test
+test: deps dashboard ## Runs every test
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
 	cargo build -p tenement --target-dir target

@@ -9,6 +9,8 @@ need cc build-essential
 need python3 python3
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 need node nodejs
+need npm npm
+need chromium chromium
 need busybox busybox
 need curl curl
 need ps procps

@@ -21,7 +21,7 @@ const PATIENCE = 30_000;
 /** `web` serves and is declared twice; `printer` also prints by itself; `naps` sleeps after a second. */
 export const CONFIG = `[settings]
 domain = "localhost"
-max_restarts = 1
+max_restarts = 6
 backoff_base_ms = 100
 
 [service.web]

@@ -75,6 +75,8 @@ async function serve(ten: Daemon, asked: IncomingMessage, answer: ServerResponse
     },
     (response) => {
       answer.writeHead(response.statusCode ?? 502, response.headers);
+      // A stream that says nothing yet is open all the same.
+      answer.flushHeaders();
       response.pipe(answer);
     },
   );

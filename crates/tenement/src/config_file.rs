@@ -1,5 +1,7 @@
 //! Which file is the configuration, and what is in it.
 
+mod replace;
+
 use std::{
     env,
     fs::File,
@@ -9,6 +11,8 @@ use std::{
 
 use rustix::fs::{Mode, OFlags};
 use tenement_core::config::{Parsed, Source, parse};
+
+pub use self::replace::{ReplaceError, replace};
 
 /// Larger files are no configuration.
 const SIZE_MAX: u64 = 1 << 20;

@@ -32,7 +32,7 @@ export function rate(value: Maybe): string {
   if (!known(value)) return NONE;
   if (value === 0) return '0';
   if (value < 0.01) return '<0.01';
-  if (value < 1) return digits(value, 2);
+  if (value < 1) return value.toFixed(2);
   return value < 1000 ? digits(value, 2 + (value >= 100 ? 1 : 0)) : count(value);
 }
 
@@ -113,6 +113,6 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 
 /** So many significant digits, and none of them in an exponent. */
 function digits(value: number, wanted: number): string {
-  const before = Math.abs(value) < 1 ? 0 : Math.floor(Math.log10(Math.abs(value))) + 1;
+  const before = Math.abs(value) < 1 ? 1 : Math.floor(Math.log10(Math.abs(value))) + 1;
   return value.toFixed(Math.max(0, wanted - before));
 }

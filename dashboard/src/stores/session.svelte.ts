@@ -18,6 +18,7 @@ class Session {
   /** Why there is a sign-in page, where the reason is not that nobody signed in. */
   reason = $state<string | null>(null);
   private token: string | null = null;
+  private readonly forgetters: (() => void)[] = [];
 
   constructor() {
     useCredentials({ token: () => this.token, refused: (message) => this.end(message) });
@@ -30,6 +31,11 @@ class Session {
   can(scope: Scope): boolean {
     if (this.who === null || (scope === 'admin' && this.bound)) return false;
     return this.who.scopes.some((own) => RANKS[own] >= RANKS[scope]);
+  }
+
+  /** Called when the session ends: what the next one must not see is forgotten. */
+  onEnd(forget: () => void): void {
+    this.forgetters.push(forget);
   }
 
   /** At the start of the page. */
@@ -100,6 +106,7 @@ class Session {
     this.who = null;
     this.reason = reason;
     this.state = 'out';
+    for (const forget of this.forgetters) forget();
   }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{Config, LogSink, MetricsDetail, Service, SinkFrom, SinkKind, facility_word, template::Template};
+use super::{Config, LogSink, MetricsDetail, Service, SinkFrom, SinkKind, facility_word};
 
 /// A configuration ready to be shown. Keys are those of the file, durations are seconds.
 #[derive(Debug, Serialize)]
@@ -49,8 +49,9 @@ struct Settings {
     allowed_origins: Vec<String>,
 }
 
+/// A service ready to be shown, as it is in [`Effective`].
 #[derive(Debug, Serialize)]
-struct ServiceView {
+pub struct ServiceView {
     command: String,
     workdir: String,
     socket: String,
@@ -119,7 +120,11 @@ pub fn effective(config: &Config) -> Effective {
     }
     Effective {
         settings: settings(&config.settings),
-        services: config.services.iter().map(|(name, one)| (name.to_string(), service(one))).collect(),
+        services: config
+            .services
+            .iter()
+            .map(|(name, one)| (name.to_string(), effective_service(one)))
+            .collect(),
         instances,
     }
 }
@@ -154,7 +159,9 @@ fn settings(settings: &super::Settings) -> Settings {
     }
 }
 
-fn service(service: &Service) -> ServiceView {
+/// What is in force of one service.
+#[must_use]
+pub fn effective_service(service: &Service) -> ServiceView {
     ServiceView {
         command: service.command_line(),
         workdir: service.workdir.to_string_lossy().into_owned(),
@@ -180,7 +187,7 @@ fn service(service: &Service) -> ServiceView {
         log_max_size: service.log_max_size,
         log_sink: service.log_sinks.iter().map(sink).collect(),
         log_rate_limit: service.log_rate_limit,
-        env: service.env.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect(),
+        env: service.env.iter().map(|(key, value)| (key.clone(), masked(key, &value.to_string()))).collect(),
     }
 }
 
@@ -208,8 +215,10 @@ fn sink(sink: &LogSink) -> SinkView {
     SinkView { name: sink.name.clone(), kind: sink.kind.as_str(), from, more }
 }
 
-/// A value as it may be shown: one whose name looks like a secret is not, nor an address that holds a password.
-fn shown(key: &str, value: &Template) -> String {
+/// A value of a variable as it may be shown: one whose name looks like a secret is `***`, and so is an address that holds a
+/// password.
+#[must_use]
+pub fn masked(key: &str, value: &str) -> String {
     const SECRET: [&str; 12] = [
         "KEY",
         "TOKEN",
@@ -224,8 +233,9 @@ fn shown(key: &str, value: &Template) -> String {
         "CONNECTION_STRING",
         "DATABASE_URL",
     ];
-    let (key, value) = (key.to_ascii_uppercase(), value.to_string());
-    if SECRET.iter().any(|word| key.contains(word)) || has_password(&value) { "***".into() } else { value }
+    let key = key.to_ascii_uppercase();
+    let is_secret = SECRET.iter().any(|word| key.contains(word)) || has_password(value);
+    if is_secret { "***" } else { value }.to_owned()
 }
 
 /// `scheme://user:password@host`, as in RFC 3986 section 3.2.1.
@@ -242,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_secret_is_not_shown() {
-        let shown = |key, value| shown(key, &Template::literal(value));
+        let shown = masked;
         for key in
             ["API_KEY", "db_pass", "GITHUB_TOKEN", "DATABASE_URL", "AUTH", "Client_Secret", "PGPASSWORD"]
         {

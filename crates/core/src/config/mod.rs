@@ -17,7 +17,7 @@ pub mod testing;
 
 pub use change::{Changed, ChangedService, Plan, Takes, launch_text, needs_restart};
 pub use diagnostic::{Diagnostic, Severity};
-pub use effective::{Effective, effective};
+pub use effective::{Effective, ServiceView, effective, effective_service, masked};
 pub use instances::{SOCKET_PATH_MAX, same_socket};
 pub use log_sink::{FileFormat, LogSink, SinkFrom, SinkKind, SyslogAddress, facility_word};
 pub use logs::DiskFull;

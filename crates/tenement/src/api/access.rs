@@ -28,8 +28,8 @@ pub(super) struct Demand {
     pub(super) changes: bool,
 }
 
-/// Takes a body that says what to look at, and changes nothing.
-const LOOKS: &str = "validate_config";
+/// Take a body that says what to look at, and change nothing.
+const LOOKS: [&str; 2] = ["plan_config", "validate_config"];
 
 /// The demands of every route, and what it is called.
 #[derive(Debug, Default)]
@@ -91,7 +91,8 @@ pub(super) fn demand(method: &Method, operation: &Operation) -> Option<Demand> {
     let scope = words.iter().find_map(|word| Scope::from_word(word)).unwrap_or(Scope::Admin);
     let optional = all.iter().any(|requirement| bearer(requirement).is_none());
     let unbound = words.iter().any(|word| word == UNBOUND);
-    let looks =
-        method == Method::GET || scope == Scope::Read || operation.operation_id.as_deref() == Some(LOOKS);
+    let asks = method == Method::POST && scope == Scope::Read;
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    let looks = method == Method::GET || asks || LOOKS.contains(&name);
     Some(Demand { scope, unbound, optional, changes: !looks })
 }

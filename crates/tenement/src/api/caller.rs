@@ -9,6 +9,7 @@ use axum::{
 use tenement_core::{
     history::Actor,
     name::{InstanceName, ServiceName},
+    time::WallMillis,
 };
 
 use super::{ApiError, error::named};
@@ -47,6 +48,11 @@ impl Caller {
         }
     }
 
+    /// Whether it may still be here at `now`.
+    pub(super) fn is_valid(&self, now: WallMillis) -> bool {
+        self.grant().is_none_or(|grant| grant.is_valid(now))
+    }
+
     /// What it may have at the same time.
     pub(super) fn share(&self) -> &Share {
         match &self.0 {
@@ -55,7 +61,7 @@ impl Caller {
         }
     }
 
-    fn binding(&self) -> &Binding {
+    pub(super) fn binding(&self) -> &Binding {
         self.grant().map_or(&Binding::Nothing, |grant| &grant.binding)
     }
 

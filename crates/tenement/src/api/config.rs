@@ -1,5 +1,7 @@
 //! `/api/config`.
 
+mod file;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -31,7 +33,7 @@ const PUT_BACK: &str = "the body had no line breaks, as 'curl -d' strips them: t
     --data-binary @tenement.toml to have it checked as it is";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get)).routes(routes!(validate_file, validate))
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(validate_file, validate)).merge(file::router())
 }
 
 /// The configuration in force. Keys are those of `tenement.toml`.
@@ -277,9 +279,22 @@ impl From<Verdict> for Refused {
     }
 }
 
-/// What stands in the file now, when it has no errors, or with `strict` no warnings either; and its warnings. Blocks.
-pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<(Config, Text, Vec<String>), Refused> {
-    let (parsed, text) = parsed(file)?;
+/// A configuration that can be used: where it comes from, and what is probably not meant.
+pub(super) type Usable = (Config, Text, Vec<String>);
+
+/// What stands in the file now, when it has no errors, or with `strict` no warnings either. Blocks.
+pub(super) fn of_file(file: Option<&Path>, strict: bool) -> Result<Usable, Refused> {
+    usable(parsed(file)?, strict)
+}
+
+/// The same of a text that could stand in the file. Blocks.
+pub(super) fn of_text(bytes: Vec<u8>, file: Option<&Path>, strict: bool) -> Result<Usable, Refused> {
+    let text = Text { path: file.unwrap_or(Path::new("tenement.toml")).to_owned(), bytes };
+    let parsed = text.check().map_err(|error| in_words(&error))?;
+    usable((parsed, text), strict)
+}
+
+fn usable((parsed, text): (Parsed, Text), strict: bool) -> Result<Usable, Refused> {
     let Verdict { mut errors, mut warnings } = Verdict::of(&parsed.diagnostics, true);
     if strict {
         errors.append(&mut warnings);
@@ -302,10 +317,14 @@ fn parsed(file: Option<&Path>) -> Result<(Parsed, Text), Verdict> {
     let Some(file) = file else {
         return Err(Verdict::refused("there is no file: send the configuration as the body"));
     };
-    // An answer names no path of this machine.
     let read = config_file::read(file).map(|bytes| Text { path: file.to_owned(), bytes });
     let checked = read.and_then(|text| Ok((text.check()?, text)));
-    checked.map_err(|error| match error {
+    checked.map_err(|error| in_words(&error))
+}
+
+/// An answer names no path of this machine.
+fn in_words(error: &FileError) -> Verdict {
+    match error {
         FileError::Read { source, .. } => {
             Verdict::refused(format!("the configuration file can't be read: {source}"))
         }
@@ -313,7 +332,7 @@ fn parsed(file: Option<&Path>) -> Result<(Parsed, Text), Verdict> {
         FileError::None | FileError::NotAFile(_) => {
             Verdict::refused("the configuration file is not a regular file")
         }
-    })
+    }
 }
 
 #[cfg(test)]

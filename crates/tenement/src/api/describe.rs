@@ -65,6 +65,7 @@ pub(super) fn complete(document: &mut Document) {
         let all = [
             (Method::GET, &mut item.get),
             (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
             (Method::DELETE, &mut item.delete),
         ];
         for (method, operation) in all {

@@ -37,11 +37,9 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(description: &OpenApi) ->
 fn asset(path: &str, config: Arc<Config<'static>>) -> Response {
     match serve(path, config) {
         Ok(Some(file)) => {
-            let headers: [(HeaderName, String); 4] = [
+            let headers: [(HeaderName, String); 2] = [
                 (header::CONTENT_TYPE, file.content_type),
                 (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-                (header::REFERRER_POLICY, "no-referrer".to_owned()),
             ];
             (headers, file.bytes.into_owned()).into_response()
         }

@@ -80,6 +80,16 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid bearer token is required")
     }
 
+    pub(super) fn no_such_link() -> Self {
+        let message = "This link is not valid: it was used, or is too old; 'ten dashboard' makes another one";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub(super) fn link_for_more() -> Self {
+        let message = "A link can't be for more than the token that makes it, which is bound to a service or an instance";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     pub(super) fn missing_scope(scope: Scope) -> Self {
         let message = format!("This needs the scope '{scope}', which this token does not have");
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
@@ -178,6 +188,10 @@ impl ApiError {
         Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Whether it is the daemon's fault.
     pub(super) fn is_internal(&self) -> bool {
         self.status.is_server_error()
@@ -185,6 +199,31 @@ impl ApiError {
 
     pub(super) fn about(self, subject: Subject) -> Self {
         Self { subject: Some(Box::new(subject)), ..self }
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    pub(super) fn precondition_required() -> Self {
+        let message = "'If-Match' must say what is to be replaced: it is the 'etag' that a GET answers";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", message)
+    }
+
+    pub(super) fn changed_meanwhile() -> Self {
+        let message = "The file was changed meanwhile: get it again, and make the change there";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
+    }
+
+    /// A file that is not the state's.
+    pub(super) fn not_written(fault: StorageFault, message: String) -> Self {
+        match fault {
+            StorageFault::Other => Self::conflict(message),
+            fault => {
+                let (status, code) = storage(fault);
+                Self::new(status, code, message)
+            }
+        }
     }
 
     fn stored(fault: StorageFault, error: &dyn std::error::Error) -> Self {

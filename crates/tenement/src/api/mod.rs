@@ -16,6 +16,7 @@ mod delivery;
 mod describe;
 mod docs;
 mod error;
+mod etag;
 mod events;
 mod from_json;
 mod health;
@@ -32,6 +33,7 @@ mod rejoined;
 mod reload;
 mod serve;
 mod services;
+mod session;
 mod source;
 mod status;
 mod stream;
@@ -40,10 +42,10 @@ mod upgrade;
 mod usage;
 mod words;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tenement_core::{config::Config, name::InstanceName, time::WallMillis};
 use tenement_logs::LogStore;
 use tenement_runtime::process::Capabilities;
@@ -59,6 +61,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     serve::{Trust, serve},
+    session::Links,
     stream::{READ_BUFFER, WRITE_BUFFER},
     upgrade::Upgrades,
     usage::{Samples, sample},
@@ -85,6 +88,8 @@ pub struct Api {
     pub limits: Arc<Limits>,
     /// What happened.
     pub history: Arc<History>,
+    /// Ways into the dashboard that nobody has taken yet.
+    pub links: Arc<Links>,
     /// Requests with an `Idempotency-Key` that are being carried out.
     pub repeated: Arc<Repeated>,
     /// Who waits for a successor.
@@ -104,6 +109,8 @@ pub struct Api {
 pub struct About {
     /// Where its state is.
     pub data_dir: PathBuf,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
     /// What this machine can enforce.
     pub host: Capabilities,
     /// The configuration in force, which a reload replaces.
@@ -142,6 +149,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(metrics::router())
         .merge(reload::router())
         .merge(services::router())
+        .merge(session::router())
         .merge(status::router())
         .merge(tokens::router())
         .merge(upgrade::router())
@@ -161,10 +169,7 @@ pub fn router(api: Api) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), changes::admit))
         .layer(middleware::from_fn_with_state((api.clone(), access), auth::gate))
         .merge(docs::router(&description))
-        .route("/", get(assets::page))
-        .route("/favicon.ico", get(assets::no_icon))
-        .route("/assets/dashboard.js", get(assets::script))
-        .route("/assets/dashboard.css", get(assets::style))
+        .merge(assets::router())
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), count::count))

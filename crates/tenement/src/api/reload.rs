@@ -1,4 +1,4 @@
-//! `POST /api/reload`: the configuration file taken anew.
+//! `POST /api/reload`: the configuration file taken anew; and what another text would do.
 //!
 //! ```text
 //!   file, read once ─► flags of `ten serve` ─► Plan ─► sinks prepared ─► supervisor: fits? ─► in force everywhere
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -54,7 +55,7 @@ struct ReloadRequest {
 /// What a reload has done, or would do.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReloadPlan)]
-struct Told {
+pub(super) struct Told {
     /// Nothing was changed.
     dry_run: bool,
     /// Whether the file says something else than what is in force.
@@ -161,26 +162,54 @@ fn dry_run(body: &[u8]) -> Result<bool, ApiError> {
     Ok(members.get("dry_run").copied().flatten().unwrap_or(false))
 }
 
-async fn carry_out(api: Api, dry_run: bool) -> Result<Result<Told, Refused>, ApiError> {
-    let _turn = CHANGING.lock().await;
+/// What is in force, and what is to be.
+struct Difference {
+    plan: Plan,
+    old: Arc<Config>,
+    new: Config,
+    text: Text,
+    warnings: Vec<String>,
+}
+
+/// `text`: what is to stand in the file; what stands there, without.
+async fn difference(api: &Api, text: Option<Bytes>) -> Result<Result<Difference, Refused>, ApiError> {
     let about = Arc::clone(&api.about);
     let read = move || {
         let old = about.config.load_full();
-        let file = config::of_file(old.path.as_deref(), about.flags.strict);
-        Ok::<_, ApiError>(file.map(|(mut file, text, warnings)| {
-            about.flags.apply(&mut file);
-            (Plan::of(&old, &file), old, file, text, warnings)
+        let (path, strict) = (old.path.as_deref(), about.flags.strict);
+        let found = match text {
+            Some(text) => config::of_text(text.to_vec(), path, strict),
+            None => config::of_file(path, strict),
+        };
+        Ok::<_, ApiError>(found.map(|(mut new, text, warnings)| {
+            about.flags.apply(&mut new);
+            Difference { plan: Plan::of(&old, &new), old, new, text, warnings }
         }))
     };
-    let (plan, old, file, text, warnings) = match blocking(read).await? {
-        Ok(read) => read,
+    blocking(read).await
+}
+
+/// What a reload would do if this stood in the file.
+pub(super) async fn plan(api: &Api, text: Bytes) -> Result<Result<Told, Refused>, ApiError> {
+    let found = match difference(api, Some(text)).await? {
+        Ok(found) => found,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let steps = api.supervisor.reconfigure(Arc::clone(&found.plan.config), true).await?;
+    Told::of(true, found, &steps).map(Ok)
+}
+
+async fn carry_out(api: Api, dry_run: bool) -> Result<Result<Told, Refused>, ApiError> {
+    let _turn = CHANGING.lock().await;
+    let found = match difference(&api, None).await? {
+        Ok(found) => found,
         Err(refused) => return Ok(Err(refused)),
     };
     let steps = match dry_run {
-        true => api.supervisor.reconfigure(Arc::clone(&plan.config), true).await?,
-        false => apply(&api, &plan, &text).await?,
+        true => api.supervisor.reconfigure(Arc::clone(&found.plan.config), true).await?,
+        false => apply(&api, &found.plan, &found.text).await?,
     };
-    let told = Told::of(dry_run, &plan, &steps, (&old, &file), warnings)?;
+    let told = Told::of(dry_run, found, &steps)?;
     if !dry_run && told.changed {
         tracing::info!(
             restarted = steps.restarts.len(),
@@ -204,16 +233,16 @@ async fn apply(api: &Api, plan: &Plan, text: &Text) -> Result<Reconfigured, ApiE
 }
 
 impl Told {
-    fn of(
-        dry_run: bool,
-        plan: &Plan,
-        steps: &Reconfigured,
-        (old, file): (&Config, &Config),
-        warnings: Vec<String>,
-    ) -> Result<Self, ApiError> {
+    /// What in the text is probably not meant.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    fn of(dry_run: bool, found: Difference, steps: &Reconfigured) -> Result<Self, ApiError> {
+        let Difference { plan, old, new, warnings, .. } = found;
         let shown =
             |config| serde_json::to_value(effective(config)).map_err(|error| ApiError::internal(&error));
-        let (before, after) = (shown(old)?, shown(file)?);
+        let (before, after) = (shown(&old)?, shown(&new)?);
         let section = |changed: &[Changed], pick: &dyn Fn(&Value) -> Value| -> Vec<Setting> {
             let (before, after) = (pick(&before), pick(&after));
             changed.iter().map(|changed| Setting::of(changed, &before, &after)).collect()

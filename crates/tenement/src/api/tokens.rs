@@ -24,7 +24,7 @@ use super::{
     query::QueryOf,
     words,
 };
-use crate::store::{Binding, Grant, Scope, Wanted};
+use crate::store::{Binding, Grant, Kind, Scope, Wanted};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Longer than anybody means; keeps the date in a calendar.
@@ -63,6 +63,9 @@ struct NewToken {
 pub(super) struct Token {
     id: String,
     name: String,
+    /// `token`, or `link` for one that somebody got who came in by a link.
+    #[schema(value_type = words::TokenKind)]
+    kind: &'static str,
     #[schema(value_type = Vec<words::Scope>)]
     scopes: Vec<&'static str>,
     /// The service it is bound to, if it is.
@@ -91,14 +94,11 @@ struct Created {
 
 impl Token {
     fn of(grant: &Grant) -> Self {
-        let (service, instance) = match &grant.binding {
-            Binding::Nothing => (None, None),
-            Binding::Service(service) => (Some(service.to_string()), None),
-            Binding::Instance(name) => (Some(name.service.to_string()), Some(name.to_string())),
-        };
+        let (service, instance) = bound_to(&grant.binding);
         Self {
             id: grant.id.clone(),
             name: grant.name.clone(),
+            kind: grant.kind.as_str(),
             scopes: grant.scopes.iter().map(|scope| scope.as_str()).collect(),
             service,
             instance,
@@ -106,6 +106,15 @@ impl Token {
             last_used: grant.last_used().map(timestamp),
             expires_at: grant.expires_at.map(timestamp),
         }
+    }
+}
+
+/// The service and the instance that something is bound to.
+pub(super) fn bound_to(binding: &Binding) -> (Option<String>, Option<String>) {
+    match binding {
+        Binding::Nothing => (None, None),
+        Binding::Service(service) => (Some(service.to_string()), None),
+        Binding::Instance(name) => (Some(name.service.to_string()), Some(name.to_string())),
     }
 }
 
@@ -148,17 +157,18 @@ fn wanted(body: &[u8], now: WallMillis) -> Result<Wanted, ApiError> {
     };
     let scopes = given("scopes").map_or(Ok(vec![Scope::Admin]), scopes)?;
     let binding = binding(given("service"), given("instance"))?;
-    Ok(Wanted { name, scopes, binding, expires_at: days.map(|days| WallMillis(now.0 + days * DAY_MS)) })
+    let expires_at = days.map(|days| WallMillis(now.0 + days * DAY_MS));
+    Ok(Wanted { name, kind: Kind::Token, scopes, binding, expires_at })
 }
 
 /// JSON does not tell 1.0 from 1.
-fn whole(number: &Value) -> Option<u64> {
+pub(super) fn whole(number: &Value) -> Option<u64> {
     let exact =
         |number: f64| (number.fract() == 0.0 && (0.0..=1e9).contains(&number)).then_some(number as u64);
     number.as_u64().or_else(|| number.as_f64().and_then(exact))
 }
 
-fn scopes(given: &Value) -> Result<Vec<Scope>, ApiError> {
+pub(super) fn scopes(given: &Value) -> Result<Vec<Scope>, ApiError> {
     let refuse = || {
         let known = Scope::ALL.map(Scope::as_str).join(", ");
         ApiError::bad_request(format!("'scopes' must be a list of at least one of {known}"))
@@ -171,7 +181,7 @@ fn scopes(given: &Value) -> Result<Vec<Scope>, ApiError> {
     Ok(scopes)
 }
 
-fn binding(service: Option<&Value>, instance: Option<&Value>) -> Result<Binding, ApiError> {
+pub(super) fn binding(service: Option<&Value>, instance: Option<&Value>) -> Result<Binding, ApiError> {
     let text = |key: &str, value: &Value| {
         let text = value.as_str().map(str::to_owned);
         text.ok_or_else(|| ApiError::bad_request(format!("'{key}' must be a string")))

@@ -95,6 +95,28 @@ pub(crate) enum Scope {
     Admin,
 }
 
+/// How a token came to be.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TokenKind {
+    /// Somebody asked for it, and keeps it.
+    Token,
+    /// Somebody came in by a link of `ten dashboard`.
+    Link,
+}
+
+/// How a caller is known.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SessionKind {
+    /// By a token.
+    Token,
+    /// By a token that was made for a link: `DELETE /api/session` revokes it.
+    Link,
+    /// Over the local socket.
+    Local,
+}
+
 #[cfg(test)]
 mod tests {
     use utoipa::PartialSchema;
@@ -113,6 +135,9 @@ mod tests {
         assert_eq!(listed::<Status>(), serde_json::json!(status));
         assert_eq!(listed::<Health>(), serde_json::json!(health));
         assert_eq!(listed::<Scope>(), serde_json::json!(scope));
+        let kinds = [crate::store::Kind::Token, crate::store::Kind::Link].map(crate::store::Kind::as_str);
+        assert_eq!(listed::<TokenKind>(), serde_json::json!(kinds));
+        assert_eq!(listed::<SessionKind>(), serde_json::json!(["token", "link", "local"]));
         let cause = tenement_core::history::Cause::ALL.map(tenement_core::history::Cause::as_str);
         assert_eq!(listed::<Cause>(), serde_json::json!(cause));
     }

@@ -6,6 +6,7 @@ mod backup;
 mod client;
 mod completions;
 mod config;
+mod dashboard;
 mod events;
 mod failure;
 mod follow;
@@ -212,6 +213,10 @@ enum Verb {
     ///
     /// A table that fills the terminal and is renewed every second.
     Top(top::Top),
+    /// Print a link that opens the dashboard
+    ///
+    /// For the machine itself, where nobody needs a token: whoever opens the link is signed in.
+    Dashboard(dashboard::Dashboard),
     /// Save what the daemon keeps for itself in one file
     ///
     /// While it runs: instances, tokens, history. Not logs, and not the data of instances.
@@ -287,6 +292,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Metrics(metrics) => metrics.run(&global),
         Verb::Top(top) => top.run(&global),
         Verb::Status(status) => status.run(&global),
+        Verb::Dashboard(dashboard) => dashboard.run(&global),
         Verb::Backup(status) => status.run(&global),
         Verb::Restore(status) => status.run(&global),
         Verb::Config(config) => config.run(&global),

@@ -1,6 +1,6 @@
 //! What a daemon stands on: the data directory, and all that is kept there.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tenement_core::{config::Config, layout, time::WallMillis};
@@ -95,10 +95,12 @@ impl Grounds {
         supervisor: Supervisor,
         config: Arc<Config>,
         flags: Flags,
+        addresses: &[SocketAddr],
         keeper: &Link,
     ) -> Api {
         let about = About {
             data_dir: self.dir.path().to_owned(),
+            addresses: addresses.to_vec(),
             host: self.host.capabilities(),
             config: Arc::new(ArcSwap::new(config)),
             flags,
@@ -113,6 +115,7 @@ impl Grounds {
             store: Arc::clone(&self.store),
             samples: Arc::default(),
             limits: Arc::default(),
+            links: Arc::default(),
             history: Arc::clone(&self.history),
             repeated: Arc::default(),
             changes: Arc::default(),

@@ -156,7 +156,7 @@ pub fn run(
         let predecessor = kept.held.remove(PREDECESSOR).and_then(|held| held.into_iter().next());
         let output = Arc::new(output::Pipes::new(&grounds, keeper.clone(), &mut kept));
         let supervisor = grounds.supervise(&config, output).await?;
-        let api = grounds.api(supervisor, config, flags, &keeper);
+        let api = grounds.api(supervisor, config, flags, bound.local_addrs(), &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
         serve(api, &grounds, Door { bound, admin, keeper, predecessor, text }, token).await

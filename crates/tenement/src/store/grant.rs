@@ -53,6 +53,32 @@ impl fmt::Display for Scope {
     }
 }
 
+/// How a token came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody asked for it, and keeps it.
+    Token,
+    /// Somebody came in by a link: it is for as long as the dashboard is open, and is forgotten after that.
+    Link,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Token, Self::Link];
+
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Link => "link",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// Whose things a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
@@ -75,6 +101,17 @@ impl Binding {
         }
     }
 
+    /// Whether all that another one is for is among what this is for.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, _) => true,
+            (_, Self::Nothing) | (Self::Instance(_), Self::Service(_)) => false,
+            (Self::Service(own), Self::Service(other)) => own == other,
+            (_, Self::Instance(other)) => self.covers(other),
+        }
+    }
+
     /// Whether something of a service can be among what it is for.
     #[must_use]
     pub fn touches(&self, service: &ServiceName) -> bool {
@@ -93,6 +130,8 @@ pub struct Grant {
     pub id: String,
     /// What its owner calls it.
     pub name: String,
+    /// How it came to be.
+    pub kind: Kind,
     /// As asked for, in order.
     pub scopes: Vec<Scope>,
     /// Whose things it is for.
@@ -111,6 +150,9 @@ pub struct Grant {
 /// How often the clock is asked whether a token has expired. A timer alone would not notice that the clock was set.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long one that was made for a link is listed after its end. A clock that was set wrong for a moment forgets none.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
 impl Grant {
     /// Whatever the token's scopes include.
     #[must_use]
@@ -122,6 +164,18 @@ impl Grant {
     #[must_use]
     pub fn is_expired(&self, now: WallMillis) -> bool {
         self.expires_at.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it is valid at `now`.
+    #[must_use]
+    pub fn is_valid(&self, now: WallMillis) -> bool {
+        !*self.revoked.borrow() && !self.is_expired(now)
+    }
+
+    /// Whether nobody wants to hear of it any more at `now`: who came by a link never chose to keep it.
+    pub(super) fn is_forgotten(&self, now: WallMillis) -> bool {
+        let before = WallMillis(now.0.saturating_sub(REMEMBERED.as_millis() as u64));
+        self.kind == Kind::Link && self.is_expired(before)
     }
 
     /// When it was last used; `None` before the first time.
@@ -161,6 +215,8 @@ impl Grant {
 pub struct Wanted {
     /// What its owner calls it.
     pub name: String,
+    /// How it comes to be.
+    pub kind: Kind,
     /// What it allows.
     pub scopes: Vec<Scope>,
     /// Whose things it is for.
@@ -174,13 +230,15 @@ impl Wanted {
     #[must_use]
     pub fn admin(name: &str) -> Self {
         let scopes = vec![Scope::Admin];
-        Self { name: name.to_owned(), scopes, binding: Binding::Nothing, expires_at: None }
+        let (kind, binding) = (Kind::Token, Binding::Nothing);
+        Self { name: name.to_owned(), kind, scopes, binding, expires_at: None }
     }
 
     pub(super) fn granted(self, id: String, created_at: WallMillis, last_used: Option<WallMillis>) -> Grant {
         Grant {
             id,
             name: self.name,
+            kind: self.kind,
             scopes: self.scopes,
             binding: self.binding,
             created_at,

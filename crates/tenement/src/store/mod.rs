@@ -20,12 +20,12 @@ use tenement_core::layout;
 use tenement_supervisor::{StorageError, StorageFault};
 
 pub use answers::{Answer, AnswerKey};
-pub use grant::{Binding, Grant, Scope, Wanted};
+pub use grant::{Binding, Grant, Kind, Scope, Wanted};
 /// The newest schema this program knows.
 pub const SCHEMA: i64 = schema::NEWEST;
 
 pub use share::{Held, Share};
-pub use tokens::{NewToken, random_token};
+pub use tokens::{NewToken, random_code, random_token};
 
 pub use crate::damage::Loss;
 use crate::token_file;

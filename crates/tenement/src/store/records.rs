@@ -1,5 +1,7 @@
 //! Records of instances.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_supervisor::{Desired, Leaving, Record, Registry, StorageError};
@@ -22,6 +24,20 @@ impl Store {
                 records.push(record(row)?);
             }
             Ok(records)
+        })
+    }
+
+    /// The environment that an instance was spawned with; nothing of one that has no record.
+    ///
+    /// # Errors
+    /// The database failed, or the row is damaged.
+    pub fn environment(&self, name: &InstanceName) -> Result<BTreeMap<String, String>, StoreError> {
+        let sql =
+            "SELECT service, id, env, desired, created_at FROM instances WHERE service = ?1 AND id = ?2";
+        self.db.read(|db| {
+            let mut statement = db.prepare(sql)?;
+            let mut rows = statement.query(key(name))?;
+            Ok(rows.next()?.map(record).transpose()?.map(|record| record.env).unwrap_or_default())
         })
     }
 

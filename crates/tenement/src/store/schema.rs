@@ -54,6 +54,9 @@ const STEPS: &[&str] = &[
     ) STRICT;
     INSERT INTO meta (id, commits, open) VALUES (1, 0, 0);
 ",
+    "
+    ALTER TABLE tokens ADD COLUMN kind TEXT NOT NULL DEFAULT 'token';
+",
 ];
 
 /// What tells whether the files of a database are of the same time.

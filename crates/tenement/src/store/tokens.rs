@@ -9,7 +9,7 @@ use tenement_core::{
 };
 
 use super::{
-    Binding, Grant, Scope, Store, StoreError, Wanted,
+    Binding, Grant, Kind, Scope, Store, StoreError, Wanted,
     valid::{Hash, Valid, hash},
 };
 
@@ -43,6 +43,14 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 /// The kernel gave no random bytes.
 pub fn random_token() -> Result<String, StoreError> {
     Ok(format!("{PREFIX}{}", hex(&random::<RANDOM_BYTES>()?)))
+}
+
+/// 256 random bits, for what is known by nothing else.
+///
+/// # Errors
+/// The kernel gave no random bytes.
+pub fn random_code() -> Result<String, StoreError> {
+    Ok(hex(&random::<32>()?))
 }
 
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
@@ -79,9 +87,11 @@ fn wanted(row: &Row<'_>) -> Result<Result<Wanted, String>, rusqlite::Error> {
         (Some(service), None) => service.parse::<ServiceName>().map(Binding::Service),
         (Some(service), Some(id)) => InstanceName::new(&service, &id).map(Binding::Instance),
     };
+    let kind: String = row.get("kind")?;
+    let kind = Kind::from_word(&kind).ok_or(format!("kind '{kind}'"));
     let scopes = scopes.collect::<Result<_, _>>();
     let binding = binding.map_err(|error| error.to_string());
-    Ok(scopes.and_then(|scopes| Ok(Wanted { name, scopes, binding: binding?, expires_at })))
+    Ok(scopes.and_then(|scopes| Ok(Wanted { name, kind: kind?, scopes, binding: binding?, expires_at })))
 }
 
 fn moment(row: &Row<'_>, column: &str) -> Result<Option<WallMillis>, rusqlite::Error> {
@@ -102,8 +112,8 @@ fn insert(connection: &Connection, grant: &Grant, hash: Hash) -> Result<bool, ru
         Binding::Instance(name) => (Some(name.service.as_str()), Some(name.id.as_str())),
     };
     let inserted = connection.execute(
-        "INSERT INTO tokens (id, name, hash, scopes, service, instance, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        "INSERT INTO tokens (id, name, hash, scopes, service, instance, created_at, expires_at, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
         params![
             grant.id,
             grant.name,
@@ -112,21 +122,30 @@ fn insert(connection: &Connection, grant: &Grant, hash: Hash) -> Result<bool, ru
             service,
             instance,
             signed(grant.created_at),
-            grant.expires_at.map(signed)
+            grant.expires_at.map(signed),
+            grant.kind.as_str()
         ],
     )?;
     Ok(inserted > 0)
 }
 
 impl Store {
-    /// Makes a token with 192 random bits.
+    /// Makes a token with 192 random bits, and forgets those of links that ended long ago.
     ///
     /// # Errors
     /// The database failed.
     pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
         let (text, id) = (random_token()?, hex(&random::<8>()?));
         let grant = Arc::new(wanted.granted(id, now, None));
-        self.db.write(|transaction| Ok(insert(transaction, &grant, hash(&text))?))?;
+        let mut over = self.valid.all();
+        over.retain(|grant| grant.is_forgotten(now));
+        self.db.write(|transaction| {
+            for grant in &over {
+                transaction.execute("DELETE FROM tokens WHERE id = ?1", [&grant.id])?;
+            }
+            Ok(insert(transaction, &grant, hash(&text))?)
+        })?;
+        self.valid.retain(|_, grant| !over.iter().any(|over| over.id == grant.id));
         self.valid.insert(hash(&text), Arc::clone(&grant));
         Ok(NewToken { grant, text })
     }

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::support::{NOTHING, TestDaemon, notes, run, text, until};
 
 /// A file system of so many KiB, for as long as it lives. Mounting one needs root; without it there is none.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
-    fn at(folder: &Path, kib: u64) -> Option<Self> {
+    pub(crate) fn at(folder: &Path, kib: u64) -> Option<Self> {
         let size = format!("size={kib}k,mode=700");
         fs::create_dir(folder).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
@@ -26,13 +26,13 @@ impl Disk {
     }
 
     /// Takes all room.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let page = [b'x'; 4096];
         let mut filler = fs::File::create(self.0.join("filler")).unwrap();
         while std::io::Write::write_all(&mut filler, &page).is_ok() {}
     }
 
-    fn empty(&self) {
+    pub(crate) fn empty(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The daemon and its keeper under what a host does to them.
 
-mod outside;
+pub(crate) mod outside;
 
 use std::{
     fs,

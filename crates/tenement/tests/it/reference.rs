@@ -49,6 +49,25 @@ fn blocks(language: &str) -> Vec<&'static str> {
     PAGE.split(&fence).skip(1).map(|block| block.split_once("\n```").unwrap().0).collect()
 }
 
+/// What earlier examples answered that a later one speaks of.
+#[derive(Default)]
+struct Seen(Map<String, Value>);
+
+impl Seen {
+    fn text(&self, key: &str) -> &str {
+        self.0.get(key).and_then(Value::as_str).unwrap_or("none")
+    }
+
+    fn note(&mut self, body: &str) {
+        let Ok(Value::Object(mut answer)) = serde_json::from_str(body) else { return };
+        if !answer.contains_key("token") {
+            answer.remove("id");
+        }
+        let kept = answer.into_iter().filter(|(key, _)| ["id", "code", "etag"].contains(&key.as_str()));
+        self.0.extend(kept);
+    }
+}
+
 impl Example {
     fn read(block: &str) -> Self {
         let (command, rest) = block.split_once("\n\n").unwrap_or((block, ""));
@@ -61,13 +80,15 @@ impl Example {
     }
 
     /// Runs it in a shell; status and body of the last answer.
-    fn run(&self, daemon: &TestDaemon, token_id: &str) -> (u16, String) {
+    fn run(&self, daemon: &TestDaemon, seen: &Seen) -> (u16, String) {
         let command = self
             .command
             .replace("http://localhost:8000", &format!("http://127.0.0.1:{}", daemon.port))
             .replace("YOUR_TOKEN", TOKEN)
             .replace("Bearer TOKEN", &format!("Bearer {TOKEN}"))
-            .replace("token-id", token_id);
+            .replace("token-id", seen.text("id"))
+            .replace("\"CODE\"", &format!("\"{}\"", seen.text("code")))
+            .replace("ETAG", seen.text("etag"));
         let script = format!("curl() {{ command curl -sS -w '\\n%{{http_code}}\\n' \"$@\"; }}\n{command}\n");
         let mut shell = Command::new("bash");
         let output = shell.args(["-c", &script]).current_dir(daemon.folder.path()).output().unwrap();
@@ -135,7 +156,7 @@ fn prepare(daemon: &TestDaemon, command: &str) {
     let wait = Example::read(
         "curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123/wait",
     );
-    assert_eq!(wait.run(daemon, "").0, 200);
+    assert_eq!(wait.run(daemon, &Seen::default()).0, 200);
     if command.contains("/api/reload") {
         let changed = CONFIG.replace("python3 app.py", "python3 app.py -v");
         let file = daemon.folder.path().join("tenement.toml");
@@ -151,11 +172,10 @@ fn every_example_works_as_printed() {
     let daemon = daemon();
     let examples: Vec<_> = blocks("bash").into_iter().map(Example::read).collect();
     assert!(examples.len() > 20);
-    let mut token = Map::new();
+    let mut seen = Seen::default();
     for example in &examples {
         prepare(&daemon, &example.command);
-        let id = token.get("id").and_then(Value::as_str).unwrap_or("none").to_owned();
-        let (status, body) = example.run(&daemon, &id);
+        let (status, body) = example.run(&daemon, &seen);
         assert_eq!(status, example.status.unwrap_or(200), "{}\n{body}", example.command);
         if example.body.starts_with("# HELP") {
             let lines = example.body.lines().take(2);
@@ -163,11 +183,7 @@ fn every_example_works_as_printed() {
         } else if !example.body.is_empty() {
             covers(&sample(&example.body), &serde_json::from_str(&body).unwrap(), &example.command);
         }
-        if let Ok(Value::Object(made)) = serde_json::from_str(&body)
-            && made.contains_key("token")
-        {
-            token = made;
-        }
+        seen.note(&body);
     }
 }
 
@@ -177,7 +193,7 @@ fn the_example_of_a_failure_is_what_is_answered() {
     let missing = Example::read(
         "curl -H 'Authorization: Bearer TOKEN' \\\n http://localhost:8000/api/instances/api/user123",
     );
-    let (status, body) = missing.run(&daemon, "");
+    let (status, body) = missing.run(&daemon, &Seen::default());
     let printed: Value = serde_json::from_str(blocks("json")[0]).unwrap();
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (404, printed));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal};
 
-use crate::support::{TestDaemon, notes, run, text, until};
+use crate::support::{NOTHING, TestDaemon, notes, run, text, until};
 
 const ALICE: &str = "alice.notes.localhost";
 
@@ -300,18 +300,8 @@ fn why_a_start_failed_is_told_without_paths_and_only_to_who_may_know() {
 }
 
 #[test]
-fn the_dashboard_is_a_shell_without_data() {
-    let daemon = TestDaemon::start(&notes("[instances]\nnotes = ['secretive']"));
-    for (path, kind) in [
-        ("/", "text/html"),
-        ("/assets/dashboard.js", "text/javascript"),
-        ("/assets/dashboard.css", "text/css"),
-    ] {
-        let answer = daemon.get("localhost", path);
-        assert!(ok(&answer) && answer.contains(kind), "{path}: {answer}");
-        assert!(answer.contains("content-security-policy: default-src 'self'"), "{answer}");
-        assert!(!answer.contains("secretive"));
-    }
+fn a_method_that_is_not_taken_is_a_405() {
+    let daemon = TestDaemon::start(NOTHING);
     let refused = daemon.ask("DELETE", "localhost", "/health", "");
     assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET"), "{refused}");
 }

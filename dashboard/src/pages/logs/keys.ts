@@ -1,4 +1,5 @@
 // The keys of the logs page.
+import { tick } from 'svelte';
 import type { Shortcut } from '../../lib/keys';
 import type { Line } from '../../lib/linewindow';
 import type LogList from './LogList.svelte';
@@ -29,8 +30,11 @@ function lineOf({ lines, choice }: Here): Line | undefined {
 /** Keys of a line that has the focus. */
 export function rowKeys(here: () => Here): Shortcut[] {
   const unfold = (): void => {
+    const { choice, list } = here();
     const line = lineOf(here());
-    if (line !== undefined) here().choice.toggle(here().choice.open, line.ord);
+    if (line === undefined) return;
+    choice.toggle(choice.open, line.ord);
+    void tick().then(() => list?.show(line.ord));
   };
   return [key('Enter', 'Fields of the line', unfold)];
 }

@@ -1,6 +1,7 @@
 //! `/api/instances`: the list, and one of it.
 
 mod change;
+mod config;
 mod spawn;
 mod view;
 mod wait;
@@ -30,6 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, spawn::spawn))
         .routes(routes!(get, change::delete))
+        .routes(routes!(config::get))
         .routes(routes!(change::restart))
         .routes(routes!(change::start))
         .routes(routes!(change::stop))

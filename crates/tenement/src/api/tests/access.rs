@@ -36,7 +36,7 @@ struct Kind {
 }
 
 impl Fixture {
-    fn token_for(&self, scope: Scope, binding: Binding) -> String {
+    pub(super) fn token_for(&self, scope: Scope, binding: Binding) -> String {
         let wanted = Wanted { scopes: vec![scope], binding, ..Wanted::admin("kind") };
         self.api.store.new_token(wanted, clock::wall()).unwrap().text
     }

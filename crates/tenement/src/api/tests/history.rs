@@ -4,7 +4,7 @@ use super::*;
 
 impl Fixture {
     /// The answer of a list, once it has `total` entries.
-    async fn once(&self, path: &str, total: u64) -> Value {
+    pub(super) async fn once(&self, path: &str, total: u64) -> Value {
         let mut written = self.api.history.written();
         loop {
             let (_, answer) = self.call("GET", path, "").await;

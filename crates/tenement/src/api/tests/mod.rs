@@ -27,6 +27,7 @@ mod hostile;
 mod life;
 mod metrics;
 mod repeated;
+mod session;
 
 /// Answers nothing, but listens.
 const APP: &str = "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind(os.environ['SOCKET_PATH'])\n\
@@ -114,6 +115,7 @@ impl Fixture {
             logs,
             samples: Arc::default(),
             limits: Arc::default(),
+            links: Arc::default(),
             history,
             repeated: Arc::default(),
             changes: Arc::default(),
@@ -122,6 +124,7 @@ impl Fixture {
             store,
             about: Arc::new(About {
                 data_dir: folder.path().to_owned(),
+                addresses: vec!["0.0.0.0:8000".parse().unwrap()],
                 host: host.capabilities(),
                 config: shared,
                 flags: Flags::default(),

@@ -94,6 +94,14 @@ impl Client {
         Ok(Self { runtime, target, signals, verbose: global.verbose > 0, warns })
     }
 
+    /// Host and port of the daemon, where it is asked over HTTP.
+    pub(super) fn remote(&self) -> Option<&str> {
+        match &self.target {
+            Target::Local { .. } => None,
+            Target::Remote { authority, .. } => Some(authority),
+        }
+    }
+
     pub(super) fn get(&self, path: &str) -> Result<Value, Error> {
         self.ask(&Question::get(path))
     }

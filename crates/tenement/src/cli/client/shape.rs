@@ -27,6 +27,7 @@ impl Shape {
             ["api", "events"] => Self::List("events", &["instance"]),
             ["api", "metrics"] => Self::List("instances", &["instance"]),
             ["api", "metrics", ..] => Self::Members(&["instance"]),
+            ["api", "links"] => Self::Members(&["url", "code", "expires_at"]),
             ["api", "reload"] => Self::List("settings", &["key", "takes_effect"]),
             ["api", "upgrade"] => Self::Members(&["from", "to"]),
             ["api", "services"] => Self::List("services", &["name"]),
@@ -92,6 +93,7 @@ mod tests {
                 (get, "/api/status"),
                 (get, "/api/tokens"),
                 (post, "/api/tokens"),
+                (post, "/api/links"),
             ] {
                 assert!(!good(method, path, wrong.clone()), "{method} {path} {wrong}");
             }

@@ -121,16 +121,11 @@ fn nobody(program: &Path) -> Command {
     command
 }
 
-// faults: D16 D6
-#[test]
-fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can become somebody else; all other tests show the same then");
-        return;
-    }
-    let folder = folder("", "");
+/// A daemon of somebody without any right, whose folder is that user's but for what `adapt` changes.
+pub(crate) fn start_as_nobody(folder: tempfile::TempDir, adapt: impl FnOnce(&Path)) -> TestDaemon {
     let program = unprivileged(folder.path());
-    let daemon = TestDaemon::start_as(folder, &[], |command| {
+    adapt(folder.path());
+    TestDaemon::start_as(folder, &[], |command| {
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let out =
             fs::File::options().append(true).open(command.get_current_dir().unwrap().join("daemon.log"));
@@ -143,7 +138,18 @@ fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
             .env_remove("RUST_LOG")
             .stdout(Stdio::piped())
             .stderr(out.unwrap());
-    });
+    })
+}
+
+// faults: D16 D6
+#[test]
+fn somebody_without_rights_has_all_but_what_is_said_to_be_missing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody else; all other tests show the same then");
+        return;
+    }
+    let folder = folder("", "");
+    let daemon = start_as_nobody(folder, |_| {});
     let instance = answering(&daemon);
     let owner = fs::read_to_string(format!("/proc/{instance}/status")).unwrap();
     assert!(owner.contains(&format!("Uid:\t{NOBODY}\t{NOBODY}")), "{owner}");

@@ -1,0 +1,156 @@
+// The overview's one stream, and what a frame shows of it.
+//
+//   stream ──> queue ──one animation frame──> Rows (plain) ──> rows, facets, machine (raw state: replaced, never deep)
+//
+// A frame spends at most BUDGET on the queue; what is left waits for the next one.
+import type { Machine, OverviewMessage, Row } from '../api/types';
+import { History } from '../lib/history';
+import { Rows } from '../lib/rows';
+import { VIEW, type Facets, type View } from '../lib/table';
+import { readState } from '../lib/urlstate';
+import { clock } from './clock.svelte';
+import { Live } from './live.svelte';
+import { session } from './session.svelte';
+
+/** Milliseconds of a frame. */
+const BUDGET = 8;
+/** Milliseconds between samples of a sparkline. */
+const SAMPLE = 10_000;
+/** Counts beside the filters cost a walk over all rows. */
+const FACETS = 500;
+/** The daemon says something about the machine every 2 s. */
+const SILENCE = 12_000;
+
+class Overview {
+  readonly live = new Live();
+  /** The rows of the view, in its order. */
+  rows = $state.raw<readonly Row[]>([]);
+  facets = $state.raw<Facets>({ service: new Map(), status: new Map(), health: new Map() });
+  machine = $state.raw<Machine | null>(null);
+  /** All there are, whatever the view shows. */
+  total = $state(0);
+  /** Whether the first snapshot is complete. */
+  loaded = $state(false);
+  /** Grows with each new sample of the sparklines. */
+  sampled = $state(0);
+  readonly history = new History(150);
+  measured = $state(0);
+
+  private readonly plain = new Rows();
+  private view: View = readState(new URLSearchParams(), VIEW);
+  private queue: OverviewMessage[] = [];
+  private frame = 0;
+  private lastSample = 0;
+  private lastFacets = 0;
+  private users = 0;
+
+  /** A page shows it; the function that is returned says that it does not any more. */
+  open(): () => void {
+    this.users += 1;
+    if (this.users === 1) this.connect();
+    return () => {
+      this.users -= 1;
+      if (this.users > 0) return;
+      this.live.close();
+      this.queue = [];
+    };
+  }
+
+  /** Another search, order or filter. */
+  show(view: View): void {
+    this.view = view;
+    this.plain.view(view);
+    this.publish(true);
+  }
+
+  get(instance: string): Row | undefined {
+    return this.plain.get(instance);
+  }
+
+  spark(instance: string): ArrayLike<number> {
+    return this.plain.spark(instance);
+  }
+
+  /** Another token sees other instances. */
+  forget(): void {
+    this.plain.clear();
+    this.queue = [];
+    this.machine = null;
+    this.loaded = false;
+    this.publish(true);
+  }
+
+  private connect(): void {
+    this.live.open<OverviewMessage>({
+      path: '/api/overview',
+      query: () => ({ follow: true }),
+      format: 'ndjson',
+      silence: SILENCE,
+      opened: () => {
+        this.queue = [];
+        this.plain.begin();
+      },
+      receive: (messages) => {
+        for (const message of messages) this.queue.push(message.data);
+        // A page that nobody looks at gets no frames.
+        if (document.hidden) this.work(Number.POSITIVE_INFINITY);
+        else this.schedule();
+      },
+    });
+  }
+
+  private schedule(): void {
+    if (this.frame !== 0) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.work(BUDGET);
+    });
+  }
+
+  private work(budget: number): void {
+    const end = performance.now() + budget;
+    let next = 0;
+    while (next < this.queue.length) {
+      this.take(this.queue[next++]);
+      if (performance.now() > end) break;
+    }
+    this.queue.splice(0, next);
+    if (this.queue.length > 0) this.schedule();
+    this.publish(false);
+  }
+
+  private take(message: OverviewMessage): void {
+    clock.learn(message.at);
+    if (message.type === 'machine') {
+      this.machine = message;
+      this.history.push(message);
+      this.measured += 1;
+      this.sample();
+    } else if (this.plain.take(message)) {
+      this.loaded = true;
+      this.lastFacets = 0;
+      this.lastSample = performance.now();
+    }
+  }
+
+  private sample(): void {
+    const now = performance.now();
+    if (!this.loaded || now - this.lastSample < SAMPLE) return;
+    this.lastSample = now;
+    this.plain.sample();
+    this.sampled += 1;
+  }
+
+  private publish(anew: boolean): void {
+    const changed = this.plain.settle() || anew;
+    if (changed) this.rows = this.plain.index.sorted.slice();
+    this.total = this.plain.size;
+    const now = performance.now();
+    if (!anew && (!changed || now - this.lastFacets < FACETS)) return;
+    this.lastFacets = now;
+    this.facets = this.plain.facets(this.view);
+  }
+}
+
+export const overview = new Overview();
+session.onEnd(() => overview.forget());
