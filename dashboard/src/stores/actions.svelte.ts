@@ -1,21 +1,27 @@
 // What people do to instances. A word such as "stopping…" stands where the status is until the daemon has answered and
 // the stream has said what became of it; nothing is shown as done before it is.
-import { ApiError, post, get, wordsOf } from '../api/client';
-import { confirm } from './confirm.svelte';
+//
+//   run ──> asks, where it has consequences ──> word, toast ──> POST or DELETE ──> what became of it
+import { ApiError, del, get, post, wordsOf } from '../api/client';
+import { confirm, type Question } from './confirm.svelte';
 import { toasts } from './toasts.svelte';
 
 export type Target = { service: string; id: string; instance: string; rps?: number };
-export type Action = 'start' | 'stop' | 'restart';
+export type Action = 'start' | 'stop' | 'restart' | 'remove' | 'purge';
 
 const WORDS: Record<Action, { now: string; saying: string; done: string; failed: string }> = {
   start: { now: 'starting…', saying: 'Starting', done: 'runs', failed: 'did not start' },
   stop: { now: 'stopping…', saying: 'Stopping', done: 'is stopped', failed: 'was not stopped' },
   restart: { now: 'restarting…', saying: 'Restarting', done: 'was restarted', failed: 'was not restarted' },
+  remove: { now: 'deleting…', saying: 'Deleting', done: 'is deleted', failed: 'was not deleted' },
+  purge: { now: 'erasing…', saying: 'Erasing', done: 'is erased, with all it had', failed: 'was not erased' },
 };
 /** The stream tells a change within 200 ms; the word stays until then, so that the old status does not flash up. */
 const GRACE = 600;
-/** Seconds. */
+/** Seconds until a restart has to be through. */
 const BACK = 60;
+/** Seconds of one wait: one that failed meanwhile is noticed after it. */
+const TURN = 3;
 
 class Actions {
   private words = $state.raw<ReadonlyMap<string, string>>(new Map());
@@ -25,41 +31,55 @@ class Actions {
     return this.words.get(instance) ?? null;
   }
 
-  /** Does it, after a question where it has consequences. */
-  async run(action: Action, target: Target): Promise<void> {
-    if (this.words.has(target.instance)) return;
-    if (action === 'stop' && !(await this.mayStop(target))) return;
+  /** Does it, after a question where it has consequences; says whether it is done. */
+  async run(action: Action, target: Target): Promise<boolean> {
+    if (this.words.has(target.instance)) return false;
+    const question = questionOf(action, target);
+    if (question !== null && !(await confirm.ask(question))) return false;
     const { now, saying, done, failed } = WORDS[action];
     this.mark(target.instance, now);
     const toast = toasts.say('info', `${saying} ${target.instance}…`);
     try {
       await this.send(action, target);
       toasts.change(toast, 'good', `${target.instance} ${done}`);
+      return true;
     } catch (error) {
-      toasts.change(toast, 'bad', `${target.instance} ${failed}`, reasonOf(error));
+      toasts.change(toast, 'bad', `${target.instance} ${failed}`, wordsOf(error));
+      return false;
     } finally {
       setTimeout(() => this.mark(target.instance, null), GRACE);
     }
-  }
-
-  private async mayStop(target: Target): Promise<boolean> {
-    if ((target.rps ?? 0) <= 0) return true;
-    return confirm.ask({
-      title: `Stop ${target.instance}?`,
-      text: 'It has requests just now. Stopped, it answers 503, and no request wakes it until it is started again.',
-      action: 'Stop',
-      danger: true,
-    });
   }
 
   private async send(action: Action, { service, id }: Target): Promise<void> {
     const path = { service, id };
     if (action === 'start') await post('/api/instances/{service}/{id}/start', { path });
     else if (action === 'stop') await post('/api/instances/{service}/{id}/stop', { path });
+    else if (action === 'remove') await del('/api/instances/{service}/{id}', { path });
+    else if (action === 'purge') await del('/api/instances/{service}/{id}', { path, query: { purge: true } });
     else {
       await post('/api/instances/{service}/{id}/restart', { path });
-      await get('/api/instances/{service}/{id}/wait', { path, query: { status: 'running', timeout: BACK } });
+      await this.runs(path);
     }
+  }
+
+  /** Resolves when it runs; throws why it does not. */
+  private async runs(path: { service: string; id: string }): Promise<void> {
+    const end = performance.now() + BACK * 1000;
+    while (performance.now() < end) {
+      try {
+        await get('/api/instances/{service}/{id}/wait', {
+          path,
+          query: { status: 'running', timeout: TURN },
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 408)) throw error;
+      }
+      const { status, reason } = await get('/api/instances/{service}/{id}', { path });
+      if (status === 'failed' || status === 'stopped') throw new Error(reason ?? `It is ${status}.`);
+    }
+    throw new Error(`It was not running again after ${BACK} s.`);
   }
 
   private mark(instance: string, word: string | null): void {
@@ -70,9 +90,31 @@ class Actions {
   }
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof ApiError && error.status === 408) return `It was not running again after ${BACK} s.`;
-  return wordsOf(error);
+/** What is asked first; null where nothing is lost by it. */
+function questionOf(action: Action, { instance, rps = 0 }: Target): Question | null {
+  if (action === 'stop' && rps > 0)
+    return {
+      title: `Stop ${instance}?`,
+      text: 'It has requests just now. Stopped, it answers 503, and no request wakes it until it is started again.',
+      action: 'Stop',
+      danger: true,
+    };
+  if (action === 'remove')
+    return {
+      title: `Delete ${instance}?`,
+      text: 'It is stopped and forgotten, its variables too. Its data stays unless storage_persist is false, its logs until their retention ends: a spawn with the same id finds both.',
+      action: 'Delete',
+      danger: true,
+    };
+  if (action === 'purge')
+    return {
+      title: `Erase ${instance} and all it has?`,
+      text: 'Its data, logs and events are erased, and tokens that are bound to it are revoked. This can’t be undone.',
+      action: 'Erase everything',
+      danger: true,
+      typed: instance,
+    };
+  return null;
 }
 
 export const actions = new Actions();

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { gaps, withHoles, type Curves } from './curves';
+
+describe('gaps', () => {
+  test('nothing before the first value, and nothing after a new one', () => {
+    expect(gaps([0, 10, 20, 30], [null, null, 1, 1], 10, 35)).toEqual([]);
+  });
+
+  test('between two values that are far from each other, and up to now', () => {
+    expect(gaps([0, 10, 20, 30], [1, null, null, 2], 10, 35)).toEqual([{ from: 0, to: 30 }]);
+    expect(gaps([0, 50], [1, 2], 10, 55)).toEqual([{ from: 0, to: 50 }]);
+    expect(gaps([0, 10, 20, 30], [1, null, null, null], 10, 40)).toEqual([{ from: 0, to: 40 }]);
+  });
+});
+
+test('withHoles puts a null where samples are missing', () => {
+  const column = [1, 2];
+  const curves: Curves = {
+    instance: 'web:a',
+    interval_ms: 10,
+    times: [0, 50],
+    memory_mb: column,
+    cpu_percent: column,
+    requests_per_second: column,
+    errors_per_second: column,
+    latency_p50_ms: column,
+    latency_p95_ms: column,
+  };
+  const { times, memory_mb } = withHoles(curves);
+  expect(times).toEqual([0, 10, 50]);
+  expect(memory_mb).toEqual([1, null, 2]);
+});

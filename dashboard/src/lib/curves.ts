@@ -1,0 +1,75 @@
+// The samples of an instance, and what plots show besides them: when there was nothing to measure, and what happened then.
+import { storyOf, type Happened } from './story';
+
+/** `GET /api/metrics/{service}/{id}/history`: columns of equal length, null where nothing was measured. */
+export type Curves = {
+  instance: string;
+  interval_ms: number;
+  times: number[];
+  memory_mb: (number | null)[];
+  cpu_percent: (number | null)[];
+  requests_per_second: (number | null)[];
+  errors_per_second: (number | null)[];
+  latency_p50_ms: (number | null)[];
+  latency_p95_ms: (number | null)[];
+};
+
+export const RANGES = { '1h': 3_600_000, '1d': 86_400_000, '7d': 7 * 86_400_000 } as const;
+export type Range = keyof typeof RANGES;
+
+/** From the first value on: where there is none, and how long that lasted; also where samples are missing altogether. */
+export function gaps(
+  times: readonly number[],
+  values: readonly (number | null)[],
+  interval: number,
+  end: number,
+): { from: number; to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  let seen: number | null = null;
+  for (let i = 0; i < times.length; i++) {
+    if (values[i] === null) continue;
+    if (seen !== null && times[i] - seen > interval * 1.5) found.push({ from: seen, to: times[i] });
+    seen = times[i];
+  }
+  // The newest sample is up to an interval old, and has its own way to go.
+  if (seen !== null && end - seen > interval * 2.5) found.push({ from: seen, to: end });
+  return found;
+}
+
+/** Columns with a row of nulls where samples are missing, so that no line is drawn over them. */
+export function withHoles(curves: Curves): Curves {
+  const { times, interval_ms: interval } = curves;
+  const holes = times.flatMap((at, i) => (i > 0 && at - times[i - 1] > interval * 1.5 ? [i] : []));
+  if (holes.length === 0) return curves;
+  const split = <T>(column: T[], hole: (i: number) => T): T[] =>
+    column.flatMap((value, i) => (holes.includes(i) ? [hole(i), value] : [value]));
+  const column = (values: (number | null)[]): (number | null)[] => split(values, () => null);
+  return {
+    ...curves,
+    times: split(times, (i) => times[i - 1] + interval),
+    memory_mb: column(curves.memory_mb),
+    cpu_percent: column(curves.cpu_percent),
+    requests_per_second: column(curves.requests_per_second),
+    errors_per_second: column(curves.errors_per_second),
+    latency_p50_ms: column(curves.latency_p50_ms),
+    latency_p95_ms: column(curves.latency_p95_ms),
+  };
+}
+
+export type Mark = { at: number; tone: string };
+/** What one wants to see beside a curve; a wake or a sleep is seen by the grey. */
+const MARKED = new Set(['exit', 'start_failed', 'unhealthy', 'restart', 'reload', 'stop', 'start']);
+const TONES = { failed: '--failed', starting: '--starting', stopped: '--stopped' } as const;
+
+export function marksOf(events: readonly Happened[], from: number): Mark[] {
+  return events
+    .filter((event) => MARKED.has(event.cause))
+    .map((event) => {
+      const { tone } = storyOf(event);
+      return {
+        at: Date.parse(event.timestamp),
+        tone: TONES[tone as keyof typeof TONES] ?? '--muted',
+      };
+    })
+    .filter((mark) => mark.at >= from);
+}

@@ -1,0 +1,114 @@
+// Events, the newest first: a page of them, those that happen meanwhile, and older ones when somebody asks.
+//
+//   GET /api/events ──> the newest, how many there are ──> stream after the last one ──> in front
+//                                                     └──> more(): with an offset ──> behind
+import { untrack } from 'svelte';
+import { get, wordsOf } from '../api/client';
+import type { Cause, Happened } from '../lib/story';
+import { Live } from './live.svelte';
+
+export type EventFilter = { service?: string; instance?: string; cause?: Cause; since?: string };
+
+/** As many as are kept here; older ones can be asked for again. */
+const MOST = 5000;
+
+export class EventFeed {
+  events = $state.raw<Happened[]>([]);
+  /** Whether the first page is there. */
+  ready = $state(false);
+  slow = $state(false);
+  error = $state.raw<Error | null>(null);
+  hasMore = $state(false);
+  loadingMore = $state(false);
+  /** Why older ones could not be had. */
+  moreError = $state<string | null>(null);
+  /** Those that came by the stream, for who wants to do something then. */
+  arrived = $state(0);
+  readonly live = new Live();
+  private abort = new AbortController();
+  private filter: EventFilter = {};
+
+  constructor(private readonly size = 100) {}
+
+  /** Begins anew with another filter. */
+  open(filter: EventFilter): void {
+    this.close();
+    this.filter = filter;
+    this.events = [];
+    this.ready = false;
+    this.error = null;
+    this.hasMore = false;
+    void this.begin(this.abort);
+  }
+
+  close(): void {
+    this.abort.abort();
+    this.abort = new AbortController();
+    this.live.close();
+  }
+
+  /** Those before the oldest that is there. */
+  async more(): Promise<void> {
+    if (this.loadingMore) return;
+    this.loadingMore = true;
+    this.moreError = null;
+    const { signal } = this.abort;
+    try {
+      const query = { ...this.filter, limit: this.size, offset: this.events.length };
+      const found = await get('/api/events', { query, signal });
+      // Some may have happened meanwhile, which moves the page by as many.
+      const oldest = this.events.at(-1)?.id ?? Infinity;
+      const older = found.events.filter((event) => event.id < oldest).reverse();
+      this.events = [...this.events, ...older];
+      this.hasMore = found.pagination.has_more;
+    } catch (error) {
+      if (!signal.aborted) this.moreError = wordsOf(error);
+    } finally {
+      this.loadingMore = false;
+    }
+  }
+
+  private async begin(abort: AbortController): Promise<void> {
+    const timer = setTimeout(() => (this.slow = true), 150);
+    try {
+      const query = { ...this.filter, limit: this.size };
+      const found = await get('/api/events', { query, signal: abort.signal });
+      if (abort.signal.aborted) return;
+      this.events = found.events.reverse();
+      this.hasMore = found.pagination.has_more;
+      this.ready = true;
+      this.follow();
+    } catch (error) {
+      if (!abort.signal.aborted) this.error = error instanceof Error ? error : new Error(String(error));
+    } finally {
+      clearTimeout(timer);
+      this.slow = false;
+    }
+  }
+
+  private follow(): void {
+    const { service, instance, cause } = this.filter;
+    this.live.open<Happened>({
+      path: '/api/events',
+      format: 'ndjson',
+      query: () => ({
+        service,
+        instance,
+        cause,
+        follow: true,
+        after: untrack(() => this.events[0]?.id) ?? 0,
+      }),
+      receive: (messages) => this.take(messages.map((message) => message.data)),
+    });
+  }
+
+  private take(happened: Happened[]): void {
+    const newest = this.events[0]?.id ?? 0;
+    const fresh = happened.filter((event) => event.id > newest).reverse();
+    if (fresh.length === 0) return;
+    const all = [...fresh, ...this.events];
+    if (all.length > MOST) this.hasMore = true;
+    this.events = all.slice(0, MOST);
+    this.arrived += fresh.length;
+  }
+}

@@ -1,0 +1,108 @@
+// What every spec has: a daemon for each worker (`ten`), a page whose faults fail the test, and ways to sign in and look.
+//
+//   import { expect, test } from './fixtures';
+//   test('…', async ({ page, ten, enter }) => { await enter('/services'); … });
+import { AxeBuilder } from '@axe-core/playwright';
+import { test as base, expect, type Page } from '@playwright/test';
+import { Daemon } from './daemon';
+import { Front } from './front';
+
+export { expect } from '@playwright/test';
+export { Daemon, until, CONFIG } from './daemon';
+
+type Worker = { ten: Daemon; front: Front };
+type Own = {
+  /** Signs in and goes to a page, as `/instances/web/alice`; with the admin's token if none is given. */
+  enter: (path?: string, token?: string) => Promise<void>;
+  /** Fails the test for what the browser's console says of faults and refused policies. */
+  quiet: { allow: RegExp[] };
+};
+
+export const test = base.extend<Own, Worker>({
+  ten: [
+    async ({}, use) => {
+      const ten = await Daemon.start();
+      try {
+        await use(ten);
+      } finally {
+        await ten.stop();
+      }
+    },
+    { scope: 'worker', timeout: 90_000 },
+  ],
+  front: [
+    async ({ ten }, use) => {
+      const front = await Front.before(ten);
+      await use(front);
+      await front.close();
+    },
+    { scope: 'worker' },
+  ],
+  quiet: [
+    async ({ page }, use) => {
+      const allow: RegExp[] = [];
+      const faults: string[] = [];
+      page.on('pageerror', (error) => faults.push(String(error)));
+      page.on('console', (message) => {
+        // A refused request is said there too; tests make those on purpose.
+        const text = message.text();
+        if (message.type() === 'error' && !text.startsWith('Failed to load resource')) faults.push(text);
+      });
+      await use({ allow });
+      expect(faults.filter((fault) => !allow.some((pattern) => pattern.test(fault)))).toEqual([]);
+    },
+    { auto: true },
+  ],
+  enter: async ({ page, ten, front }, use) => {
+    await use(async (path = '/', token = ten.token) => {
+      await signIn(page, front.url, token);
+      if (path !== '/') await go(page, path);
+    });
+  },
+});
+
+/** By the form, as people do. */
+export async function signIn(page: Page, url: string, token: string): Promise<void> {
+  await page.goto(url);
+  await page.getByLabel('Token', { exact: true }).fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('navigation', { name: 'Pages' })).toBeVisible();
+}
+
+/** Another page of the same document: what was typed to sign in stays. */
+export async function go(page: Page, path: string): Promise<void> {
+  await page.evaluate((hash) => (location.hash = hash), `#${path}`);
+}
+
+/** Nothing serious by axe, in light and in dark, and nothing wider than a small phone. */
+export async function isFitForAll(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const grave = violations.filter((one) => one.impact === 'serious' || one.impact === 'critical');
+    expect(
+      grave.map((one) => `${colorScheme}: ${one.id}: ${one.nodes.map((node) => node.html).join('\n')}`),
+    ).toEqual([]);
+  }
+  const before = page.viewportSize();
+  await page.setViewportSize({ width: 320, height: 640 });
+  await expect.poll(() => tooWide(page)).toEqual([]);
+  if (before !== null) await page.setViewportSize(before);
+}
+
+/** What stands out of the window at the right, without a box of its own that scrolls. */
+function tooWide(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const scrolls = (element: Element | null): boolean => {
+      for (let at = element; at !== null && at.id !== 'content'; at = at.parentElement) {
+        if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(at).overflowX)) return true;
+      }
+      return false;
+    };
+    const content = document.getElementById('content') ?? document.documentElement;
+    return [...content.querySelectorAll('*')]
+      .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 0.5)
+      .filter((one) => getComputedStyle(one).position !== 'absolute' && !scrolls(one.parentElement))
+      .map((one) => one.outerHTML.slice(0, 160));
+  });
+}
