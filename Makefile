@@ -59,6 +59,7 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	python3 bench/api.py
 	python3 bench/logs.py
 	python3 bench/followers.py
+	python3 bench/overview.py
 	python3 bench/upgrade.py
 	cargo run --release -p tenement --example token_check --target-dir target
 

@@ -27,8 +27,11 @@ pub const LOGS: &str = "logs";
 pub const PIPES: &str = "pipes";
 /// The folder of their sockets, where a service does not say otherwise.
 pub const RUN: &str = "run";
+/// The folder of what instances used and served.
+pub const SAMPLES: &str = "samples";
 
-const OWN: [&str; 11] = [LOCK, STATE, HISTORY, SINKS, RUNS, SEAL, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN];
+const OWN: [&str; 12] =
+    [LOCK, STATE, HISTORY, SINKS, RUNS, SEAL, API_TOKEN, ADMIN_SOCKET, LOGS, PIPES, RUN, SAMPLES];
 
 /// Whether a name at the top of the data directory is the daemon's.
 #[must_use]
@@ -59,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_could_be_a_service_and_is_the_daemons_is_refused() {
-        for own in ["logs", "pipes", "run", "api_token"] {
+        for own in ["logs", "pipes", "run", "samples", "api_token"] {
             let why = check_service(&own.parse().unwrap()).unwrap_err();
             assert!(why.contains(&format!("{{data_dir}}/{own}")), "{why}");
         }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{name::InstanceName, time::WallMillis};
+use crate::{
+    name::InstanceName,
+    time::{Millis, WallMillis},
+};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
@@ -88,6 +91,10 @@ pub struct InstanceView {
     pub pid: Option<u32>,
     /// Time since it became ready, in milliseconds; zero without a process.
     pub uptime_ms: u64,
+    /// When its status began, on the monotonic clock.
+    pub since: Millis,
+    /// When a request last woke it, since the daemon started.
+    pub woken: Option<Woken>,
     /// Restarts since it became known: by hand, after a crash, by a failed check. Wakes don't count.
     pub restart_count: u64,
     /// When it became known.
@@ -96,6 +103,15 @@ pub struct InstanceView {
     pub last_health_check: Option<WallMillis>,
     /// Health checks that passed and failed since it became known; start-up probes don't count.
     pub checks: CheckCounts,
+}
+
+/// A wake that ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Woken {
+    /// When the request came that found it asleep.
+    pub at: WallMillis,
+    /// How long it took until that one was let in, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// Results of health checks since the instance became known.

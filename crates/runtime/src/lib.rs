@@ -6,6 +6,7 @@ pub mod heap;
 pub mod keeper;
 pub mod limits;
 pub mod listener;
+pub mod machine;
 pub mod output;
 pub mod own;
 pub mod port_owner;

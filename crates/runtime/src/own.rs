@@ -22,6 +22,15 @@ pub struct OwnUsage {
     pub max_fds: Option<u64>,
 }
 
+/// What it does, without what takes longer to find out the more files are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLoad {
+    /// Processor time, user and system.
+    pub cpu_time: Duration,
+    /// Resident memory in bytes.
+    pub resident_bytes: u64,
+}
+
 /// When this process started, which is when this was called first. Stays the same when the clock is set.
 #[must_use]
 pub fn started() -> WallMillis {
@@ -31,13 +40,23 @@ pub fn started() -> WallMillis {
 /// Looks it up in `/proc/self`. What can't be read is 0.
 #[must_use]
 pub fn usage() -> OwnUsage {
-    let stat = Stat::read(std::process::id()).ok();
+    let OwnLoad { cpu_time, resident_bytes } = load();
     OwnUsage {
-        cpu_time: stat.map(|stat| stat.cpu_time()).unwrap_or_default(),
-        resident_bytes: stat.map_or(0, |stat| stat.memory_bytes()),
+        cpu_time,
+        resident_bytes,
         // One of them is the one that lists them.
         open_fds: fs::read_dir("/proc/self/fd").map_or(0, |all| (all.count() as u64).saturating_sub(1)),
         max_fds: getrlimit(Resource::Nofile).current,
+    }
+}
+
+/// Looks it up in `/proc/self/stat`. What can't be read is 0.
+#[must_use]
+pub fn load() -> OwnLoad {
+    let stat = Stat::read(std::process::id()).ok();
+    OwnLoad {
+        cpu_time: stat.map(|stat| stat.cpu_time()).unwrap_or_default(),
+        resident_bytes: stat.map_or(0, |stat| stat.memory_bytes()),
     }
 }
 

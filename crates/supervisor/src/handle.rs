@@ -27,7 +27,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+    pub(crate) async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.messages.send(message(reply)).ok()?;
         answer.await.ok()
@@ -81,8 +81,12 @@ impl Supervisor {
 
     /// Every process that runs.
     pub async fn processes(&self) -> Vec<Process> {
-        let processes = self.ask(|reply| Message::Processes(None, reply)).await.unwrap_or_default();
-        processes.into_iter().map(|(_, process)| process).collect()
+        self.running().await.into_iter().map(|(_, process)| process).collect()
+    }
+
+    /// The instances that have a process, by service then id.
+    pub async fn running(&self) -> Vec<(InstanceName, Process)> {
+        self.ask(|reply| Message::Processes(None, reply)).await.unwrap_or_default()
     }
 
     async fn measure(&self, names: Option<Vec<InstanceName>>) -> BTreeMap<InstanceName, Usage> {

@@ -17,8 +17,10 @@ mod engine;
 mod handle;
 mod launch;
 mod recover;
+mod watch;
 
 pub use api::*;
 pub use engine::{Deps, finish_leaving, start};
 pub use handle::Supervisor;
 pub use recover::{Life, Remembered, Run, Runs, Survivors, recover};
+pub use watch::{Changed, Watch};

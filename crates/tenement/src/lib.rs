@@ -12,6 +12,7 @@ mod metrics;
 mod panics;
 pub mod retention;
 pub mod runs;
+pub mod samples;
 pub mod sinks;
 pub mod store;
 mod swap;

@@ -29,7 +29,7 @@ pub use exits::{Noted, noted};
 pub use handle::{AdoptError, Handle};
 pub use host::{Capabilities, Host};
 pub use launch::{DEFAULT_PATH, Launch, SpawnError};
-pub(crate) use procfs::{Stat, all_pids};
+pub(crate) use procfs::{Stat, all_pids, read as read_proc};
 pub(crate) use reaper::{Peek, peek};
 pub use recover::Recovered;
 pub use running::{Process, Usage};

@@ -105,6 +105,8 @@ impl Engine {
             ended_by: None,
             stage_since: None,
             since: clock::now(),
+            woken: None,
+            waking_since: None,
             last_check: None,
             command_not_found: false,
             timed_out: false,

@@ -160,6 +160,7 @@ impl Engine {
                 (entry.record, entry.written) = (record, true);
                 let new = !std::mem::replace(&mut entry.known, true);
                 if new {
+                    self.watchers.note(name);
                     self.publish(&name.service);
                 }
                 self.go_on(name, busy);
@@ -272,6 +273,7 @@ impl Engine {
             entry.known = true;
             let record = entry.record.clone();
             self.entries.insert(name.clone(), entry);
+            self.watchers.note(name);
             self.publish(&name.service);
             self.save_in_background(vec![record]);
         }

@@ -183,6 +183,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.written = false;
         entry.life = Lifecycle::stopped(before);
+        self.watchers.note(name);
         if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
             let _ = reply.send(Err(CommandError::Storage(error)));
         }
@@ -194,6 +195,7 @@ impl Engine {
             return self.unforgotten(name, error);
         }
         let Some(mut entry) = self.entries.remove(name) else { return };
+        self.watchers.note(name);
         entry.slot.close();
         entry.refuse(&WakeRefusal::Unknown);
         // A service's counters never go back.

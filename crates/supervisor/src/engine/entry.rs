@@ -8,7 +8,7 @@ use tenement_core::{
     lifecycle::{Lifecycle, Policy},
     slot::{Address, RunId, Slot, Upstream},
     time::{Millis, WallMillis},
-    view::{InstanceView, Status},
+    view::{InstanceView, Status, Woken},
     wake::WakeRefusal,
 };
 use tenement_runtime::process::Process;
@@ -75,6 +75,10 @@ pub(super) struct Entry {
     pub(super) stage_since: Option<Instant>,
     /// Since when it is what it is.
     pub(super) since: Millis,
+    /// When a request that found it asleep was last let in, and how long that took.
+    pub(super) woken: Option<Woken>,
+    /// Since when a request waits for the start under way.
+    pub(super) waking_since: Option<Millis>,
     pub(super) last_check: Option<WallMillis>,
     pub(super) command_not_found: bool,
     /// The last start was given up because it took too long.
@@ -103,6 +107,8 @@ impl Entry {
             uptime_ms: up_since
                 .map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX)),
             restart_count: self.life.restarts(),
+            since: self.since,
+            woken: self.woken,
             created_at: self.record.created_at,
             last_health_check: self.last_check,
             checks: self.life.check_counts(),

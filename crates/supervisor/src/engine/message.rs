@@ -1,6 +1,9 @@
 //! What comes to the loop.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use tenement_core::{
     config::Config,
@@ -12,11 +15,12 @@ use tenement_core::{
     wake::WakeRefusal,
 };
 use tenement_runtime::process::Process;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
     api::{CommandError, Reconfigured, Record, StopMode, StorageError, Totals},
     launch::Reservation,
+    watch::Changed,
 };
 
 /// Something for the loop.
@@ -26,6 +30,10 @@ pub(crate) enum Message {
     /// Of these instances, or of all.
     Processes(Option<Vec<InstanceName>>, oneshot::Sender<Vec<(InstanceName, Process)>>),
     Totals(oneshot::Sender<Totals>),
+    /// Somebody follows from now on: their number, and all there are.
+    Watch(Weak<Notify>, oneshot::Sender<(u64, Vec<InstanceView>)>),
+    /// What changed since the one with this number asked last.
+    Changed(u64, oneshot::Sender<Vec<Changed>>),
     Command {
         name: InstanceName,
         command: Command,

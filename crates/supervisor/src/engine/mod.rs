@@ -25,6 +25,7 @@ mod rest;
 mod tally;
 mod timers;
 mod transition;
+mod watchers;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -54,7 +55,7 @@ pub use self::leaving::finish_leaving;
 pub(crate) use self::message::{Command, Message, News};
 use self::{
     checks::Rounds, entry::Entry, hand_over::HandOver, newcomers::Newcomers, permits::Permits,
-    reconfigure::Reloading, timers::Timers, transition::Before,
+    reconfigure::Reloading, timers::Timers, transition::Before, watchers::Watchers,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
@@ -112,6 +113,7 @@ pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervis
         shutdown: Vec::new(),
         shutting_down: false,
         hand_over: HandOver::default(),
+        watchers: Watchers::default(),
     };
     engine.boot(records, survivors);
     engine.guarded(Engine::settle);
@@ -156,6 +158,7 @@ struct Engine {
     shutdown: Vec<oneshot::Sender<()>>,
     shutting_down: bool,
     hand_over: HandOver,
+    watchers: Watchers,
 }
 
 impl Engine {
@@ -212,9 +215,7 @@ impl Engine {
         let Some(message) = self.while_handing_over(message) else { return };
         match message {
             Message::List(reply) => {
-                let now = clock::now();
-                let known = self.entries.values().filter(|entry| entry.known);
-                let _ = reply.send(known.map(|entry| entry.view(now)).collect());
+                let _ = reply.send(self.views());
             }
             Message::Get(name, reply) => {
                 let entry = self.entries.get(&name).filter(|entry| entry.known);
@@ -225,6 +226,12 @@ impl Engine {
             }
             Message::Totals(reply) => {
                 let _ = reply.send(self.totals.clone());
+            }
+            Message::Watch(bell, reply) => {
+                let _ = reply.send(self.watch(bell));
+            }
+            Message::Changed(number, reply) => {
+                let _ = reply.send(self.changed(number));
             }
             Message::Command { name, command, actor } => self.command(&name, command, actor),
             Message::Reconfigure { config, dry_run, reply } => {
@@ -298,6 +305,7 @@ impl Engine {
         tally.count(entry, &mut self.totals);
         if !entry.life.is_as(&was) {
             self.runs.changed(name, entry.to_remember());
+            self.watchers.note(name);
         }
         for effect in effects {
             self.carry_out(name, effect);

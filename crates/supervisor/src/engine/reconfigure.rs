@@ -196,6 +196,7 @@ impl Engine {
         let Some(service) = self.config.services.get(&record.name.service).cloned() else { return };
         let mut entry = self.new_entry(record.clone(), &service);
         entry.known = true;
+        self.watchers.note(&record.name);
         self.entries.insert(record.name.clone(), entry);
     }
 
@@ -243,6 +244,7 @@ impl Engine {
                 continue;
             }
             let Some(mut entry) = self.entries.remove(&name) else { continue };
+            self.watchers.note(&name);
             entry.slot.close();
             entry.refuse(&WakeRefusal::Unknown);
             let unknown = CommandError::UnknownService(name.service.clone());

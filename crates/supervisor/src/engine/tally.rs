@@ -4,7 +4,8 @@ use tenement_core::{
     history::ExitCause,
     lifecycle::{Event, Found},
     slot::WakeStage,
-    view::CheckCounts,
+    time::WallMillis,
+    view::{CheckCounts, Woken},
 };
 use tenement_runtime::clock;
 
@@ -67,6 +68,7 @@ impl Before {
         if stage == self.stage {
             return;
         }
+        wake(entry, stage);
         let now = clock::instant();
         let since = entry.stage_since.replace(now);
         let reached = match self.stage {
@@ -77,6 +79,19 @@ impl Before {
         if let (Some(stage), Some(since), true) = (self.stage, since, reached) {
             entry.slot.wakes().observe(stage, now.saturating_duration_since(since));
         }
+    }
+}
+
+/// Notes how long all of a wake took, once it is over.
+fn wake(entry: &mut Entry, stage: Option<WakeStage>) {
+    if stage.is_some() {
+        entry.waking_since.get_or_insert_with(clock::now);
+        return;
+    }
+    let Some(since) = entry.waking_since.take() else { return };
+    if entry.life.up_since().is_some() {
+        let took_ms = clock::now().0.saturating_sub(since.0);
+        entry.woken = Some(Woken { at: WallMillis(clock::wall().0.saturating_sub(took_ms)), took_ms });
     }
 }
 

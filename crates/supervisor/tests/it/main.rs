@@ -4,3 +4,4 @@
 mod life;
 mod reload;
 mod support;
+mod watch;

@@ -26,6 +26,7 @@ mod limit;
 mod logs;
 mod metrics;
 mod moment;
+mod overview;
 mod page;
 mod query;
 mod rates;
@@ -60,13 +61,16 @@ pub use self::{
     changes::Changes,
     idempotency::Repeated,
     limit::Limits,
+    overview::Overview,
     serve::{Trust, serve},
     session::Links,
     stream::{READ_BUFFER, WRITE_BUFFER},
     upgrade::Upgrades,
     usage::{Samples, sample},
 };
-use crate::{flags::Flags, history::History, retention::Retention, sinks::Sinks, store::Store};
+use crate::{
+    flags::Flags, history::History, retention::Retention, samples::Rings, sinks::Sinks, store::Store,
+};
 
 /// The largest request body.
 const BODY_MAX: usize = 1 << 20;
@@ -84,6 +88,8 @@ pub struct Api {
     pub store: Arc<Store>,
     /// What was last seen of their usage.
     pub samples: Arc<Samples>,
+    /// What they used and served over the last week.
+    pub rings: Arc<Rings>,
     /// How often each caller came.
     pub limits: Arc<Limits>,
     /// What happened.
@@ -94,6 +100,8 @@ pub struct Api {
     pub repeated: Arc<Repeated>,
     /// Who waits for a successor.
     pub upgrades: Arc<Upgrades>,
+    /// The live table of all instances.
+    pub overview: Arc<Overview>,
     /// Requests that change something.
     pub changes: Arc<Changes>,
     /// Where lines go besides the store.
@@ -147,6 +155,7 @@ fn described() -> (Router<Api>, openapi::OpenApi) {
         .merge(instances::router())
         .merge(logs::router())
         .merge(metrics::router())
+        .merge(overview::router())
         .merge(reload::router())
         .merge(services::router())
         .merge(session::router())

@@ -22,6 +22,7 @@ use crate::{
     history::History,
     retention::{self, Retention},
     runs::RunStore,
+    samples::Rings,
     sinks::Sinks,
     store::Store,
     swap,
@@ -35,6 +36,7 @@ pub(super) struct Grounds {
     pub(super) logs: LogStore,
     pub(super) sinks: Arc<Sinks>,
     pub(super) history: Arc<History>,
+    pub(super) rings: Arc<Rings>,
     /// What was being deleted when a daemon ended.
     leaving: Vec<Leaving>,
     started_at: WallMillis,
@@ -60,7 +62,8 @@ impl Grounds {
         let (history, sinks) = (Arc::new(history), Arc::new(sinks));
         recovered::note(&store, [no_history, no_places].into_iter().flatten());
         let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
-        let grounds = Self { dir, host, store, runs, logs, sinks, history, leaving, started_at };
+        let rings = Arc::new(Rings::new(dir.path().join(layout::SAMPLES)));
+        let grounds = Self { dir, host, store, runs, logs, sinks, history, rings, leaving, started_at };
         Ok((grounds, incidents))
     }
 
@@ -114,10 +117,12 @@ impl Grounds {
             logs: self.logs.clone(),
             store: Arc::clone(&self.store),
             samples: Arc::default(),
+            rings: Arc::clone(&self.rings),
             limits: Arc::default(),
             links: Arc::default(),
             history: Arc::clone(&self.history),
             repeated: Arc::default(),
+            overview: Arc::default(),
             changes: Arc::default(),
             upgrades: Arc::new(Upgrades::new(keeper.clone())),
             sinks: Arc::clone(&self.sinks),

@@ -38,6 +38,9 @@ pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
         sinks.end().await;
     }
     drop(open.chores.take());
+    if let Some(sampling) = open.sampling.take() {
+        sampling.end().await;
+    }
     open.admin.hand_over();
     let (logs, runs, store) = (api.logs.clone(), grounds.runs.clone(), api.store.clone());
     let closed = spawn_blocking(move || {

@@ -50,6 +50,7 @@ use crate::{
     in_effect::{self, Text},
     panics,
     runs::{self, RunsError},
+    samples::{self, Sampling},
     sinks::PlacesError,
     store::{Store, StoreError},
 };
@@ -186,6 +187,7 @@ struct Open {
     admin: admin::Admin,
     sinks: Option<crate::sinks::Running>,
     chores: Option<chores::Chores>,
+    sampling: Option<Sampling>,
     /// The daemon that this one has followed, while it has something to give.
     predecessor: Option<succession::Predecessor>,
     /// Set when requests that wait for an instance are to wait no longer.
@@ -219,6 +221,11 @@ async fn serve(
         admin: admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?,
         sinks: Some(api.sinks.begin(&api.logs)),
         chores: Some(chores::begin(Arc::clone(&api.store), Arc::clone(&grounds.runs), Arc::clone(&routes))),
+        sampling: Some(samples::begin(
+            Arc::clone(&api.rings),
+            api.supervisor.clone(),
+            Arc::clone(&api.store),
+        )),
         refusing: watch::Sender::new(false),
     };
     let mut background = JoinSet::new();

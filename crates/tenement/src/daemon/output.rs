@@ -18,7 +18,7 @@ use tenement_supervisor::{BoxFuture, Output};
 use tokio::sync::oneshot;
 
 use super::Grounds;
-use crate::{history::History, sinks::Sinks};
+use crate::{history::History, samples::Rings, sinks::Sinks};
 
 /// What the FIFOs of an instance are called.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -32,6 +32,7 @@ pub(super) struct Pipes {
     logs: LogStore,
     sinks: Arc<Sinks>,
     history: Arc<History>,
+    rings: Arc<Rings>,
     keeper: Link,
     /// What the keeper held for a daemon before, of instances that are not taken on yet.
     kept: Mutex<BTreeMap<String, [OwnedFd; 2]>>,
@@ -45,8 +46,8 @@ impl Pipes {
         let kept = Mutex::new(pipes.filter_map(|(name, pair)| Some((name, pair.try_into().ok()?))).collect());
         let dir = grounds.dir.path().join(layout::PIPES);
         let (logs, sinks) = (grounds.logs.clone(), Arc::clone(&grounds.sinks));
-        let history = Arc::clone(&grounds.history);
-        Self { dir, logs, sinks, history, keeper, kept, adopted: Mutex::default() }
+        let (history, rings) = (Arc::clone(&grounds.history), Arc::clone(&grounds.rings));
+        Self { dir, logs, sinks, history, rings, keeper, kept, adopted: Mutex::default() }
     }
 
     fn resume_one(&self, name: &InstanceName) -> io::Result<()> {
@@ -159,13 +160,17 @@ impl Output for Pipes {
         if let Err(error) = removed.and_then(|()| gone(fs::remove_dir(&own))) {
             tracing::warn!(instance = %name, %error, "its pipes could not be removed");
         }
+        if let Err(error) = self.rings.forget(name) {
+            tracing::warn!(instance = %name, %error, "its samples could not be removed; the next start tries again");
+        }
     }
 
     fn keeps(&self, name: &InstanceName) -> bool {
-        self.logs.known().contains(name)
+        self.logs.known().contains(name) || self.rings.keeps(name)
     }
 
     fn purge(&self, name: &InstanceName) -> io::Result<()> {
+        self.rings.forget(name)?;
         self.logs.purge(name)?;
         self.sinks.forget(name);
         // The last lines of its crashes are among what happened to it.

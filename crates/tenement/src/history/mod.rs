@@ -13,6 +13,7 @@
 mod audit;
 mod events;
 mod schema;
+mod wakes;
 mod write;
 
 use std::{

@@ -2,7 +2,7 @@ use tenement_core::{
     history::{Actor, Cause, ExitStatus},
     slot::RunId,
     time::WallMillis,
-    view::{Health, Status},
+    view::{Health, Status, Woken},
 };
 use tenement_logs::LastLines;
 
@@ -170,4 +170,30 @@ fn what_can_not_be_written_now_is_written_when_it_can() {
     drop((queue, open));
     thread.join().unwrap();
     assert_eq!((events(), *written.borrow()), (2, 3));
+}
+
+#[test]
+fn the_last_wake_of_each_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let history = open(&path).unwrap();
+    let tell = |name: &str, at: u64, cause: Cause, from: Status, to: Status, lasted_ms: u64| {
+        history.changed(&Transition { cause, from, to: Some(to), lasted_ms, ..transition(name, at) });
+    };
+    use Status::{Failed, Running, Sleeping, Starting};
+    for (at, took) in [(1000, 300), (5000, 20)] {
+        tell("api:a", at, Cause::Request, Sleeping, Starting, 0);
+        tell("api:b", at, Cause::Start, Sleeping, Starting, 0);
+        tell("api:a", at + took, Cause::Ready, Starting, Running, took);
+        tell("api:b", at + took, Cause::Ready, Starting, Running, took);
+    }
+    // It did not get ready, and was then started by hand.
+    tell("api:c", 1, Cause::Request, Sleeping, Starting, 0);
+    tell("api:c", 2, Cause::StartFailed, Starting, Failed, 1);
+    tell("api:c", 3, Cause::Start, Failed, Starting, 1);
+    tell("api:c", 4, Cause::Ready, Starting, Running, 1);
+    drop(history);
+    let wakes = open(&path).unwrap().wakes().unwrap();
+    let woken = Woken { at: WallMillis(5000), took_ms: 20 };
+    assert_eq!(wakes, std::collections::HashMap::from([("api:a".parse().unwrap(), woken)]));
 }

@@ -1,6 +1,7 @@
 //! Log lines as they come: to programs, to browsers, and to who does not read.
 
 mod client;
+mod overview;
 
 use std::{
     fs,

@@ -22,6 +22,7 @@ mod queries;
 mod reference;
 mod reload;
 mod retention;
+mod samples;
 mod serve;
 mod sinks;
 mod soak;

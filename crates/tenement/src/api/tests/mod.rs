@@ -26,6 +26,7 @@ mod history;
 mod hostile;
 mod life;
 mod metrics;
+mod overview;
 mod repeated;
 mod session;
 
@@ -114,10 +115,12 @@ impl Fixture {
             retention: Arc::new(Retention::new(logs.clone(), Arc::clone(&shared), Default::default())),
             logs,
             samples: Arc::default(),
+            rings: Arc::new(Rings::new(folder.path().join("samples"))),
             limits: Arc::default(),
             links: Arc::default(),
             history,
             repeated: Arc::default(),
+            overview: Arc::default(),
             changes: Arc::default(),
             upgrades: Arc::default(),
             draining: Arc::default(),

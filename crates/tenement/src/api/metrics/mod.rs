@@ -1,4 +1,6 @@
-//! `/api/metrics`: what instances use and serve.
+//! `/api/metrics`: what instances use and serve, and did so over the last week.
+
+mod curves;
 
 use std::time::Duration;
 
@@ -79,7 +81,7 @@ struct List {
 }
 
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_instance))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_instance)).routes(routes!(curves::history))
 }
 
 /// List the metrics of instances

@@ -1,0 +1,166 @@
+//! What the whole machine does, beside its instances.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Serialize;
+use tenement_core::view::Status;
+use tenement_runtime::{
+    clock,
+    machine::{self, CpuTime, Disk},
+    own,
+};
+use utoipa::ToSchema;
+
+use super::row::{Line, tenth};
+use crate::api::instances::mebibytes;
+
+/// How many there are of each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OverviewCounts)]
+pub(super) struct Counts {
+    total: usize,
+    starting: usize,
+    running: usize,
+    restarting: usize,
+    stopping: usize,
+    stopped: usize,
+    sleeping: usize,
+    failed: usize,
+}
+
+/// Sums over the instances a reader sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = OverviewSums)]
+pub(super) struct Sums {
+    instances: Counts,
+    requests_per_second: f64,
+    errors_per_second: f64,
+    #[serde(skip)]
+    memory_mb: f64,
+}
+
+/// The daemon itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = OverviewDaemon)]
+struct Daemon {
+    pid: u32,
+    memory_mb: f64,
+    /// Of one core.
+    cpu_percent: f64,
+    uptime_ms: u64,
+}
+
+/// The machine as a whole: all of it, or nothing for tokens that are bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = OverviewHost)]
+pub(super) struct Host {
+    /// Processors that are on line.
+    #[schema(required = false)]
+    cores: u32,
+    /// Of all of them together, since the last look.
+    #[schema(required = false)]
+    cpu_percent: f64,
+    /// Processes that run or wait, on average over 1, 5 and 15 minutes.
+    #[schema(required = false)]
+    load: [f64; 3],
+    /// MiB that can't be had without swapping.
+    #[schema(required = false)]
+    memory_mb: f64,
+    #[schema(required = false)]
+    memory_total_mb: f64,
+    /// MiB that are taken of the file system of the data directory; null when it does not say.
+    #[schema(required = false)]
+    disk_mb: Option<f64>,
+    #[schema(required = false)]
+    disk_total_mb: Option<f64>,
+    /// MiB of the process trees of all instances.
+    #[schema(required = false)]
+    instances_memory_mb: f64,
+    #[schema(required = false)]
+    daemon: Daemon,
+}
+
+/// The machine, or of it what belongs to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = OverviewMachine)]
+pub(super) struct Machine {
+    #[serde(flatten)]
+    #[schema(value_type = Host)]
+    pub(super) host: Option<Host>,
+    #[serde(flatten)]
+    pub(super) sums: Sums,
+}
+
+impl Counts {
+    fn add(&mut self, status: Status) {
+        self.total += 1;
+        *match status {
+            Status::Starting => &mut self.starting,
+            Status::Running => &mut self.running,
+            Status::Restarting => &mut self.restarting,
+            Status::Stopping => &mut self.stopping,
+            Status::Stopped => &mut self.stopped,
+            Status::Sleeping => &mut self.sleeping,
+            Status::Failed => &mut self.failed,
+        } += 1;
+    }
+}
+
+impl Sums {
+    pub(super) fn of<'l>(lines: impl Iterator<Item = &'l Line>) -> Self {
+        let mut sums = Self::default();
+        for line in lines {
+            let per_second = line.per_second();
+            sums.instances.add(line.status());
+            sums.requests_per_second += per_second.requests;
+            sums.errors_per_second += per_second.errors;
+            sums.memory_mb += line.memory_mb();
+        }
+        sums.requests_per_second = tenth(sums.requests_per_second);
+        sums.errors_per_second = tenth(sums.errors_per_second);
+        sums
+    }
+}
+
+/// Looks at the machine again and again.
+#[derive(Debug)]
+pub(super) struct Looks {
+    data_dir: PathBuf,
+    cpu: CpuTime,
+    own: Duration,
+    at: std::time::Instant,
+}
+
+impl Looks {
+    /// What is told first is over the time since this.
+    pub(super) fn new(data_dir: PathBuf) -> Self {
+        let cpu = machine::look().cpu;
+        Self { data_dir, cpu, own: own::load().cpu_time, at: clock::instant() }
+    }
+
+    /// Blocks for as long as the file system of the data directory does.
+    pub(super) fn look(&mut self, uptime: Duration, sums: &Sums) -> Host {
+        let (now, own, at) = (machine::look(), own::load(), clock::instant());
+        let passed = at.saturating_duration_since(self.at).as_secs_f64();
+        let spent = own.cpu_time.saturating_sub(self.own).as_secs_f64();
+        let percent = now.cpu.percent_since(&self.cpu);
+        (self.cpu, self.own, self.at) = (now.cpu, own.cpu_time, at);
+        let disk: Option<Disk> = machine::disk(&self.data_dir).ok();
+        Host {
+            cores: now.cores,
+            cpu_percent: tenth(percent),
+            load: now.load,
+            memory_mb: mebibytes(now.memory_total.saturating_sub(now.memory_available)),
+            memory_total_mb: mebibytes(now.memory_total),
+            disk_mb: disk.map(|disk| mebibytes(disk.used)),
+            disk_total_mb: disk.map(|disk| mebibytes(disk.total)),
+            instances_memory_mb: tenth(sums.memory_mb),
+            daemon: Daemon {
+                pid: std::process::id(),
+                memory_mb: mebibytes(own.resident_bytes),
+                cpu_percent: if passed > 0.0 { tenth(spent / passed * 100.0) } else { 0.0 },
+                uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            },
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The live table, and what keeps it.
+
+use axum::body::BodyDataStream;
+use futures_util::StreamExt;
+use tenement_core::slot::StatusClass;
+
+use super::*;
+
+/// What a reader is told, when it asks.
+struct Reader {
+    body: BodyDataStream,
+    rest: String,
+}
+
+impl Fixture {
+    async fn follow(&self) -> Reader {
+        let request = Request::get("/api/overview?follow=true")
+            .header("Authorization", format!("bearer {}", self.token))
+            .body(Body::empty())
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Reader { body: response.into_body().into_data_stream(), rest: String::new() }
+    }
+
+    fn name(&self) -> InstanceName {
+        "api:a".parse().unwrap()
+    }
+}
+
+impl Reader {
+    /// The next message of a kind.
+    async fn next(&mut self, kind: &str) -> Value {
+        loop {
+            while let Some((line, rest)) = self.rest.split_once('\n') {
+                let message: Value = serde_json::from_str(line).unwrap();
+                self.rest = rest.to_owned();
+                if message["type"] == kind {
+                    return message;
+                }
+            }
+            let chunk = self.body.next().await.expect("more").unwrap();
+            self.rest.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_task_keeps_the_table_for_all_and_only_while_somebody_reads() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.api.overview.tasks(), 0);
+    let (mut first, mut second) = (fixture.follow().await, fixture.follow().await);
+    first.next("snapshot").await;
+    second.next("snapshot").await;
+    assert_eq!(fixture.api.overview.tasks(), 1);
+    drop(first);
+    fixture.api.supervisor.spawn(fixture.name(), None, false).await.unwrap();
+    assert_eq!(second.next("changes").await["instances"][0]["instance"], "api:a");
+    drop(second);
+    assert_eq!(fixture.api.overview.tasks(), 0, "nobody reads any more");
+    let (status, once) = fixture.call("GET", "/api/overview", "").await;
+    assert_eq!((status, once["instances"].as_array().unwrap().len()), (200, 1));
+    assert_eq!(fixture.api.overview.tasks(), 0);
+    // And it begins again.
+    assert_eq!(fixture.follow().await.next("snapshot").await["instances"].as_array().unwrap().len(), 1);
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_slowly_has_each_row_once_and_as_it_is_then() {
+    let fixture = Fixture::new();
+    let (mut slow, mut quick) = (fixture.follow().await, fixture.follow().await);
+    slow.next("snapshot").await;
+    quick.next("snapshot").await;
+    let supervisor = &fixture.api.supervisor;
+    for _ in 0..3 {
+        supervisor.spawn(fixture.name(), None, true).await.unwrap();
+        supervisor.stop(fixture.name(), tenement_supervisor::StopMode::Keep).await.unwrap();
+    }
+    while quick.next("changes").await["instances"][0]["status"] != "stopped" {}
+    // What was on its way before it stopped reading, and then what there is now.
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "stopped") {
+        told.push(slow.next("changes").await["instances"][0]["status"].clone());
+    }
+    assert!(told.len() <= 2, "{told:?}");
+    supervisor.stop(fixture.name(), tenement_supervisor::StopMode::Purge).await.unwrap();
+    for reader in [&mut slow, &mut quick] {
+        let gone = loop {
+            let changes = reader.next("changes").await;
+            if changes["gone"] != json!([]) {
+                break changes;
+            }
+        };
+        assert_eq!((&gone["gone"], &gone["instances"]), (&json!(["api:a"]), &json!([])));
+    }
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_told_when_they_are_others() {
+    let fixture = Fixture::new();
+    fixture.api.supervisor.spawn(fixture.name(), None, true).await.unwrap();
+    let mut reader = fixture.follow().await;
+    let before = reader.next("snapshot").await["instances"][0].clone();
+    let routes = fixture.api.supervisor.routes().load_full();
+    let traffic = &routes.slot(&fixture.name()).unwrap().traffic;
+    (0..30).for_each(|_| traffic.count(StatusClass::Success, 1, 0, 0));
+    (0..10).for_each(|_| traffic.count(StatusClass::ServerError, 1, 0, 0));
+    let mut row = before.clone();
+    while row["requests"] != 40 {
+        row = reader.next("changes").await["instances"][0].clone();
+    }
+    assert_eq!((&row["errors"], &row["since"]), (&json!(10), &before["since"]));
+    assert!(row["rps"].as_f64() > row["eps"].as_f64() && row["eps"].as_f64().unwrap() > 0.0, "{row}");
+    let machine = reader.next("machine").await;
+    assert!(machine["requests_per_second"].as_f64().unwrap() > 0.0, "{machine}");
+    fixture.end().await;
+}

@@ -1,0 +1,173 @@
+//! Files of samples, one for each instance: `samples/<service>/<id>` in the data directory. None is held open, and none is
+//! synced: what a power cut takes of it is a gap.
+//!
+//! What can't be a file of ours, or has no sound header, is made anew.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{fs::OFlags, io::Errno};
+use tenement_core::name::InstanceName;
+use tenement_runtime::output::private_dir;
+
+use super::{
+    record,
+    ring::{COARSE, FILE_SIZE, FINE, HEADER, Image},
+    sample::Sample,
+};
+
+/// Where they are.
+#[derive(Debug)]
+pub(super) struct Files(PathBuf);
+
+/// What is to be written of one instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct News {
+    /// What was measured just now.
+    pub(super) sample: Option<Sample>,
+    /// The beginning of five minutes that are over.
+    pub(super) over: Option<u32>,
+    /// What an earlier daemon wrote was not looked at yet.
+    pub(super) first: bool,
+}
+
+impl Files {
+    pub(super) fn in_folder(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    fn path(&self, name: &InstanceName) -> PathBuf {
+        self.0.join(name.service.as_str()).join(name.id.as_str())
+    }
+
+    /// Writes what is new of an instance.
+    pub(super) fn write(&self, name: &InstanceName, news: News) -> io::Result<()> {
+        let path = self.path(name);
+        let whole = news.first || news.over.is_some();
+        if !whole {
+            let opened = open(&path, options().write(true));
+            match opened {
+                Ok(file) => return news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample)),
+                Err(error) if is_no_file(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let Some((file, image)) = self.renewed(&path, news.sample.is_some())? else { return Ok(()) };
+        let before = |sample: Sample| image.unfinished(sample.at);
+        for sample in news.sample.map(before).unwrap_or_default() {
+            put_coarse(&file, &sample)?;
+        }
+        if let Some(over) = news.over.and_then(|at| image.of_parts(at)) {
+            put_coarse(&file, &over)?;
+        }
+        news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample))
+    }
+
+    /// The file, sound, and what was in it; with `make` also if there was none.
+    fn renewed(&self, path: &Path, make: bool) -> io::Result<Option<(File, Image)>> {
+        let file = match open(path, options().read(true).write(true)) {
+            Err(error) if is_no_file(&error) && make => self.made(path)?,
+            Err(error) if is_no_file(&error) => return Ok(None),
+            other => other?,
+        };
+        let image = read(&file)?;
+        if !image.is_sound() {
+            file.set_len(0)?;
+            file.write_all_at(&HEADER, 0)?;
+        }
+        Ok(Some((file, image)))
+    }
+
+    fn made(&self, path: &Path) -> io::Result<File> {
+        if let Some(folder) = path.parent() {
+            private_dir(folder)?;
+        }
+        gone(fs::remove_file(path))?;
+        options().read(true).write(true).create_new(true).mode(0o600).open(path)
+    }
+
+    /// What there is of an instance; nothing is as good as nothing sound.
+    pub(super) fn read(&self, name: &InstanceName) -> io::Result<Image> {
+        match open(&self.path(name), options().read(true)) {
+            Ok(file) => read(&file),
+            Err(error) if is_no_file(&error) => Ok(Image::new(Vec::new())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether something is there.
+    pub(super) fn has(&self, name: &InstanceName) -> bool {
+        fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// Removes what there is of an instance.
+    pub(super) fn erase(&self, name: &InstanceName) -> io::Result<()> {
+        gone(fs::remove_file(self.path(name)))
+    }
+
+    /// The instances of which there is something, and whether that was written to within the last `fresh`.
+    pub(super) fn all(&self, now: SystemTime, fresh: Duration) -> Vec<(InstanceName, bool)> {
+        let mut found = Vec::new();
+        for folder in entries(&self.0) {
+            for entry in entries(&folder.path()) {
+                let name = [folder.file_name(), entry.file_name()].map(|name| name.into_string().ok());
+                let [Some(service), Some(id)] = name else { continue };
+                let Ok(name) = InstanceName::new(&service, &id) else { continue };
+                let written = entry.metadata().and_then(|found| found.modified()).ok();
+                let age = written.and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
+                found.push((name, written.is_some() && age <= fresh));
+            }
+        }
+        found
+    }
+}
+
+/// What leads elsewhere, or waits for somebody at its other end, is not followed.
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    options
+}
+
+/// A file that is one.
+fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Nothing is there, or something that is no file.
+fn is_no_file(error: &io::Error) -> bool {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    // A link; a pipe or a socket that nobody listens to.
+    error.kind() == io::ErrorKind::NotFound || is(Errno::LOOP) || is(Errno::NXIO)
+}
+
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn read(file: &File) -> io::Result<Image> {
+    let mut bytes = Vec::new();
+    file.take(FILE_SIZE).read_to_end(&mut bytes)?;
+    Ok(Image::new(bytes))
+}
+
+fn put_fine(file: &File, sample: &Sample) -> io::Result<()> {
+    file.write_all_at(&record::encode(sample), FINE.place(sample.at))
+}
+
+fn put_coarse(file: &File, sample: &Sample) -> io::Result<()> {
+    file.write_all_at(&record::encode(sample), COARSE.place(sample.at))
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
+}

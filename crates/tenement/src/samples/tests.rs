@@ -1,0 +1,454 @@
+//! Looks at instances that are none, over real files.
+#![allow(clippy::disallowed_methods, reason = "tests write files and mount disks")]
+
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use tenement_core::{
+    config::{Service, testing},
+    slot::{Address, Identity, Opened, RunId, StatusClass, Upstream},
+    time::{Millis, WallMillis},
+};
+use tenement_runtime::process::Usage;
+use tenement_supervisor::{Desired, Record, Registry};
+
+use super::{
+    ring::{COARSE, FILE_SIZE, FINE},
+    round::{Moment, Round, Used},
+    *,
+};
+use crate::store::Store;
+
+/// A multiple of 300.
+const START: u32 = 1_700_000_100;
+
+/// A daemon's view of its instances, at a time that the test sets.
+struct World {
+    folder: tempfile::TempDir,
+    rings: Rings,
+    round: Round,
+    routes: Arc<ArcSwap<RouteTable>>,
+    service: Arc<Service>,
+    slots: Vec<Arc<Slot>>,
+    used: Used,
+    /// In seconds since the Unix epoch; the monotonic clock is the same.
+    now: u32,
+}
+
+#[derive(Debug)]
+struct Anybody;
+
+impl Identity for Anybody {
+    fn is_behind(&self, _: std::os::fd::BorrowedFd<'_>) -> bool {
+        true
+    }
+}
+
+fn name(id: &str) -> InstanceName {
+    InstanceName::new("api", id).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), START)
+    }
+
+    /// A daemon that starts.
+    fn in_folder(folder: tempfile::TempDir, now: u32) -> Self {
+        let rings = Rings::new(folder.path().join("samples"));
+        let routes = Arc::new(ArcSwap::from_pointee(RouteTable::new("localhost")));
+        rings.routes.set(Arc::clone(&routes)).unwrap();
+        let (service, slots) = (Arc::new(testing::service("api")), Vec::new());
+        let round = Round::begin(Millis(u64::from(now) * 1000));
+        Self { folder, rings, round, routes, service, slots, used: Used::new(), now }
+    }
+
+    /// The same after `kill -9` of the daemon.
+    fn killed(self, now: u32) -> Self {
+        Self::in_folder(self.folder, now)
+    }
+
+    fn knows(&mut self, id: &str) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new(name(id), Arc::clone(&self.service)));
+        self.slots.push(Arc::clone(&slot));
+        self.publish();
+        slot
+    }
+
+    fn forgets(&mut self, id: &str) {
+        self.slots.retain(|slot| slot.name().id.as_str() != id);
+        self.used.remove(&name(id));
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let mut routes = RouteTable::new("localhost");
+        routes.set_service(Arc::clone(&self.service), self.slots.iter().cloned());
+        self.routes.store(Arc::new(routes));
+    }
+
+    /// It has a process that has used so much.
+    fn runs(&mut self, id: &str, pid: u32, cpu_ms: u64, mib: u64) {
+        let usage = Usage { memory_bytes: mib << 20, cpu_time: Duration::from_millis(cpu_ms) };
+        self.used.insert(name(id), (pid, usage));
+    }
+
+    fn sleeps(&mut self, id: &str) {
+        self.used.remove(&name(id));
+    }
+
+    /// A look at the end of the interval that goes on now.
+    fn tick(&mut self) {
+        let at = FINE.start_of(self.now);
+        self.now = at + FINE.step;
+        self.look(at, true);
+    }
+
+    fn look(&mut self, at: u32, over: bool) {
+        let moment = Moment { at, now: Millis(u64::from(self.now) * 1000), over };
+        let routes = self.routes.load_full();
+        let news = self.round.look(moment, &routes, &self.used);
+        self.rings.write(at, news);
+        self.rings.let_go(&routes);
+    }
+
+    fn series(&self, id: &str, range: Range) -> Vec<(u32, Option<Sample>)> {
+        self.rings.series(&name(id), range, self.now - 1).unwrap().intervals
+    }
+
+    /// Those of the last hour, without what comes before the first.
+    fn hour(&self, id: &str) -> Vec<Option<Sample>> {
+        let all = self.series(id, Range::Hour).into_iter().map(|(_, sample)| sample);
+        all.skip_while(Option::is_none).collect()
+    }
+
+    fn path(&self, id: &str) -> std::path::PathBuf {
+        self.folder.path().join("samples/api").join(id)
+    }
+}
+
+fn requests(slot: &Slot, count: u64, duration_us: u64) {
+    (0..count).for_each(|_| slot.traffic.count(StatusClass::Success, duration_us, 0, 0));
+}
+
+fn open(slot: &Slot) {
+    let identity = Arc::new(Anybody);
+    slot.open(Upstream { run: RunId(1), address: Address::Tcp(1), identity, opened: Opened::default() });
+}
+
+#[test]
+fn an_interval_has_what_came_in_it_and_sleep_is_a_gap() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.runs("a", 7, 500, 64);
+    world.tick();
+    requests(&slot, 30, 500);
+    slot.traffic.count(StatusClass::ServerError, 700_000, 0, 0);
+    world.runs("a", 7, 2500, 80);
+    world.tick();
+    world.sleeps("a");
+    world.tick();
+    world.tick();
+    // Woken by a request: another process, that has used more than the last one had.
+    requests(&slot, 1, 3000);
+    world.runs("a", 8, 4000, 10);
+    world.tick();
+    let found = world.hour("a");
+    let [first, second, None, None, third] = found[..] else { panic!("{found:?}") };
+    let (first, second, third) = (first.unwrap(), second.unwrap(), third.unwrap());
+    assert_eq!((first.requests, first.cpu, first.p50), (0, None, None), "for how long it ran is not known");
+    assert_eq!((second.requests, second.errors, second.span), (31, 1, 100));
+    assert_eq!((second.cpu_percent(), second.memory_mb()), (Some(20.0), Some(80.0)));
+    assert!(second.p50.unwrap() < 1000 && second.p95.unwrap() < 1000, "one of 31 is not p95");
+    assert_eq!((third.requests, third.cpu_percent()), (1, Some(40.0)), "all since it was started");
+    let (spark, latest) = (world.rings.spark(&name("a")), world.rings.latest(&name("a")).unwrap());
+    assert_eq!((spark.len(), latest.requests), (30, 1));
+    assert!((spark[26] - 3.1).abs() < 1e-6 && (spark[29] - 0.1).abs() < 1e-6, "{spark:?}");
+    assert_eq!(spark.iter().filter(|&&rate| rate > 0.0).count(), 2);
+    assert_eq!(world.rings.latest(&name("b")), None);
+    assert_eq!(world.rings.spark(&name("b")), [0.0; 30]);
+}
+
+#[test]
+fn what_is_served_between_two_looks_is_seen_though_it_sleeps_at_both() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.tick();
+    assert!(!world.path("a").exists(), "nothing is made of what never ran");
+    requests(&slot, 5, 500);
+    world.tick();
+    let [Some(sample)] = world.hour("a")[..] else { panic!() };
+    assert_eq!((sample.requests, sample.memory, sample.cpu), (5, None, None));
+}
+
+#[test]
+fn an_interval_that_was_looked_at_early_is_looked_at_again_as_a_whole() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.runs("a", 7, 9000, 1);
+    requests(&slot, 2, 500);
+    world.now += 2;
+    world.look(START, false);
+    let [Some(early)] = world.hour("a")[..] else { panic!() };
+    assert_eq!((early.requests, early.span, early.cpu), (2, 20, None));
+    requests(&slot, 3, 500);
+    world.runs("a", 7, 9800, 1);
+    world.tick();
+    let [Some(whole)] = world.hour("a")[..] else { panic!() };
+    assert_eq!((whole.requests, whole.span, whole.cpu_percent()), (5, 100, Some(10.0)));
+}
+
+#[test]
+fn a_daemon_goes_on_where_the_one_before_it_was_killed() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    for _ in 0..40 {
+        requests(&slot, 10, 500);
+        world.runs("a", 7, 0, 5);
+        world.tick();
+    }
+    let whole = world.series("a", Range::Day).pop().unwrap();
+    assert_eq!((whole.0, whole.1.unwrap().requests), (START + 300, 100), "so far");
+    let mut world = world.killed(START + 420);
+    let slot = world.knows("a");
+    world.rings.recall(&name("a"), world.now);
+    world.runs("a", 7, 0, 5);
+    requests(&slot, 20, 500);
+    world.tick();
+    let hour = world.hour("a");
+    assert_eq!(hour.len(), 43);
+    assert!(hour[..40].iter().all(Option::is_some) && hour[40..42] == [None; 2] && hour[42].is_some());
+    let rates: Vec<_> = world.rings.spark(&name("a"));
+    assert_eq!(rates, [[1.0; 27].as_slice(), &[0.0, 0.0], &[2.0]].concat());
+    let last = world.series("a", Range::Week).split_off(2014);
+    assert_eq!(last.iter().map(|one| one.1.unwrap().requests).collect::<Vec<_>>(), [300, 120]);
+    // Killed again, and away for so long that the five minutes it was in are known by their parts alone.
+    let mut world = world.killed(START + 5000);
+    world.knows("a");
+    world.runs("a", 9, 0, 5);
+    (0..360).for_each(|_| world.tick());
+    let day = world.series("a", Range::Day);
+    let of = |at| day.iter().find(|one| one.0 == at).unwrap().1;
+    assert_eq!(of(START + 300).unwrap().requests, 120);
+    assert_eq!(of(START + 600), None);
+    assert!(day.iter().filter(|one| one.0 >= START + 4800).all(|one| one.1.is_some()));
+}
+
+#[test]
+fn five_minutes_of_one_that_fell_asleep_are_brought_to_their_end() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.runs("a", 7, 0, 5);
+    requests(&slot, 7, 500);
+    world.tick();
+    world.sleeps("a");
+    (0..30).for_each(|_| world.tick());
+    let mut damaged = fs::read(world.path("a")).unwrap();
+    damaged[FINE.place(START) as usize] ^= 1;
+    fs::write(world.path("a"), damaged).unwrap();
+    assert_eq!(world.hour("a"), [], "only the five minutes are left");
+    let day = world.series("a", Range::Day);
+    let known: Vec<_> = day.iter().filter_map(|one| one.1).collect();
+    assert_eq!((known.len(), known[0].at, known[0].requests), (1, START, 7));
+}
+
+#[test]
+fn whatever_stands_in_the_place_of_a_file_is_made_anew() {
+    let strange: [(&str, &dyn Fn(&Path)); 7] = [
+        ("empty", &|path| fs::write(path, "").unwrap()),
+        ("noise", &|path| fs::write(path, [7; 70_000]).unwrap()),
+        ("header only", &|path| fs::write(path, ring::HEADER).unwrap()),
+        ("another version", &|path| {
+            let mut header = ring::HEADER;
+            header[16] += 1;
+            fs::write(path, header).unwrap();
+        }),
+        ("gone", &|_| {}),
+        ("a link", &|path| {
+            fs::write(path.with_extension("target"), "theirs").unwrap();
+            std::os::unix::fs::symlink(path.with_extension("target"), path).unwrap();
+        }),
+        ("a pipe", &|path| drop(tenement_runtime::output::fifo(path).unwrap())),
+    ];
+    for (what, make) in strange {
+        let mut world = World::new();
+        world.knows("a");
+        world.runs("a", 7, 0, 5);
+        (0..3).for_each(|_| world.tick());
+        let path = world.path("a");
+        fs::remove_file(&path).unwrap();
+        make(&path);
+        assert_eq!(world.hour("a"), [], "{what}");
+        // As late as this: a file that is sound is not looked at each time.
+        (0..31).for_each(|_| world.tick());
+        assert!(!world.hour("a").is_empty(), "{what}");
+        let target = path.with_extension("target");
+        assert!(!target.exists() || fs::read(target).unwrap() == b"theirs");
+    }
+}
+
+#[test]
+fn what_can_t_be_written_is_a_gap_and_nothing_else() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    fs::write(world.folder.path().join("samples"), "in the way").unwrap();
+    world.runs("a", 7, 0, 5);
+    requests(&slot, 10, 500);
+    world.tick();
+    assert_eq!(world.rings.latest(&name("a")).unwrap().requests, 10);
+    fs::remove_file(world.folder.path().join("samples")).unwrap();
+    world.tick();
+    assert_eq!(world.hour("a").len(), 1);
+}
+
+/// A disk of 64 KiB. Mounting one needs root; without it there is none.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn at(folder: &Path) -> Option<Self> {
+        fs::create_dir(folder).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"];
+        let mounted = std::process::Command::new("mount").args(options).arg(folder).status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: no file system can be mounted here");
+            return None;
+        }
+        Some(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+// faults: D4
+#[test]
+fn a_full_disk_costs_samples_until_there_is_room() {
+    let mut world = World::new();
+    let Some(disk) = Disk::at(&world.folder.path().join("samples")) else { return };
+    let filler = disk.0.join("filler");
+    world.knows("a");
+    world.runs("a", 7, 0, 5);
+    world.tick();
+    while fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&filler)
+        .and_then(|mut file| io::Write::write_all(&mut file, &[1; 4096]))
+        .is_ok()
+    {}
+    world.knows("b");
+    world.runs("b", 8, 0, 5);
+    (0..40).for_each(|_| world.tick());
+    assert_eq!(world.hour("b"), []);
+    let spark = world.rings.latest(&name("b")).unwrap();
+    assert_eq!(spark.at, world.now - 10, "still in memory");
+    fs::remove_file(filler).unwrap();
+    let before = world.hour("a").len();
+    (0..31).for_each(|_| world.tick());
+    assert_eq!(world.hour("b").len(), 31);
+    assert!(world.hour("a").len() >= before);
+}
+
+// faults: S11
+#[test]
+fn of_whom_was_forgotten_nothing_is_written_any_more() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.runs("a", 7, 0, 5);
+    world.tick();
+    // A look that has begun when it is erased.
+    let moment = Moment { at: world.now, now: Millis(u64::from(world.now) * 1000), over: true };
+    let news = world.round.look(moment, &world.routes.load_full(), &world.used);
+    assert_eq!(news.len(), 1);
+    world.rings.forget(&name("a")).unwrap();
+    world.rings.write(moment.at, news);
+    assert!(!world.path("a").exists() && world.rings.latest(&name("a")).is_none());
+    // It is still in the table, and something was counted.
+    world.sleeps("a");
+    requests(&slot, 1, 500);
+    world.tick();
+    assert!(!world.path("a").exists());
+    // The next one of its name is another.
+    world.forgets("a");
+    world.knows("a");
+    world.runs("a", 8, 0, 5);
+    world.tick();
+    assert_eq!(world.hour("a").len(), 1);
+    assert!(lock(&world.rings.leaving).is_empty());
+}
+
+#[test]
+fn one_that_could_not_be_erased_and_is_started_again_goes_on() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.rings.forget(&name("a")).unwrap();
+    world.runs("a", 7, 0, 5);
+    world.tick();
+    assert!(!world.path("a").exists());
+    open(&slot);
+    world.tick();
+    assert!(world.path("a").exists());
+}
+
+#[test]
+fn a_clock_that_is_set_back_overwrites_and_one_that_is_set_forward_leaves_a_gap() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    world.runs("a", 7, 0, 5);
+    (0..12).for_each(|_| world.tick());
+    world.now -= 60;
+    requests(&slot, 4, 500);
+    world.tick();
+    world.now += 6 * 10;
+    world.tick();
+    let hour = world.hour("a");
+    assert_eq!((hour.len(), hour[6].unwrap().requests), (14, 4));
+    assert_eq!(hour[12], None);
+    assert_eq!(hour.iter().flatten().count(), 13);
+}
+
+#[test]
+fn files_are_small_and_folders_are_the_daemons_alone() {
+    let mut world = World::new();
+    world.knows("a");
+    world.runs("a", 7, 0, 5);
+    for day in 0..8 {
+        world.now = START + day * 86_400;
+        (0..400).for_each(|_| world.tick());
+    }
+    let file = fs::metadata(world.path("a")).unwrap();
+    assert!(file.len() <= FILE_SIZE && FILE_SIZE <= 64 << 10);
+    let folder = fs::metadata(world.folder.path().join("samples")).unwrap();
+    assert_eq!([&file, &folder].map(|found| found.permissions().mode() & 0o777), [0o600, 0o700]);
+    let week = world.series("a", Range::Week);
+    assert_eq!(week.len(), 2016);
+    let days: BTreeSet<_> = week.iter().filter(|one| one.1.is_some()).map(|one| one.0 / 86_400).collect();
+    assert!(days.len() >= 7, "{days:?}");
+    assert!(week.windows(2).all(|pair| pair[1].0 - pair[0].0 == COARSE.step));
+}
+
+#[test]
+fn files_of_whom_nobody_knows_are_removed_and_what_is_no_file_of_ours_is_left() {
+    let mut world = World::new();
+    for id in ["routed", "recorded", "unknown"] {
+        world.knows(id);
+        world.runs(id, 7, 0, 5);
+    }
+    world.tick();
+    let foreign = world.path("foreign");
+    fs::write(&foreign, "a tenant's, of a service that was called like this").unwrap();
+    ["recorded", "unknown"].iter().for_each(|id| world.forgets(id));
+    let store = Store::open(&world.folder.path().join("state.db")).unwrap();
+    let record = Record {
+        name: name("recorded"),
+        env: Default::default(),
+        desired: Desired::Up,
+        created_at: WallMillis(0),
+    };
+    store.save(&record).unwrap();
+    world.rings.tidy(&store);
+    let left = ["routed", "recorded", "unknown", "foreign"].map(|id| world.path(id).exists());
+    assert_eq!(left, [true, true, false, true]);
+}
