@@ -11,8 +11,8 @@ export type StreamState = 'connecting' | 'live' | 'lost' | 'refused' | 'closed';
 
 export type StreamOptions<T> = {
   path: string;
-  /** Asked for anew at each connection, so that a reader can go on where it was. */
-  query: () => Query;
+  /** Asked for anew at each connection, so that a reader can go on where it was. A text is the query as it is sent. */
+  query: () => Query | string;
   /** `sse` sends `Last-Event-ID` at a reconnection; `ndjson` is smaller. */
   format: 'sse' | 'ndjson';
   /** All messages of a chunk at once; a promise holds the reader up, and through TCP the daemon. */
@@ -107,7 +107,9 @@ class Reader<T> {
     if (format === 'sse' && this.lastId !== null) headers['Last-Event-ID'] = this.lastId;
     let watch = this.watch(silence);
     try {
-      const response = await send(address(path, {}, query()), { headers, signal: this.abort.signal });
+      const asked = query();
+      const url = typeof asked === 'string' ? `${path}?${asked}` : address(path, {}, asked);
+      const response = await send(url, { headers, signal: this.abort.signal });
       if (this.closed || response.body === null) return null;
       this.options.opened?.();
       this.options.state('live', { error: null, retryAt: null });

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { Pattern } from './regex';
+
+const found = (pattern: string, text: string): string[] | null =>
+  Pattern.of(pattern)
+    ?.ranges(text)
+    .map(([from, to]) => text.slice(from, to)) ?? null;
+
+test('what the browser finds, too', () => {
+  const text = 'GET /v1/orders/42 200 13ms id=ab-12 "two words" aaa foo.bar FooBar';
+  for (const pattern of [
+    'GET',
+    '\\d+',
+    '[a-z]+',
+    '[^ ]+',
+    'o+|a{2}',
+    '(?:fo|foo)\\b',
+    '\\w+\\.\\w+',
+    '^GET',
+    'Bar$',
+    'a{2,3}?',
+    '\\s\\d{3}\\s',
+    '"[^"]*"',
+    '(a|b)*c?',
+    '[\\d-]+',
+    'id=(\\w+)',
+    '\\bfoo',
+    '.',
+    'x*',
+    '/v1/[a-z]+/\\d+',
+    '[]a]',
+    'a{0}b',
+  ]) {
+    const own = found(pattern, text);
+    if (pattern === '[]a]') expect(own).toEqual(['a', 'a', 'a', 'a', 'a', 'a']);
+    else
+      expect(own, pattern).toEqual(
+        [...text.matchAll(new RegExp(pattern, 'gu'))].map(([all]) => all).filter((all) => all !== ''),
+      );
+  }
+});
+
+test('what only Rust has', () => {
+  expect(found('(?i)get', 'GET get')).toEqual(['GET', 'get']);
+  expect(found('a(?i:b)c', 'aBc aBC')).toEqual(['aBc']);
+  expect(found('(?x) a \\s b # words', 'a b')).toEqual(['a b']);
+  expect(found('(?P<n>\\d+)', 'a1')).toEqual(['1']);
+  expect(found('[[:alpha:]_]+', 'ab_1')).toEqual(['ab_']);
+  expect(found('\\p{Lu}+', 'abÄÖx')).toEqual(['ÄÖ']);
+  expect(found('(?U)a+', 'aaa')).toEqual(['a', 'a', 'a']);
+  expect(found('\\x{1F642}', 'a🙂')).toEqual(['🙂']);
+});
+
+test('what is not known marks nothing', () => {
+  for (const pattern of [
+    '(',
+    '[a',
+    'a**{',
+    '[a&&b]',
+    '\\1',
+    '(?=x)',
+    '*a',
+    'a{5,2}',
+    '\\p{Nope}',
+    '(((a{99}){99}){99})',
+  ])
+    expect(found(pattern, 'abc'), pattern).toBe(null);
+});
+
+// faults: G10
+test('an expression that takes others hours', () => {
+  const began = performance.now();
+  expect(found('(a+)+$', `${'a'.repeat(5000)}b`)).toEqual([]);
+  expect(found('(a|aa|a?)*b.*c.*d', 'a'.repeat(2000))).toEqual([]);
+  expect(found('(x+x+)+y', 'x'.repeat(60_000))).toEqual([]);
+  expect(performance.now() - began).toBeLessThan(10_000);
+});
