@@ -8,7 +8,6 @@ import { createServer, request, type IncomingMessage, type Server, type ServerRe
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Daemon } from './daemon';
-import { standIn } from './standin';
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 const POLICY =
@@ -56,14 +55,6 @@ async function serve(ten: Daemon, asked: IncomingMessage, answer: ServerResponse
     });
     answer.end(body);
     return;
-  }
-  if (asked.method === 'GET' && /^\/api\/(session|metrics\/.*history|instances\/.*config$)/.test(path)) {
-    const token = (asked.headers.authorization ?? '').replace(/^Bearer /, '');
-    const given = await standIn(ten, asked.url ?? '', token);
-    if (given !== null) {
-      answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(given));
-      return;
-    }
   }
   const onward = request(
     {

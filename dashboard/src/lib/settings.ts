@@ -28,12 +28,20 @@ const UNSET: Record<string, string> = {
   storage_quota_mb: 'no limit',
 };
 
+/** A section with its variables as keys of their own, `env.NAME`. */
+export function flat(section: Record<string, unknown>): Record<string, unknown> {
+  const { env, ...rest } = section;
+  const variables = Object.entries(env ?? {}).map(([name, value]) => [`env.${name}`, value]);
+  return { ...rest, ...Object.fromEntries(variables) };
+}
+
 /** The value of a key; `key` may have a path before it, as `env.NAME`. */
 export function valueWords(key: string, value: unknown): string {
   if (value === null || value === undefined) return UNSET[key] ?? 'not set';
   if (key.startsWith('env.')) return String(value);
   if (typeof value === 'number') {
-    if (SECONDS.has(key)) return duration(value * 1000);
+    if (SECONDS.has(key))
+      return Number.isInteger(value) && value < 60 ? `${value} s` : duration(value * 1000);
     if (MILLISECONDS.has(key)) return duration(value);
     if (BYTES.has(key)) return bytes(value);
     if (MEBIBYTES.has(key)) return bytes(value * 1024 * 1024);

@@ -1,0 +1,149 @@
+// The configuration file while somebody edits it: its text, what the daemon says of that, and writing it.
+//
+//   GET file ──> text ──edited──> after a pause: POST plan ──> plan, or findings at their lines
+//                 └──> PUT with the tag of what was read ──> written │ 412: somebody else wrote it ──> conflict
+import { ApiError, request, wordsOf, type Schemas } from '../../api/client';
+import { session } from '../../stores/session.svelte';
+
+export type Plan = Schemas['ReloadPlan'];
+export type Finding = Schemas['ConfigFinding'];
+type File = { path: string; text: string; etag: string };
+/** What the daemon says of a text. */
+export type Verdict =
+  | { kind: 'plan'; plan: Plan }
+  | { kind: 'refused'; message: string; findings: Finding[] }
+  | { kind: 'unknown'; message: string };
+
+/** Milliseconds after the last key. */
+const PAUSE = 300;
+/** The daemon takes no more, and plans need a body. */
+export const MOST = 1024 * 1024;
+
+class Draft {
+  file = $state.raw<File | null>(null);
+  text = $state('');
+  error = $state.raw<Error | null>(null);
+  slow = $state(false);
+  verdict = $state.raw<Verdict | null>(null);
+  /** The verdict is of an earlier text. */
+  checking = $state(false);
+  saving = $state(false);
+  /** What somebody else wrote meanwhile. */
+  conflict = $state.raw<File | null>(null);
+  readonly dirty = $derived(this.file !== null && this.text !== this.file.text);
+  private abort: AbortController | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    session.onEnd(() => this.forget());
+  }
+
+  /** Reads the file; what was edited and not written stays. */
+  async open(): Promise<void> {
+    const dirty = this.dirty;
+    const timer = setTimeout(() => (this.slow = this.file === null), 150);
+    try {
+      const file = await request<File>('get', '/api/config/file');
+      this.error = null;
+      // The tag of what was read before stays with it, so that writing tells of the other one.
+      if (!dirty) this.take(file);
+    } catch (error) {
+      this.error = error instanceof Error ? error : new Error(String(error));
+    } finally {
+      clearTimeout(timer);
+      this.slow = false;
+    }
+    this.check(0);
+  }
+
+  edit(text: string): void {
+    this.text = text;
+    this.check();
+  }
+
+  revert(): void {
+    if (this.file !== null) this.edit(this.file.text);
+  }
+
+  /** Writes it; says whether that is done. */
+  async save(): Promise<boolean> {
+    const { file, text } = this;
+    if (file === null || this.saving) return false;
+    this.saving = true;
+    try {
+      const headers = { 'If-Match': file.etag };
+      const { etag } = await request<{ etag: string }>('put', '/api/config/file', { body: text, headers });
+      this.file = { ...file, text, etag };
+      this.check(0);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 412) {
+        this.conflict = await request<File>('get', '/api/config/file');
+        return false;
+      }
+      if (error instanceof ApiError && error.status === 422) this.verdict = refusalOf(error);
+      throw error;
+    } finally {
+      this.saving = false;
+    }
+  }
+
+  /** Ends a conflict: their text in place of ours, or ours to be written over theirs. */
+  settle(take: 'theirs' | 'ours'): void {
+    const theirs = this.conflict;
+    this.conflict = null;
+    if (theirs === null) return;
+    if (take === 'theirs') this.text = theirs.text;
+    this.file = theirs;
+    this.check(0);
+  }
+
+  /** Asks what the text would do, after a pause; an earlier question is given up. */
+  check(pause = PAUSE): void {
+    clearTimeout(this.timer);
+    this.abort?.abort();
+    this.checking = true;
+    this.timer = setTimeout(() => void this.ask(), pause);
+  }
+
+  private async ask(): Promise<void> {
+    const abort = new AbortController();
+    this.abort = abort;
+    try {
+      const plan = await request<Plan>('post', '/api/config/plan', { body: this.text, signal: abort.signal });
+      if (abort.signal.aborted) return;
+      this.verdict = { kind: 'plan', plan };
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      this.verdict =
+        error instanceof ApiError && error.status === 422
+          ? refusalOf(error)
+          : { kind: 'unknown', message: wordsOf(error) };
+    }
+    this.checking = false;
+  }
+
+  private take(file: File): void {
+    this.file = file;
+    this.text = file.text;
+  }
+
+  private forget(): void {
+    clearTimeout(this.timer);
+    this.abort?.abort();
+    this.file = this.verdict = this.conflict = this.error = null;
+    this.text = '';
+  }
+}
+
+function refusalOf(error: ApiError): Verdict {
+  const { findings } = error.body;
+  const message = error.message.replace(/^Nothing was changed: /, '');
+  return {
+    kind: 'refused',
+    message,
+    findings: Array.isArray(findings) ? (findings as Finding[]) : [],
+  };
+}
+
+export const draft = new Draft();
