@@ -24,12 +24,17 @@ pub(super) struct Demand {
     pub(super) unbound: bool,
     /// Nobody has to say who they are; who does must be right.
     pub(super) optional: bool,
-    /// It changes something: that is written down, and may be asked for twice.
+    /// It changes something: that is written down.
     pub(super) changes: bool,
+    /// It may be asked for twice, by a key for which the answer is kept.
+    pub(super) keyed: bool,
 }
 
 /// Take a body that says what to look at, and change nothing.
 const LOOKS: [&str; 2] = ["plan_config", "validate_config"];
+
+/// Its answer is nowhere kept: it is a secret that works once.
+const SECRET: &str = "create_link";
 
 /// The demands of every route, and what it is called.
 #[derive(Debug, Default)]
@@ -94,5 +99,6 @@ pub(super) fn demand(method: &Method, operation: &Operation) -> Option<Demand> {
     let asks = method == Method::POST && scope == Scope::Read;
     let name = operation.operation_id.as_deref().unwrap_or_default();
     let looks = method == Method::GET || asks || LOOKS.contains(&name);
-    Some(Demand { scope, unbound, optional, changes: !looks })
+    let keyed = method == Method::POST && !looks && name != SECRET;
+    Some(Demand { scope, unbound, optional, changes: !looks, keyed })
 }

@@ -97,7 +97,8 @@ fn count(api: &Api, caller: &Caller, request: &Request) -> Result<Option<Window>
 }
 
 /// Of who asks for what is not there: a token, if there is one, must be right, or this would be a way to try tokens.
-const ANYBODY: Demand = Demand { scope: Scope::Read, unbound: false, optional: true, changes: false };
+const ANYBODY: Demand =
+    Demand { scope: Scope::Read, unbound: false, optional: true, changes: false, keyed: false };
 
 /// Lets through who may.
 pub(super) async fn gate(
@@ -145,10 +146,10 @@ pub(super) async fn gate(
     with_window(response, window.as_ref())
 }
 
-/// What changes something may be asked for twice.
+/// What changes something may be asked for twice, but for one thing.
 async fn carry_out(api: &Api, demand: Demand, caller: Caller, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(caller.clone());
-    if demand.changes {
+    if demand.keyed {
         idempotency::answer(api, &caller, request, next).await
     } else {
         next.run(request).await

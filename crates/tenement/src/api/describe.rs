@@ -70,7 +70,7 @@ pub(super) fn complete(document: &mut Document) {
         ];
         for (method, operation) in all {
             if let Some(operation) = operation {
-                if method == Method::POST && demand(&method, operation).is_some_and(|demand| demand.changes) {
+                if demand(&method, operation).is_some_and(|demand| demand.keyed) {
                     repeatable(operation);
                 }
                 common(&method, path, operation);

@@ -97,7 +97,7 @@ async fn get(State(api): State<Api>) -> Result<Response, ApiError> {
 #[utoipa::path(
     put, path = "/api/config/file", operation_id = "put_config_file", tag = "configuration",
     params(("If-Match" = Option<String>, Header, description = "The tag of what is to be replaced; without it: 428")),
-    request_body(content = String, content_type = "application/toml"),
+    request_body(content((String = "application/toml"), (String = "text/plain"))),
     responses(
         (status = 200, description = "It is written", body = Written, headers(("ETag" = String, description = "The tag of what stands there now"))),
         (status = 404, description = "There is none", body = inline(Envelope)),
@@ -145,7 +145,7 @@ async fn carry_out(api: Api, headers: HeaderMap, text: Bytes) -> Result<Response
 /// The plan of a reload with this text in the file. Nothing is changed. A text that a reload would refuse is a 422.
 #[utoipa::path(
     post, path = "/api/config/plan", operation_id = "plan_config", tag = "configuration",
-    request_body(content = String, content_type = "application/toml"),
+    request_body(content((String = "application/toml"), (String = "text/plain"))),
     responses(
         (status = 200, description = "What would be done", body = Told),
         (status = 422, description = "A reload would refuse it; every error at once", body = Refused),

@@ -165,6 +165,21 @@ async fn codes_can_not_be_tried_out_nor_posted_by_a_form() {
     fixture.end().await;
 }
 
+// What is kept for a key would be the code.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_with_a_link_is_kept_for_no_key() {
+    let fixture = Fixture::new();
+    let ask = || {
+        let request =
+            Request::post("/api/links").header("Authorization", format!("Bearer {}", fixture.token));
+        request.header("Idempotency-Key", "k").body(Body::from("{}")).unwrap()
+    };
+    let (first, second) = (fixture.send(ask()).await, fixture.send(ask()).await);
+    assert_eq!((first.0.as_u16(), second.0.as_u16()), (201, 201));
+    assert!(first.2 != second.2 && !second.1.contains_key("idempotency-replayed"));
+    fixture.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_whose_token_could_not_be_kept_is_still_good() {
     let fixture = Fixture::new();
