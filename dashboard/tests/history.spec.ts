@@ -22,7 +22,8 @@ test('events come live, and filters are in the address', async ({ page, ten, ent
 test('j, k and Enter lead to the instance of an event', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
   await enter('/events?of=web:bob');
-  await expect(page.getByRole('listitem').first()).toBeVisible();
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list.getByRole('listitem').first()).toBeVisible();
   await page.keyboard.press('j');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:bob');
