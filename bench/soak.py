@@ -236,6 +236,8 @@ def kills(place, options, dice):
             pass
         place.tally.times.append((time.perf_counter() - begun) * 1e3)
         place.tally.add("kills")
+        if (number + 1) % 10 == 0:
+            print(f"{number + 1} kills, {len(place.tally.faults)} faults", file=sys.stderr, flush=True)
 
 
 def processes(data):
@@ -388,6 +390,10 @@ app = {json.dumps(STANDING)}
         place.done.set()
         for worker in workers:
             worker.join(120)
+        if tally.counts["connections refused"]:
+            print(*tally.faults, sep="\n")
+            tell_log(shop)
+            return 1
         check_instances(place, ledgers, standing)
         check_tokens(place, of_tokens)
         purged = {one for ledger in ledgers for one, (state, _) in ledger.items() if state == "purged"}
@@ -400,10 +406,15 @@ app = {json.dumps(STANDING)}
         if processes(place.data).keys() != standing.keys():
             tally.fault("instances orphaned", f"after all were deleted: {dict(processes(place.data))}")
         if tally.faults:
-            with open(shop.log) as log:
-                print(log.read()[-8000:])
+            tell_log(shop)
     report(tally, footprints)
     return 1 if tally.faults or not tally.counts["kills"] else 0
+
+
+def tell_log(shop):
+    """The end of what the daemon said."""
+    with open(shop.log) as log:
+        print(log.read()[-8000:])
 
 
 def guarded(tally, done, job, *arguments):

@@ -68,6 +68,8 @@ async function serve(ten: Daemon, asked: IncomingMessage, answer: ServerResponse
       answer.writeHead(response.statusCode ?? 502, response.headers);
       // A stream that says nothing yet is open all the same.
       answer.flushHeaders();
+      // What breaks on one side breaks on the other.
+      response.on('close', () => response.complete || answer.destroy());
       response.pipe(answer);
     },
   );

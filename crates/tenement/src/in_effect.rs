@@ -38,6 +38,15 @@ pub struct Text {
     pub bytes: Vec<u8>,
 }
 
+/// What becomes of a file that was read at the start, once requests are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is in effect.
+    Keep(Text),
+    /// What the predecessor had in effect still is; the file is taken as by a reload.
+    Reload,
+}
+
 impl Text {
     /// Checks it.
     ///

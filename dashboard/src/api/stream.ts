@@ -27,7 +27,7 @@ export type StreamOptions<T> = {
 export type Stream = { close: () => void; retry: () => void };
 
 const FIRST_DELAY = 500;
-const LONGEST_DELAY = 15_000;
+const LONGEST_DELAY = 10_000;
 /** A connection that lived so long was a good one: the next back-off begins anew. */
 const GOOD = 5_000;
 /** The daemon sends a comment every 15 s where nothing happens. */

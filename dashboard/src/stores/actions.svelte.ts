@@ -9,12 +9,12 @@ import { toasts } from './toasts.svelte';
 export type Target = { service: string; id: string; instance: string; rps?: number };
 export type Action = 'start' | 'stop' | 'restart' | 'remove' | 'purge';
 
-const WORDS: Record<Action, { now: string; done: string; failed: string }> = {
-  start: { now: 'starting…', done: 'runs', failed: 'did not start' },
-  stop: { now: 'stopping…', done: 'is stopped', failed: 'was not stopped' },
-  restart: { now: 'restarting…', done: 'was restarted', failed: 'was not restarted' },
-  remove: { now: 'deleting…', done: 'is deleted', failed: 'was not deleted' },
-  purge: { now: 'erasing…', done: 'is erased, with all it had', failed: 'was not erased' },
+const WORDS: Record<Action, { now: string; saying: string; done: string; failed: string }> = {
+  start: { now: 'starting…', saying: 'Starting', done: 'runs', failed: 'did not start' },
+  stop: { now: 'stopping…', saying: 'Stopping', done: 'is stopped', failed: 'was not stopped' },
+  restart: { now: 'restarting…', saying: 'Restarting', done: 'was restarted', failed: 'was not restarted' },
+  remove: { now: 'deleting…', saying: 'Deleting', done: 'is deleted', failed: 'was not deleted' },
+  purge: { now: 'erasing…', saying: 'Erasing', done: 'is erased, with all it had', failed: 'was not erased' },
 };
 /** The stream tells a change within 200 ms; the word stays until then, so that the old status does not flash up. */
 const GRACE = 600;
@@ -36,9 +36,9 @@ class Actions {
     if (this.words.has(target.instance)) return false;
     const question = questionOf(action, target);
     if (question !== null && !(await confirm.ask(question))) return false;
-    const { now, done, failed } = WORDS[action];
+    const { now, saying, done, failed } = WORDS[action];
     this.mark(target.instance, now);
-    const toast = toasts.say('info', `${target.instance} ${now}`);
+    const toast = toasts.say('info', `${saying} ${target.instance}…`);
     try {
       await this.send(action, target);
       toasts.change(toast, 'good', `${target.instance} ${done}`);

@@ -18,6 +18,8 @@ const BUDGET = 8;
 const SAMPLE = 10_000;
 /** Counts beside the filters cost a walk over all rows. */
 const FACETS = 500;
+/** Milliseconds in which rows keep still after the pointer moved over their buttons. */
+const HOLD = 3000;
 /** The daemon says something about the machine every 2 s. */
 const SILENCE = 12_000;
 
@@ -43,6 +45,7 @@ class Overview {
   private lastSample = 0;
   private lastFacets = 0;
   private users = 0;
+  private heldUntil = 0;
 
   /** A page shows it; the function that is returned says that it does not any more. */
   open(): () => void {
@@ -61,6 +64,12 @@ class Overview {
     this.view = view;
     this.plain.view(view);
     this.publish(true);
+  }
+
+  /** Rows keep still for a moment, so that a click does not land on another one; `false` ends that. */
+  hold(on: boolean): void {
+    this.heldUntil = on ? performance.now() + HOLD : 0;
+    if (!on) this.publish(false);
   }
 
   get(instance: string): Row | undefined {
@@ -142,6 +151,7 @@ class Overview {
   }
 
   private publish(anew: boolean): void {
+    if (!anew && performance.now() < this.heldUntil) return;
     const changed = this.plain.settle() || anew;
     if (changed) this.rows = this.plain.index.sorted.slice();
     this.total = this.plain.size;

@@ -7,6 +7,7 @@
 import { ApiError, request, useCredentials, wordsOf } from '../api/client';
 import type { CreatedSession, SessionInfo } from '../api/types';
 import { hashOf, parseRoute } from '../lib/route';
+import { toasts } from './toasts.svelte';
 
 export type Scope = 'read' | 'write' | 'admin';
 const KEY = 'tenement.token';
@@ -40,6 +41,11 @@ class Session {
 
   /** At the start of the page. */
   async start(): Promise<void> {
+    // A link may be opened where the page is open already.
+    window.addEventListener('hashchange', () => {
+      const given = takeCode();
+      if (given !== null) void this.exchange(given);
+    });
     const code = takeCode();
     if (code !== null) return this.exchange(code);
     this.token = stored();
@@ -84,11 +90,15 @@ class Session {
         anonymous: true,
         body: { link: code },
       });
+      // Whoever was signed in is not any more.
+      this.end(null);
+      this.state = 'starting';
       this.token = made.token;
       keep(made.token);
       await this.check();
     } catch (error) {
-      this.end(wordsOf(error));
+      if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
+      else this.end(wordsOf(error));
     }
   }
 

@@ -48,7 +48,16 @@ function stored(): Choice {
 
 export const theme = new Theme();
 
+// To ask the browser makes it compute styles, and a table asks for each row.
+const known = new Map<string, string>();
+
 /** The colour that a custom property has now, for a canvas. */
 export function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const key = `${name} ${theme.dark}`;
+  let value = known.get(key);
+  if (value === undefined) {
+    value = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    known.set(key, value);
+  }
+  return value;
 }

@@ -142,10 +142,16 @@ impl Link {
         self.0.as_ref()?.orders.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Has a successor started, from another program or from the file where this one came from. What comes of it is an
-    /// [`Order`].
-    pub fn upgrade(&self, program: Option<&Path>) {
-        self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned) }, &[]);
+    /// Has a successor started, from another program or from the file where this one came from. `patience` is what each of
+    /// its stages has; a minute without it. What comes of it is an [`Order`].
+    pub fn upgrade(&self, program: Option<&Path>, patience: Option<Duration>) {
+        let patience_ms = patience.and_then(|patience| patience.as_millis().try_into().ok());
+        self.send(ToKeeper::Upgrade { program: program.map(Path::to_owned), patience_ms }, &[]);
+    }
+
+    /// This daemon can't run, for this reason: for whoever asked for the upgrade by which it was started.
+    pub fn refused(&self, why: &str) {
+        self.send(ToKeeper::Refused { why: why.to_owned() }, &[]);
     }
 
     /// Nothing is changed any more: a successor may take over.
@@ -221,10 +227,9 @@ impl Link {
         self.send(ToKeeper::Exit(ended), &[]);
     }
 
-    /// How these ended is written down elsewhere, or nobody will ask any more.
-    pub fn exits_seen<'a>(&self, processes: impl IntoIterator<Item = &'a Handle>) {
-        let exits: Vec<_> = processes.into_iter().map(|one| (one.pid, one.start_time)).collect();
-        for part in exits.chunks(1000) {
+    /// Nobody will ask how these ended, named by pid and start time.
+    pub fn exits_seen(&self, processes: &[(u32, u64)]) {
+        for part in processes.chunks(1000) {
             self.send(ToKeeper::ExitsSeen { exits: part.to_vec() }, &[]);
         }
     }

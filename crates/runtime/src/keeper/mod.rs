@@ -151,7 +151,7 @@ impl Keeper {
             match signal {
                 Signal::Child => self.reap(),
                 Signal::End(number) => self.end(number),
-                Signal::Other(libc::SIGHUP) => self.upgrade(None, false),
+                Signal::Other(libc::SIGHUP) => self.upgrade(None, None, false),
                 Signal::Other(number) => self.pass_on(number),
             }
         }
@@ -184,7 +184,9 @@ impl Keeper {
                     self.course.ending();
                     self.tell("STOPPING=1");
                 }
-                ToKeeper::Upgrade { program } => self.upgrade(program.as_deref(), true),
+                ToKeeper::Upgrade { program, patience_ms } => {
+                    self.upgrade(program.as_deref(), patience_ms.map(Duration::from_millis), true);
+                }
                 ToKeeper::Released => self.released(),
                 ToKeeper::Exit(ended) => self.exits.note(ended),
                 ToKeeper::ExitsSeen { exits } => self.exits.forget(&exits),

@@ -51,6 +51,9 @@ pub(super) enum ToKeeper {
         /// Another program than the present one.
         #[serde(default)]
         program: Option<PathBuf>,
+        /// What each of its stages has.
+        #[serde(default)]
+        patience_ms: Option<u64>,
     },
     /// A successor can run, and waits for what it takes over.
     Prepared {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use tenement_core::time::Millis;
+use tenement_core::time::{Millis, seconds};
 
 use super::{
     Keeper,
@@ -30,7 +30,7 @@ use crate::{
     process::{Exit, Status},
 };
 
-/// What each stage has.
+/// What each stage has, unless something else was asked for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the way from predecessor to successor is held by, for [`Relay::over`](super::Relay::over).
 pub const PREDECESSOR: &str = "predecessor";
@@ -40,6 +40,8 @@ pub(super) struct Successor {
     pub(super) daemon: Daemon,
     /// When it is given up.
     pub(super) deadline: Millis,
+    /// What each stage has.
+    patience: Duration,
     /// What daemons are started from once it serves; none if that stays as it is.
     program: Option<Program>,
     path: PathBuf,
@@ -66,15 +68,15 @@ enum Stage {
 impl Keeper {
     /// Begins an upgrade, to another program or with the file where the present one came from. Whether the `daemon` asked,
     /// which is told then if it can't be; one that is under way goes on either way.
-    pub(super) fn upgrade(&mut self, program: Option<&Path>, daemon: bool) {
-        let Err(why) = self.begin(program) else { return };
+    pub(super) fn upgrade(&mut self, program: Option<&Path>, patience: Option<Duration>, daemon: bool) {
+        let Err(why) = self.begin(program, patience.unwrap_or(PATIENCE)) else { return };
         say(&format!("not upgraded: {why}"));
         if let Some(one) = self.daemon.as_mut().filter(|_| daemon) {
             one.order(ToDaemon::NotUpgraded { why }, None);
         }
     }
 
-    fn begin(&mut self, program: Option<&Path>) -> Result<(), String> {
+    fn begin(&mut self, program: Option<&Path>, patience: Duration) -> Result<(), String> {
         if self.successor.is_some() {
             return Err("an upgrade is under way".to_owned());
         }
@@ -86,10 +88,17 @@ impl Keeper {
         let program = Program::at(&path).map_err(cant)?;
         let daemon = Daemon::start_successor(&program).map_err(cant)?;
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::now().0 * 1000));
-        let (deadline, stage) = (clock::now().after(PATIENCE), Stage::Preparing);
-        let (version, program) = (String::new(), Some(program));
-        self.successor =
-            Some(Successor { daemon, deadline, program, path, stage, version, why: None, relay: None });
+        self.successor = Some(Successor {
+            daemon,
+            deadline: clock::now().after(patience),
+            patience,
+            program: Some(program),
+            path,
+            stage: Stage::Preparing,
+            version: String::new(),
+            why: None,
+            relay: None,
+        });
         Ok(())
     }
 
@@ -138,7 +147,7 @@ impl Keeper {
         };
         successor.version = version;
         successor.stage = Stage::Waiting;
-        successor.deadline = clock::now().after(PATIENCE);
+        successor.deadline = clock::now().after(successor.patience);
         if let Some(daemon) = &mut self.daemon {
             daemon.order(ToDaemon::HandOver, None);
         }
@@ -166,7 +175,7 @@ impl Keeper {
         let Some(successor) = &mut self.successor else { return };
         successor.relay = relay;
         successor.stage = Stage::Taking;
-        successor.deadline = clock::now().after(PATIENCE);
+        successor.deadline = clock::now().after(successor.patience);
         successor.daemon.give(&self.held);
     }
 
@@ -215,6 +224,7 @@ impl Keeper {
                 self.successor = Some(Successor {
                     daemon,
                     deadline: clock::now().after(PATIENCE),
+                    patience: PATIENCE,
                     program: None,
                     path: self.program.path().to_owned(),
                     stage: Stage::FallingBack,
@@ -243,7 +253,8 @@ impl Keeper {
     pub(super) fn give_up_late_successor(&mut self, now: Millis) {
         if let Some(successor) = self.successor.as_mut().filter(|successor| successor.deadline <= now) {
             let path = successor.path.display();
-            let late = format!("'{path}' can't take over: it was not ready within {} s", PATIENCE.as_secs());
+            let late =
+                format!("'{path}' can't take over: it was not ready within {}", seconds(successor.patience));
             successor.why.get_or_insert(late);
             successor.deadline = now.after(PATIENCE);
             successor.daemon.signal(libc::SIGKILL);

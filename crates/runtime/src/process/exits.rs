@@ -87,6 +87,19 @@ pub fn noted(process: &Handle) -> Option<Noted> {
     ours.then(|| table().by_process.get(&(process.pid, process.start_time)).copied()).flatten()
 }
 
+/// Forgets how processes ended of which `asked_for` does not know; which these are, as pid and start time.
+pub fn forget(asked_for: impl Fn(u32, u64) -> bool) -> Vec<(u32, u64)> {
+    let mut table = table();
+    let is_seen = |&&(pid, start_time): &&(u32, u64)| !asked_for(pid, start_time);
+    let seen: Vec<_> = table.order.iter().filter(is_seen).copied().collect();
+    seen.iter().for_each(|process| {
+        table.by_process.remove(process);
+    });
+    let Table { by_process, order, .. } = &mut *table;
+    order.retain(|process| by_process.contains_key(process));
+    seen
+}
+
 /// What is known of an adopted process that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {

@@ -25,7 +25,7 @@ mod tree;
 
 pub use exit::{Exit, Status};
 pub(crate) use exits::status_of;
-pub use exits::{Noted, noted};
+pub use exits::{Noted, forget as forget_exits, noted};
 pub use handle::{AdoptError, Handle};
 pub use host::{Capabilities, Host};
 pub use launch::{DEFAULT_PATH, Launch, SpawnError};

@@ -212,7 +212,7 @@ pub(super) struct Refused {
     #[schema(example = "unprocessable_entity")]
     error: &'static str,
     /// A sentence for people.
-    message: String,
+    pub(super) message: String,
     /// The status of the answer.
     #[schema(example = 422)]
     status: u16,

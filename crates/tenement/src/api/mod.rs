@@ -62,6 +62,7 @@ pub use self::{
     idempotency::Repeated,
     limit::Limits,
     overview::Overview,
+    reload::take_anew,
     serve::{Trust, serve},
     session::Links,
     stream::{READ_BUFFER, WRITE_BUFFER},

@@ -221,6 +221,16 @@ async fn carry_out(api: Api, dry_run: bool) -> Result<Result<Told, Refused>, Api
     Ok(Ok(told))
 }
 
+/// Takes the file anew because this daemon follows another one. What is wrong with it is logged, and changes nothing.
+pub async fn take_anew(api: Api) {
+    let why = match carry_out(api, false).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(refused)) => refused.message,
+        Err(error) => error.to_string(),
+    };
+    tracing::error!("the configuration stays as it was: {why}; mend the file and run 'ten reload'");
+}
+
 /// What may fail comes before the supervisor, which decides; what comes after it can't fail.
 async fn apply(api: &Api, plan: &Plan, text: &Text) -> Result<Reconfigured, ApiError> {
     let (sinks, logs, config) = (Arc::clone(&api.sinks), api.logs.clone(), Arc::clone(&plan.config));

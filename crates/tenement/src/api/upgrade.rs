@@ -1,12 +1,14 @@
 //! `POST /api/upgrade`: another process takes the place of this one, and no request fails.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{Json, extract::State};
 use serde::Serialize;
+use serde_json::Value;
 use tenement_runtime::keeper::Link;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -50,7 +52,7 @@ impl Upgrades {
     }
 
     /// What to wait for; none if somebody else waits already, who might be told what became of this one.
-    fn begin(&self, program: Option<PathBuf>) -> Option<oneshot::Receiver<Outcome>> {
+    fn begin(&self, asked: &Asked) -> Option<oneshot::Receiver<Outcome>> {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Who went away meanwhile does not end what was begun.
@@ -58,18 +60,29 @@ impl Upgrades {
             return None;
         }
         *waiting = Some(sender);
-        self.keeper.upgrade(program.as_deref());
+        self.keeper.upgrade(asked.program.as_deref(), asked.patience);
         Some(receiver)
     }
 }
 
 /// What is asked for.
 #[derive(ToSchema)]
-#[allow(dead_code)] // Described by this, read by `program`.
+#[allow(dead_code)] // Described by this, read by `asked`.
 struct UpgradeRequest {
-    /// The program, by its whole path; only over the local socket. Without it: the file that `ten serve` was started from.
+    /// The program, by its whole path; only over the local socket. Without it: the file that the daemon was started from.
     #[schema(example = "/usr/local/bin/ten")]
     binary: Option<String>,
+    /// Seconds that each stage of the new process has: to look whether it can run, and to take over. 60 without it, 600 at
+    /// most.
+    #[schema(minimum = 1, maximum = 600)]
+    timeout: Option<u64>,
+}
+
+/// The same, read.
+#[derive(Default)]
+struct Asked {
+    program: Option<PathBuf>,
+    patience: Option<Duration>,
 }
 
 /// What was done.
@@ -104,8 +117,8 @@ async fn upgrade(
     caller: Caller,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Upgraded>, ApiError> {
-    let program = program(&body)?;
-    if program.is_some() && !caller.is_local() {
+    let asked = asked(&body)?;
+    if asked.program.is_some() && !caller.is_local() {
         return Err(ApiError::bad_request(
             "'binary' can be named over the local socket only: use 'ten upgrade' there",
         ));
@@ -118,7 +131,7 @@ async fn upgrade(
             "the keeper is gone, which would start the successor: start 'ten serve' with the same data directory, it takes over",
         ));
     }
-    let Some(outcome) = api.upgrades.begin(program) else {
+    let Some(outcome) = api.upgrades.begin(&asked) else {
         return Err(ApiError::not_upgraded("an upgrade is under way"));
     };
     match outcome.await.unwrap_or_else(|_| Err("the daemon is ending".to_owned())) {
@@ -127,17 +140,26 @@ async fn upgrade(
     }
 }
 
-fn program(body: &[u8]) -> Result<Option<PathBuf>, ApiError> {
+fn asked(body: &[u8]) -> Result<Asked, ApiError> {
     if body.trim_ascii().is_empty() {
-        return Ok(None);
+        return Ok(Asked::default());
     }
-    let members = body::object::<Option<String>>(body)?;
-    body::only(&["binary"], &members)?;
-    let program = members.get("binary").cloned().flatten().map(PathBuf::from);
-    match program {
-        Some(path) if !path.is_absolute() => {
-            Err(ApiError::bad_request("'binary' must be a whole path, such as /usr/local/bin/ten"))
+    let members = body::object::<Value>(body)?;
+    body::only(&["binary", "timeout"], &members)?;
+    let program = match members.get("binary") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(path)) if Path::new(path).is_absolute() => Some(PathBuf::from(path)),
+        Some(_) => {
+            return Err(ApiError::bad_request("'binary' must be a whole path, such as /usr/local/bin/ten"));
         }
-        program => Ok(program),
-    }
+    };
+    let patience = match members.get("timeout").map(Value::as_u64) {
+        None => None,
+        Some(Some(seconds @ 1..=600)) => Some(Duration::from_secs(seconds)),
+        Some(_) if members.get("timeout") == Some(&Value::Null) => None,
+        Some(_) => {
+            return Err(ApiError::bad_request("'timeout' must be a whole number of seconds from 1 to 600"));
+        }
+    };
+    Ok(Asked { program, patience })
 }

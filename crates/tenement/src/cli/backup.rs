@@ -37,8 +37,10 @@ impl Backup {
         }
         let name =
             self.file.file_name().ok_or_else(|| Failure::config("name a file, or - for standard output"))?;
-        if !self.force && self.file.symlink_metadata().is_ok() {
-            return Err(self.exists());
+        match self.file.symlink_metadata() {
+            Ok(there) if !there.is_file() => return Err(self.is_no_file()),
+            Ok(_) if !self.force => return Err(self.exists()),
+            _ => {}
         }
         let fresh = self.file.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
         let done = self.make(&fresh, global);
@@ -85,6 +87,14 @@ impl Backup {
         let above = self.file.parent().filter(|above| !above.as_os_str().is_empty());
         File::open(above.unwrap_or(Path::new("."))).and_then(|above| above.sync_all()).map_err(failed)?;
         Ok((manifest, bytes))
+    }
+
+    /// A device or a pipe would be replaced, not written to.
+    fn is_no_file(&self) -> Failure {
+        Failure::general(format!(
+            "'{}' is no regular file: name another file, or - for standard output",
+            self.file.display()
+        ))
     }
 
     fn exists(&self) -> Failure {

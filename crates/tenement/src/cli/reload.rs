@@ -53,6 +53,12 @@ impl Reload {
     }
 }
 
+/// What the file says that is not in force, in words; nothing where it says the same or can't be used.
+pub(super) fn preview(client: &Client) -> Option<String> {
+    let plan = client.post_file(&format!("{PATH}?dry_run=true")).ok()?.ok()?;
+    (plan["changed"] == true).then(|| changes(&plan, false))
+}
+
 /// All that is wrong with the file, as `ten config --validate` prints it.
 fn refusal(global: &Global, refused: &Value) -> Result<Failure, Failure> {
     let findings: Vec<Diagnostic> =
@@ -102,6 +108,10 @@ fn render(plan: &Value) -> String {
     if plan["changed"] == false {
         return "Nothing to change: the file says what is in force.".to_owned();
     }
+    format!("{}\n{}", changes(plan, dry_run), last(plan, dry_run))
+}
+
+fn changes(plan: &Value, dry_run: bool) -> String {
     let (services, instances) = (&plan["services"], &plan["instances"]);
     let mut lines = Vec::new();
     if list(plan, "settings").next().is_some() {
@@ -128,7 +138,6 @@ fn render(plan: &Value) -> String {
     );
     let ended = words(instances, "ended");
     lines.extend(ended.map(|name| format!("{name} {}, once its requests have finished", will("ended"))));
-    lines.push(last(plan, dry_run).to_owned());
     inert_lines(&lines.join("\n"))
 }
 

@@ -3,15 +3,16 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
 use tenement::{
     daemon,
     flags::Flags,
-    in_effect::{self, Text},
+    in_effect::{self, Next, Text},
 };
-use tenement_core::config::{Config, Diagnostic};
+use tenement_core::config::{Config, Diagnostic, Plan};
 use tenement_runtime::keeper::{self, Inheritance, Link, Offer};
 use tracing_subscriber::EnvFilter;
 
@@ -52,20 +53,21 @@ impl Serve {
     fn serve(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
         let flags = self.flags(global)?;
         let (keeper, mut kept) = accept(offer)?;
-        let mut text = None;
+        let mut next = None;
         let mut config = match in_effect::take(&mut kept) {
             Some((text, log_keys)) => as_it_was(&text, log_keys.as_ref())?,
             None => {
                 let (config, read) = self.config(global, "nothing was started", global.json)?;
-                text = Some(read);
+                next = Some(Next::Keep(read));
                 config
             }
         };
         flags.apply(&mut config);
-        run(global, config, flags, text, keeper, kept)
+        run(global, config, flags, next, keeper, kept)
     }
 
-    /// Takes the place of a daemon that runs, once it is clear that this one could run.
+    /// Takes the place of a daemon that runs, once it is clear that this one could run. It begins with what was in effect, so
+    /// that instances go on; what the file says otherwise is taken as by `ten reload` once it serves.
     fn succeed(&self, global: &Global, offer: Offer) -> Result<(), Failure> {
         let prepared = || {
             let flags = self.flags(global)?;
@@ -78,8 +80,13 @@ impl Serve {
         let (flags, config, text) =
             prepared().inspect_err(|failure: &Failure| offer.refused(&failure.message))?;
         offer.prepared(env!("CARGO_PKG_VERSION"));
-        let (keeper, kept) = accept(offer)?;
-        run(global, config, flags, Some(text), keeper, kept)
+        let (keeper, mut kept) = accept(offer)?;
+        let (config, next) = match in_effect::take(&mut kept) {
+            Some((before, None)) if before == text => (config, Next::Keep(text)),
+            Some((before, log_keys)) => begin_with(&before, log_keys.as_ref(), &flags, config, text),
+            None => (config, Next::Keep(text)),
+        };
+        run(global, config, flags, Some(next), keeper, kept)
     }
 
     /// The checked configuration of the file, and its text. Everything that is wrong is said at once, in the failure where it
@@ -130,15 +137,19 @@ fn run(
     global: &Global,
     config: Config,
     flags: Flags,
-    text: Option<Text>,
+    next: Option<Next>,
     keeper: Link,
     kept: Inheritance,
 ) -> Result<(), Failure> {
     let log =
         start_logging(global).map_err(|error| Failure::general(format!("can't start threads: {error}")))?;
-    let done = daemon::run(config, flags, text, global.token.as_deref(), keeper, kept);
+    let done = daemon::run(config, flags, next, global.token.as_deref(), keeper.clone(), kept);
     log.finish();
-    done.map_err(|error| Failure { code: EXIT_FAILURE, message: error.to_string() })
+    done.map_err(|error| {
+        let message = error.to_string();
+        keeper.refused(&message);
+        Failure { code: EXIT_FAILURE, message }
+    })
 }
 
 /// The configuration of the daemon that was here before and died. What it warns of was said by that.
@@ -153,6 +164,26 @@ fn as_it_was(text: &Text, log_keys: Option<&Text>) -> Result<Config, Failure> {
         config.take_log_keys(&usable(log_keys)?);
     }
     Ok(config)
+}
+
+/// What was in effect `before`, but for what is bound at the start: that is as in the `file`.
+fn begin_with(
+    before: &Text,
+    log_keys: Option<&Text>,
+    flags: &Flags,
+    file: Config,
+    text: Text,
+) -> (Config, Next) {
+    match as_it_was(before, log_keys) {
+        Ok(mut before) => {
+            flags.apply(&mut before);
+            (Arc::unwrap_or_clone(Plan::of(&file, &before).config), Next::Reload)
+        }
+        Err(failure) => {
+            note(&format!("{}: the file is in effect at once", failure.message));
+            (file, Next::Keep(text))
+        }
+    }
 }
 
 /// Runs daemons until the end is asked for.

@@ -1,11 +1,15 @@
 //! What a daemon stands on: the data directory, and all that is kept there.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, io, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tenement_core::{config::Config, layout, time::WallMillis};
 use tenement_logs::LogStore;
-use tenement_runtime::{clock, keeper::Link, process::Host};
+use tenement_runtime::{
+    clock,
+    keeper::Link,
+    process::{Host, forget_exits},
+};
 use tenement_supervisor::{Deps, Leaving, Supervisor, finish_leaving, recover, start};
 
 use super::{
@@ -90,6 +94,15 @@ impl Grounds {
         let survivors = survivors
             .map_err(|error: io::Error| tried("can't end what a start that was cut short has left")(error))?;
         Ok(start(deps, records, survivors))
+    }
+
+    /// Tells the keeper how which processes ended nobody will ask: those without a record of their run. What it is told
+    /// while this daemon starts it need not tell the next one.
+    pub(super) fn settle_exits(&self, keeper: &Link) {
+        let Ok(remembered) = self.runs.remembered() else { return };
+        let runs = remembered.into_values().filter_map(|remembered| remembered.run);
+        let asked_for: HashSet<_> = runs.map(|run| (run.handle.pid, run.handle.start_time)).collect();
+        keeper.exits_seen(&forget_exits(|pid, start_time| asked_for.contains(&(pid, start_time))));
     }
 
     /// The API over all of it.

@@ -116,19 +116,20 @@ async fn tell_exits(api: &Api, keeper: &Link) {
 /// Until the successor is gone.
 async fn tell_in_use(api: &Api, way: &Way) {
     let mut ticks = interval(TELL);
-    let mut before = BTreeSet::new();
+    let mut before = None;
     loop {
         ticks.tick().await;
         let routes = api.supervisor.routes().load_full();
         let slots = routes.services().flat_map(|service| service.slots());
         let used: BTreeSet<InstanceName> =
             slots.filter(|slot| slot.in_flight() > 0).map(|slot| slot.name().clone()).collect();
-        if used != before {
+        // Also that there is nothing, at first.
+        if before.as_ref() != Some(&used) {
             let instances = used.iter().cloned().collect();
             if way.0.send((Note::InUse { instances }, None)).is_err() {
                 return;
             }
-            before = used;
+            before = Some(used);
         }
     }
 }

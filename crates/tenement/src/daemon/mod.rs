@@ -47,7 +47,7 @@ use crate::{
     api::{self, Api},
     flags::Flags,
     history::HistoryError,
-    in_effect::{self, Text},
+    in_effect::{self, Next},
     panics,
     runs::{self, RunsError},
     samples::{self, Sampling},
@@ -124,15 +124,14 @@ pub fn check(config: &Config, keeper: Option<Identity>) -> Result<(), DaemonErro
 }
 
 /// Runs the daemon until a signal ends it, or another one takes over. `flags`: what is over the file, in `config` already.
-/// `text`: what the configuration
-/// was read from just now, to be kept for a next daemon. `token`: the administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
+/// `next`: what becomes of the file that was read just now. `token`: the administrator's choice of a first token. `kept`: what a daemon before this one left with the keeper.
 ///
 /// # Errors
 /// It did not start; nothing is left running then.
 pub fn run(
     config: Config,
     flags: Flags,
-    text: Option<Text>,
+    next: Option<Next>,
     token: Option<&str>,
     keeper: Link,
     mut kept: Inheritance,
@@ -157,10 +156,11 @@ pub fn run(
         let predecessor = kept.held.remove(PREDECESSOR).and_then(|held| held.into_iter().next());
         let output = Arc::new(output::Pipes::new(&grounds, keeper.clone(), &mut kept));
         let supervisor = grounds.supervise(&config, output).await?;
+        grounds.settle_exits(&keeper);
         let api = grounds.api(supervisor, config, flags, bound.local_addrs(), &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &grounds, Door { bound, admin, keeper, predecessor, text }, token).await
+        serve(api, &grounds, Door { bound, admin, keeper, predecessor, next }, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -178,8 +178,8 @@ struct Door {
     keeper: Link,
     /// The way from a daemon that this one follows.
     predecessor: Option<OwnedFd>,
-    /// What is in effect once requests are served.
-    text: Option<Text>,
+    /// What is to be done about the file once requests are served.
+    next: Option<Next>,
 }
 
 /// What goes on beside the instances as long as this daemon is the one.
@@ -210,7 +210,7 @@ pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
 async fn serve(
     api: Api,
     grounds: &Grounds,
-    Door { bound, admin, keeper, predecessor, text }: Door,
+    Door { bound, admin, keeper, predecessor, next }: Door,
     token: Option<String>,
 ) -> Result<stop::End, DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
@@ -237,11 +237,16 @@ async fn serve(
         let begun = succession::begin(predecessor, running.taker(), routes);
         open.predecessor = Some(begun.map_err(tried("can't start threads"))?);
     }
-    if let Some(text) = text {
-        in_effect::keep(&keeper, &text).map_err(tried("can't keep the configuration"))?;
+    if let Some(Next::Keep(text)) = &next {
+        in_effect::keep(&keeper, text).map_err(tried("can't keep the configuration"))?;
     }
     // First, so that whoever reads of it and kills this process finds it started again.
     keeper.ready();
+    if next == Some(Next::Reload) {
+        // Only then it is known which requests are under way, and have their time.
+        let told = open.predecessor.as_ref().map(succession::Predecessor::told);
+        background.spawn(take_anew(api.clone(), told));
+    }
     ready::tell(&addresses, &api.about.config.load(), token.as_deref());
     let how = stop::when_told(signals, &api, grounds, running, &keeper, &mut open).await;
     if let Some(sinks) = open.sinks.take() {
@@ -252,6 +257,14 @@ async fn serve(
     }
     open.admin.finish().await;
     Ok(how)
+}
+
+/// The file of a successor, once it is `told` what its predecessor still uses.
+async fn take_anew(api: Api, told: Option<impl Future<Output = ()>>) {
+    if let Some(told) = told {
+        told.await;
+    }
+    api::take_anew(api).await;
 }
 
 /// Whatever this process creates is for its user alone: the state holds tenants' secrets, and the data directory

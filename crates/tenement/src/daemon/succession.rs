@@ -10,24 +10,41 @@ use std::{
     fmt, io,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use tenement_core::{name::InstanceName, route::RouteTable, slot::Lease};
 use tenement_proxy::{Moved, Successor};
 use tenement_runtime::keeper::{Note, Relay, Said};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 /// A daemon that leaves, to this one.
 pub(super) struct Predecessor {
     taker: Arc<Mutex<Arc<dyn Successor>>>,
     gone: oneshot::Receiver<()>,
+    told: watch::Receiver<bool>,
 }
+
+/// One of an earlier release may say nothing as long as it uses nothing.
+const SILENT: Duration = Duration::from_secs(1);
 
 impl Predecessor {
     /// From now on what it gives is somebody else's.
     pub(super) fn pass_on(&self, to: Arc<dyn Successor>) {
         *self.taker.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    /// Returns when it is known which instances it uses.
+    pub(super) fn told(&self) -> impl Future<Output = ()> + use<> {
+        let mut told = self.told.clone();
+        async move {
+            // An error: it is gone, and uses nothing.
+            let _ = timeout(SILENT, told.wait_for(|&told| told)).await;
+        }
     }
 
     /// Returns when it gives nothing any more.
@@ -48,9 +65,9 @@ pub(super) fn begin(
     proxy: Arc<dyn Successor>,
     routes: Arc<ArcSwap<RouteTable>>,
 ) -> io::Result<Predecessor> {
-    let (is_gone, gone) = oneshot::channel();
+    let ((is_gone, gone), (has_told, told)) = (oneshot::channel(), watch::channel(false));
     let taker = Arc::new(Mutex::new(proxy));
-    let predecessor = Predecessor { taker: Arc::clone(&taker), gone };
+    let predecessor = Predecessor { taker: Arc::clone(&taker), gone, told };
     let mut relay = Relay::over(relay);
     let take = move || {
         // As long as the predecessor has requests there, an instance does not fall asleep.
@@ -69,6 +86,7 @@ pub(super) fn begin(
                         Some((name, lease))
                     };
                     in_use = instances.into_iter().filter_map(lease).collect();
+                    has_told.send_replace(true);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,

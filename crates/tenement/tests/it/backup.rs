@@ -43,6 +43,11 @@ fn a_backup_of_a_daemon_that_runs_can_be_put_back_here_and_elsewhere() {
     let again = daemon.ten(&["backup", "saved.tar.zst"]);
     assert!(!again.status.success() && text(&again.stderr).contains("--force"));
     daemon.ok(&["backup", "--force", "saved.tar.zst"]);
+    let link = daemon.folder.path().join("link");
+    std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+    let refused = daemon.ten(&["backup", "--force", "link"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("no regular file"), "{refused:?}");
+    assert!(link.is_symlink());
     let piped = daemon.ten(&["backup", "-"]);
     assert!(piped.status.success() && piped.stdout.len() > 1000);
     let token = daemon.ok(&["token-gen", "--name", "read", "--scope", "read"]);

@@ -1,10 +1,11 @@
 // How many lines of which level there are over time: asked for once it is settled what of, then counted on with the lines that come.
+// One question at a time: the daemon carries each out to its end, whoever went away meanwhile, and searches would wait for them.
 import { send, type Schemas } from '../../api/client';
 import { LEVELS, count, type Bucket, type Level } from '../../lib/brush';
 import type { LogLine } from '../../lib/linewindow';
 import { params, search, type LogState } from '../../lib/logfilter';
 
-const SETTLED = 250;
+const SETTLED = 400;
 /** More buckets than twice what was asked for are too narrow to see. */
 const MOST = 2;
 
@@ -22,7 +23,10 @@ export class Counts {
   private wanted: LogState | null = null;
   private width = 100;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private abort = new AbortController();
+  private readonly abort = new AbortController();
+  /** One is under way; another one is to follow. */
+  private running = false;
+  private due = false;
   private redraw: ReturnType<typeof setTimeout> | undefined;
 
   /** Counts what belongs to this state, whatever its levels. */
@@ -43,7 +47,9 @@ export class Counts {
 
   /** Counts on. */
   add(logs: readonly LogLine[]): void {
-    if (logs.length === 0 || this.buckets.length === 0 || this.loading) return;
+    if (logs.length === 0 || this.loading || this.asked === null) return;
+    // There were no lines at all: now there are.
+    if (this.buckets.length === 0) return this.again(SETTLED);
     for (const log of logs) {
       if (log.dropped !== undefined) continue;
       const level = LEVELS.find((one) => one === log.level) ?? 'info';
@@ -60,29 +66,35 @@ export class Counts {
 
   private again(delay: number): void {
     clearTimeout(this.timer);
-    this.abort.abort();
     this.loading = true;
+    this.due = true;
     this.timer = setTimeout(() => void this.load(), delay);
   }
 
   private async load(): Promise<void> {
-    if (this.wanted === null) return;
-    const abort = new AbortController();
-    this.abort = abort;
-    const query = search(params(this.wanted, false), { buckets: String(this.width) });
+    if (this.wanted === null || this.running) return;
+    this.running = true;
+    this.due = false;
+    await this.ask(search(params(this.wanted, false), { buckets: String(this.width) }));
+    this.running = false;
+    // Another one was wanted meanwhile.
+    if (this.due) this.again(0);
+    else this.loading = false;
+  }
+
+  private async ask(query: string): Promise<void> {
+    const { abort } = this;
     try {
       const response = await send(`/api/logs/histogram?${query}`, { signal: abort.signal });
       const answer = (await response.json()) as Schemas['LogHistogram'];
-      if (abort.signal.aborted) return;
+      if (abort.signal.aborted || this.due) return;
       this.interval = answer.interval_ms;
       this.buckets = answer.buckets.map((one) => ({ start: Date.parse(one.start), levels: one.levels }));
       this.error = null;
-      this.loading = false;
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
       this.buckets = [];
-      this.loading = false;
     }
   }
 }

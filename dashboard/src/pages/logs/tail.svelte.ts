@@ -15,6 +15,8 @@ import { FIRST, OLDER, page, type LogPage } from './ask';
 
 /** Milliseconds: after a key, before stale results are dimmed, before a stream is opened for what was typed. */
 const DEBOUNCE = 30;
+/** An expression is tried on each line: not for each key of it. */
+const DEBOUNCE_REGEX = 200;
 const DIM_AFTER = 150;
 const SETTLED = 300;
 export const WAITING_MAX = 20_000;
@@ -68,7 +70,11 @@ export class Tail {
     clearTimeout(this.opening);
     this.dim ??= setTimeout(() => (this.stale = true), DIM_AFTER);
     const began = performance.now();
-    if (typed) this.timer = setTimeout(() => void this.first(state, began, SETTLED), DEBOUNCE);
+    if (typed)
+      this.timer = setTimeout(
+        () => void this.first(state, began, SETTLED),
+        state.re ? DEBOUNCE_REGEX : DEBOUNCE,
+      );
     else void this.first(state, began, 0);
   }
 

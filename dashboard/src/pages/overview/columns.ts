@@ -9,7 +9,7 @@ export const COLUMNS: Column[] = [
   { name: 'health', title: 'Health', sort: 'health', right: false },
   { name: 'memory', title: 'Memory', sort: 'memory', right: true, hint: 'Of its whole process tree' },
   { name: 'cpu', title: 'CPU', sort: 'cpu', right: true, hint: 'Of one core' },
-  { name: 'requests', title: 'Req/s', sort: 'requests', right: true, hint: 'Over the last minute' },
+  { name: 'requests', title: 'Req/s', sort: 'requests', right: true, hint: 'Over the last 10 s' },
   { name: 'spark', title: 'Last 5 min', sort: null, right: false, hint: 'Requests per second' },
   {
     name: 'errors',

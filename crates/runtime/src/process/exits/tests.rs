@@ -135,3 +135,13 @@ fn the_oldest_notes_go_first() {
     assert!(noted(&handle(0)).is_none() && noted(&handle(1)).is_some() && noted(&handle(count)).is_some());
     assert!(noted(&Handle { boot_id: "another".into(), ..handle(1) }).is_none());
 }
+
+#[test]
+fn what_nobody_asks_for_is_forgotten_and_told() {
+    (0..4).for_each(|pid| note(pid, 7, exit(0), WallMillis(0)));
+    let mut forgotten = forget(|pid, start_time| start_time == 7 && pid % 2 == 0);
+    forgotten.sort_unstable();
+    assert_eq!(forgotten, [(1, 7), (3, 7)]);
+    assert_eq!(forget(|_, _| true), []);
+    assert_eq!(forget(|_, _| false).len(), 2);
+}

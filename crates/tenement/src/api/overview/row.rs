@@ -198,3 +198,63 @@ pub(super) fn tenth(number: f64) -> f64 {
 fn text(row: &Row) -> Box<RawValue> {
     serde_json::value::to_raw_value(row).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use tenement_core::view::{CheckCounts, Health};
+
+    use super::*;
+
+    fn view(status: Status, since: u64) -> InstanceView {
+        InstanceView {
+            name: "api:a".parse().unwrap(),
+            status,
+            health: Health::Unknown,
+            reason: None,
+            socket: "/run/a".into(),
+            port: None,
+            pid: (status == Status::Running).then_some(7),
+            uptime_ms: 0,
+            since: Millis(since),
+            woken: None,
+            restart_count: 0,
+            created_at: WallMillis(1_000_000),
+            last_health_check: None,
+            checks: CheckCounts::default(),
+        }
+    }
+
+    fn at(clock: u64, wall: u64) -> Now {
+        Now { clock: Millis(clock), wall: WallMillis(wall) }
+    }
+
+    const MEASURED: Measured = Measured { memory_mb: Some(1.5), cpu_percent: Some(0.1) };
+
+    #[test]
+    fn a_line_differs_only_when_what_is_told_does() {
+        let mut line = Line::new(at(5000, 2_000_000), &view(Status::Running, 4000), None, None);
+        assert_eq!(line.since(), 1_999_000);
+        let totals = Totals { requests: 3, errors: 1 };
+        assert!(line.figures(Millis(6000), totals, MEASURED));
+        assert!(!line.figures(Millis(8000), totals, MEASURED), "as it was");
+        // The wall clock was set, or read a moment later: that it runs since then has not changed.
+        let next = Line::new(at(9000, 2_004_017), &view(Status::Running, 4000), Some(&line), None);
+        assert_eq!((&next.row, next.text.get()), (&line.row, line.text.get()));
+        let asleep = Line::new(at(9000, 2_004_000), &view(Status::Sleeping, 9000), Some(&line), None);
+        assert_eq!((asleep.row.since, asleep.row.requests, asleep.row.memory_mb), (2_004_000, 3, None));
+        let mut asleep = asleep;
+        assert!(!asleep.figures(Millis(9500), totals, MEASURED), "nothing runs that this was measured of");
+    }
+
+    #[test]
+    fn another_one_of_the_same_name_has_nothing_of_the_one_before() {
+        let mut line = Line::new(at(5000, 2_000_000), &view(Status::Running, 4000), None, None);
+        line.figures(Millis(6000), Totals { requests: 3, errors: 1 }, MEASURED);
+        let woken = Woken { at: WallMillis(1_500_000), took_ms: 9 };
+        let known = Line::new(at(5000, 2_000_000), &view(Status::Running, 4000), None, Some(woken));
+        assert_eq!((known.row.last_wake, known.row.wake_ms), (Some(1_500_000), Some(9)));
+        let another = InstanceView { created_at: WallMillis(1_900_000), ..view(Status::Running, 4000) };
+        let another = Line::new(at(9000, 2_004_000), &another, Some(&line), Some(woken));
+        assert_eq!((another.row.requests, another.row.memory_mb, another.row.last_wake), (0, None, None));
+    }
+}

@@ -41,9 +41,12 @@ fn is_all() -> bool {
     std::env::var_os("TENEMENT_KILLS_ALL").is_some()
 }
 
+/// How often the whole sample is tried until there were enough kills.
+const PASSES: usize = 5;
+
 /// Does it again and again, each time killed at another call. `at_least`: how often it is to be killed, and before it has
-/// answered, so that this shows something. Usually it is twice as often: calls are counted in each thread, and which one does
-/// something is not the same each time.
+/// answered, so that this shows something. Calls are counted in each thread, and which one does something is not the same
+/// each time: the sample is tried anew until there were enough.
 fn each<T>(
     sample: &[u32],
     at_least: (u32, u32),
@@ -53,20 +56,25 @@ fn each<T>(
 ) {
     let mut stage = Stage::new();
     let (mut kills, mut cut) = (0, 0);
-    for calls in CALLS {
-        for n in times(sample) {
-            let id = stage.next_id();
-            stage.say(format!("{calls} {n}: {id}"));
-            let prepared = prepare(&mut stage, &id);
-            let (answer, killed) = stage.killed_at(calls, n, |stage| act(stage, &id, &prepared));
-            check(&mut stage, &id, &prepared, answer.as_ref().filter(|answer| answer.is_good()));
-            stage.is_whole();
-            stage.clean(&id);
-            if !killed {
-                break;
+    for _ in 0..PASSES {
+        for calls in CALLS {
+            for n in times(sample) {
+                let id = stage.next_id();
+                stage.say(format!("{calls} {n}: {id}"));
+                let prepared = prepare(&mut stage, &id);
+                let (answer, killed) = stage.killed_at(calls, n, |stage| act(stage, &id, &prepared));
+                check(&mut stage, &id, &prepared, answer.as_ref().filter(|answer| answer.is_good()));
+                stage.is_whole();
+                stage.clean(&id);
+                if !killed {
+                    break;
+                }
+                kills += 1;
+                cut += u32::from(answer.is_none());
             }
-            kills += 1;
-            cut += u32::from(answer.is_none());
+        }
+        if kills >= at_least.0 && cut >= at_least.1 {
+            break;
         }
     }
     stage.lines_are_whole();
@@ -102,7 +110,7 @@ fn while_an_instance_is_spawned() {
             stage.greets(&host(id), id);
         }
     };
-    each(&[1, 2, 4], (6, 3), |_, _| (), |stage, id, ()| spawn(stage, id), check);
+    each(&[1, 2, 4], (12, 6), |_, _| (), |stage, id, ()| spawn(stage, id), check);
 }
 
 // faults: D1
@@ -125,7 +133,7 @@ fn while_an_instance_is_stopped() {
             stage.greets(&host(id), id);
         }
     };
-    each(&[1, 2], (4, 2), spawned, act, check);
+    each(&[1, 2], (8, 4), spawned, act, check);
 }
 
 // faults: D1
@@ -148,7 +156,7 @@ fn while_an_instance_is_purged() {
         assert!(nothing_left(stage, id));
         stage.forget_lines(id);
     };
-    each(&[1, 3], (4, 2), spawned, |stage, id, ()| purge(stage, id), check);
+    each(&[1, 3], (8, 4), spawned, |stage, id, ()| purge(stage, id), check);
 }
 
 // faults: D1
@@ -165,7 +173,7 @@ fn while_an_instance_is_restarted() {
         assert!(acknowledged.is_none() || stage.pid("app", id) != *before, "it was to be another process");
         stage.greets(&host(id), id);
     };
-    each(&[1, 2], (4, 2), prepare, act, check);
+    each(&[1, 2], (8, 4), prepare, act, check);
 }
 
 // faults: D1
@@ -184,7 +192,7 @@ fn while_a_token_is_made() {
             assert_eq!(stage.status_for(answer.body["token"].as_str().unwrap()), 200);
         }
     };
-    each(&[1, 2, 3], (3, 1), |_, _| (), act, check);
+    each(&[1, 2, 3], (5, 2), |_, _| (), act, check);
 }
 
 // faults: D1
@@ -204,7 +212,7 @@ fn while_a_token_is_revoked() {
             }
             assert_eq!(stage.status_for(token), 401);
         };
-    each(&[1, 2, 3], (3, 1), prepare, act, check);
+    each(&[1, 2, 3], (5, 2), prepare, act, check);
 }
 
 // faults: D1 C10
@@ -221,7 +229,7 @@ fn while_the_configuration_is_taken_anew() {
         assert!(now == id || acknowledged.is_none() && now == *before, "{now}, not {id}");
         stage.comes_to_greet("a.conf.localhost", &now);
     };
-    each(&[1, 2], (4, 2), prepare, act, check);
+    each(&[1, 2], (8, 4), prepare, act, check);
 }
 
 // faults: D1 G9
@@ -235,7 +243,7 @@ fn while_lines_are_taken_in() {
         }
         answer
     };
-    each(&[1, 2, 5], (3, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
+    each(&[1, 2, 5], (10, 0), |_, _| (), act, |stage, _, (), _| stage.greets(&host("s"), ""));
 }
 
 // faults: D1
@@ -250,5 +258,5 @@ fn while_a_request_wakes_an_instance() {
         stage.greets(&host(id), "");
         assert_eq!(stage.settled("nap", id), "running");
     };
-    each(&[1, 2, 4], (6, 3), |_, _| (), act, check);
+    each(&[1, 2, 4], (12, 6), |_, _| (), act, check);
 }

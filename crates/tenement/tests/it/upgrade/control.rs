@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixDatagram,
     process::Stdio,
     sync::{
@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Socket, ask, configured, daemon, file, host, life, log, upgrade, view};
+use super::{Socket, ask, configured, daemon, file, head, host, life, log, upgrade, view};
 use crate::support::{TestDaemon, text, until};
 
 /// Standard output of a command that goes on, line by line as it comes.
@@ -214,6 +214,40 @@ fn what_comes_in_between_is_refused_and_not_done() {
     assert_eq!(daemon.status("app:late"), "");
 }
 
+// faults: D10 C10
+#[test]
+fn a_changed_file_is_taken_as_by_a_reload() {
+    let folder = configured("[service.app.env]\nWORD = 'one'\n[service.gone]\ncommand = 'python3 app.py'");
+    let path = folder.path().join("tenement.toml");
+    let before = fs::read_to_string(&path)
+        .unwrap()
+        .replace("'python3 app.py'", &format!("'python3 {}'", folder.path().join("app.py").display()));
+    fs::write(&path, &before).unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    daemon.ok(&["spawn", "app:a"]);
+    daemon.ok(&["spawn", "gone:g"]);
+    let (pid, restarts) = life(&daemon, "a");
+    let mut download = daemon.connect();
+    write!(download, "GET /download HTTP/1.1\r\nHost: g.gone.localhost\r\n\r\n").unwrap();
+    head(&mut download);
+    let (kept, _) = before.split_once("[service.gone]").unwrap();
+    let (_, rest) = before.split_once("[service.naps]").unwrap();
+    fs::write(&path, format!("{kept}[service.naps]{rest}").replace("'one'", "'two'")).unwrap();
+    let said = daemon.ok(&["upgrade"]);
+    assert!(said.contains("app:a is being restarted") && said.contains("[service.gone] is gone"), "{said}");
+    until("restarted", || view(&daemon, "a")["restart_count"] == restarts + 1);
+    until("running", || daemon.status("app:a") == "running");
+    assert_ne!(life(&daemon, "a").0, pid);
+    // Its request is at the former process, and has its time.
+    fs::write(daemon.folder.path().join("data/gone/g/go"), "").unwrap();
+    let mut body = vec![0; 600_000];
+    download.read_exact(&mut body).unwrap();
+    until("ended", || daemon.status("gone:g").is_empty());
+    // What is in effect now outlives a kill.
+    daemon.kill_daemon();
+    assert!(daemon.ask_local("/api/config").contains("two"));
+}
+
 // faults: D10 W7
 #[test]
 fn what_the_former_process_still_uses_does_not_fall_asleep() {
@@ -248,11 +282,11 @@ fn how_an_instance_of_the_former_process_ends_is_known() {
     let parent = parent.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().to_owned();
     assert_eq!(parent, first.to_string());
     let mut dying = daemon.connect();
-    std::io::Write::write_all(
-        &mut dying,
-        format!("POST /die/7 HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", host("a")).as_bytes(),
-    )
-    .unwrap();
+    dying
+        .write_all(
+            format!("POST /die/7 HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", host("a")).as_bytes(),
+        )
+        .unwrap();
     until("started again", || {
         view(&daemon, "a")["restart_count"] == 1 && daemon.status("app:a") == "running"
     });

@@ -56,6 +56,19 @@ fn a_program_that_cannot_take_over_changes_nothing() {
     upgrade(&daemon, &[]);
 }
 
+// faults: D10
+#[test]
+fn a_program_that_hangs_is_given_up() {
+    let daemon = daemon("");
+    daemon.ok(&["spawn", "app:a"]);
+    let (before, pid) = (life(&daemon, "a"), daemon.daemon_pid());
+    let hangs = script(daemon.folder.path(), "hangs", "exec sleep 1000");
+    let said = refused(&daemon, &[&hangs, "--timeout", "1"]);
+    assert!(said.contains("/hangs'") && said.contains("not ready within 1 s"), "{said}");
+    assert_eq!((daemon.daemon_pid(), life(&daemon, "a")), (pid, before));
+    upgrade(&daemon, &[]);
+}
+
 // faults: D10 C10
 #[test]
 fn a_configuration_with_errors_is_refused_with_all_of_them() {
@@ -80,8 +93,7 @@ fn a_configuration_with_errors_is_refused_with_all_of_them() {
     fs::write(&path, good.replace("idle_timeout = 1", "idle_timeout = 1800")).unwrap();
     upgrade(&daemon, &[]);
     assert_eq!(life(&daemon, "a"), before);
-    let config = daemon.ask_local("/api/config");
-    assert!(config.contains("1800"), "{config}");
+    until("in force", || daemon.ask_local("/api/config").contains("1800"));
 }
 
 // faults: D5 D10
