@@ -1,5 +1,5 @@
-// Where the browser finds the dashboard: the daemon itself when dist/ is embedded in it, else a small server that has
-// dist/ and passes the rest on, so that pages can be tried without building the daemon anew.
+// Where the browser finds the dashboard: the daemon itself when it has in it what is in dist/, else a small server that
+// has dist/ and passes the rest on, so that pages can be tried without building the daemon anew.
 //
 //   browser ──> Front ──┬─ /, /assets/*: dist/, with the daemon's policy
 //                       └─ else: the daemon
@@ -26,10 +26,10 @@ export class Front {
     private readonly server: Server | null,
   ) {}
 
-  /** With `DIST=1` in the environment dist/ is shown as it is on the disk, whatever the daemon has. */
   static async before(ten: Daemon): Promise<Front> {
-    const page = await (await fetch(ten.url)).text();
-    if (process.env.DIST === undefined && page.includes('/assets/index-')) return new Front(ten.url, null);
+    const embedded = await (await fetch(ten.url)).text();
+    const built = await readFile(join(DIST, 'index.html'), 'utf8').catch(() => null);
+    if (built === null || built === embedded) return new Front(ten.url, null);
     const server = createServer((asked, answer) => void serve(ten, asked, answer));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { CONFIG, expect, isFitForAll, test } from './fixtures';
+
+test.beforeEach(async ({ ten }) => {
+  ten.writeConfig(CONFIG);
+  await ten.api('POST', '/api/reload');
+  await ten.becomes('web', 'alice', 'running');
+  await ten.becomes('web', 'bob', 'running');
+});
+
+test('errors are shown at their lines while one types, and lead there', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await expect(page.getByText('a reload would change nothing')).toBeVisible();
+  await editor.fill(CONFIG.replace('health = "/health"', 'health = 5'));
+  const findings = page.getByRole('list', { name: 'What is wrong' });
+  await expect(findings.getByRole('button')).toHaveCount(1);
+  const line = CONFIG.split('\n').indexOf('health = "/health"') + 1;
+  await expect(findings).toContainText(`Line ${line}`);
+  await expect(editor).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.getByRole('button', { name: 'Save', exact: true })).toBeDisabled();
+  await findings.getByRole('button').click();
+  await expect(editor).toBeFocused();
+  const caret = await editor.evaluate((area) => (area as HTMLTextAreaElement).selectionStart);
+  expect(CONFIG.slice(0, caret).split('\n')).toHaveLength(line);
+  // Tab is not trapped in the editor.
+  await page.keyboard.press('Tab');
+  await expect(editor).not.toBeFocused();
+  await page.getByRole('button', { name: 'Revert' }).click();
+  await expect(editor).toHaveValue(CONFIG);
+});
+
+test('a change is planned, shown, saved and put in force', async ({ page, ten, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  const changed = CONFIG.replace('GREETING = "hello"', 'GREETING = "changed"');
+  await editor.fill(changed);
+  const says = page.getByRole('region', { name: 'What the daemon says of it' });
+  await expect(says).toContainText('2 instances restarted');
+  await expect(says).toContainText('env.GREETING');
+  await page.getByRole('tab', { name: 'Difference to the file' }).click();
+  await expect(says).toContainText('GREETING = "changed"');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page.getByText('saved, not in force')).toBeVisible();
+  expect(readFileSync(ten.config, 'utf8')).toBe(changed);
+  expect((await ten.visit('web', 'alice')).body).toContain('hello');
+  await page.getByRole('button', { name: 'Reload…' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('web:alice');
+  await dialog.getByRole('button', { name: 'Reload, and restart 2 instances' }).click();
+  await expect(page.getByText('The configuration is in force')).toBeVisible();
+  await expect.poll(async () => (await ten.visit('web', 'alice')).body).toContain('changed');
+});
+
+test('what somebody else wrote meanwhile is not written over unseen', async ({ page, ten, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  const mine = CONFIG.replace('max_restarts = 6', 'max_restarts = 7');
+  const theirs = CONFIG.replace('max_restarts = 6', 'max_restarts = 8');
+  await editor.fill(mine);
+  ten.writeConfig(theirs);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  const dialog = page.getByRole('dialog', { name: 'The file was changed meanwhile' });
+  await expect(dialog).toContainText('max_restarts = 8');
+  await isFitForAll(page);
+  await dialog.getByRole('button', { name: 'Go on with mine, over theirs' }).click();
+  expect(readFileSync(ten.config, 'utf8')).toBe(theirs);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page.getByText('The file is saved')).toBeVisible();
+  expect(readFileSync(ten.config, 'utf8')).toBe(mine);
+});
+
+test('what was edited is still there after a look at another page', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await editor.fill(`${CONFIG}# a note\n`);
+  await page.getByRole('link', { name: 'Services', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+  await page.getByRole('link', { name: 'Config', exact: true }).click();
+  await expect(editor).toHaveValue(`${CONFIG}# a note\n`);
+  await page.getByRole('button', { name: 'Revert' }).click();
+});
+
+test('the configuration in force hides secrets', async ({ page, enter }) => {
+  await enter('/config?view=force');
+  const web = page.getByRole('table', { name: '[service.web]' });
+  await expect(web).toContainText('env.API_SECRET');
+  await expect(web).toContainText('*** hidden');
+  await expect(page.locator('body')).not.toContainText('do-not-show-me');
+});
+
+test('who may not see it has no such page', async ({ page, ten, enter }) => {
+  await enter('/config', await ten.newToken(['write']));
+  await expect(page.getByRole('heading', { name: 'There is nothing here' })).toBeVisible();
+});
+
+test('it is fit for all', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await isFitForAll(page);
+  await editor.fill(CONFIG.replace('health = "/health"', 'health = 5'));
+  await expect(page.getByRole('list', { name: 'What is wrong' })).toBeVisible();
+  await isFitForAll(page);
+  await editor.fill(CONFIG.replace('TICK = 0.5', 'TICK = 1.5'));
+  await page.getByRole('button', { name: 'Save and reload…' }).click();
+  await isFitForAll(page);
+});

@@ -1,0 +1,62 @@
+import { expect, isFitForAll, test } from './fixtures';
+
+test('events come live, and filters are in the address', async ({ page, ten, enter }) => {
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/events');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list).toContainText('Started with the daemon');
+  await ten.api('POST', '/api/instances/web/bob/restart');
+  await expect(list.getByRole('listitem').filter({ hasText: 'Restarted by hand' }).first()).toContainText(
+    'web:bob',
+  );
+  await page.getByLabel('Cause').selectOption('idle');
+  await expect(list).not.toContainText('web:bob');
+  await expect(list).toContainText('naps:nora');
+  expect(page.url()).toContain('cause=idle');
+  await page.getByRole('searchbox', { name: 'Service or instance' }).fill('web:nobody');
+  await expect(page.getByRole('heading', { name: 'Nothing like that happened' })).toBeVisible();
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await expect(list).toContainText('web:bob');
+});
+
+test('j, k and Enter lead to the instance of an event', async ({ page, ten, enter }) => {
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/events?of=web:bob');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list.getByRole('listitem').first()).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:bob');
+});
+
+test('the audit says who did what, also what was refused, in pages', async ({ page, ten, enter }) => {
+  for (let i = 0; i < 55; i++) await ten.api('POST', '/api/instances/web/nobody/stop').catch(() => {});
+  await ten.api('POST', '/api/instances/web/bob/restart');
+  await enter('/audit');
+  const table = page.getByRole('table', { name: 'Who changed what, the newest first' });
+  await expect(table.getByRole('row').nth(1)).toContainText('Restart');
+  await expect(table).toContainText('404');
+  await page.getByRole('button', { name: 'Older' }).click();
+  expect(page.url()).toContain('page=1');
+  await expect(page.getByText(/^51–/)).toBeVisible();
+  await page.getByLabel('What', { exact: true }).selectOption('restart_instance');
+  await expect(table).not.toContainText('404');
+  await expect(table.getByRole('row').nth(1)).toContainText('web:bob');
+});
+
+test('the host page says what can be enforced, and what follows', async ({ page, enter }) => {
+  await enter('/host');
+  const enforces = page.getByRole('region', { name: 'What this machine can enforce' });
+  await expect(enforces.getByRole('listitem')).toHaveCount(5);
+  await expect(page.getByRole('table', { name: 'Logs by service' })).toContainText('printer');
+  await expect(page.getByRole('heading', { name: 'Nowhere else' })).toBeVisible();
+});
+
+for (const path of ['/events', '/audit', '/host']) {
+  test(`${path} is fit for all`, async ({ page, ten, enter }) => {
+    await ten.api('POST', '/api/instances/web/nobody/stop').catch(() => {});
+    await enter(path);
+    await expect(page.locator('main .panel').first()).toBeVisible();
+    await isFitForAll(page);
+  });
+}

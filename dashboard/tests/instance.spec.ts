@@ -1,0 +1,110 @@
+import { expect, go, isFitForAll, test } from './fixtures';
+
+test.beforeEach(async ({ ten }) => {
+  await ten.becomes('web', 'alice', 'running');
+});
+
+test('state, figures, address and configuration of one instance', async ({ page, ten, enter }) => {
+  await ten.visit('web', 'alice', '/hello');
+  await enter('/instances/web/alice');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
+  const state = page.getByRole('region', { name: 'State' });
+  await expect(state).toContainText('running');
+  await expect(state.getByRole('link')).toHaveAttribute('href', /^http:\/\/alice\.web\.localhost:\d+\/$/);
+  await expect(page.getByRole('log', { name: 'Its log' })).toContainText('GET /hello 200');
+  await page.getByRole('tab', { name: 'Configuration' }).click();
+  await expect(page.getByRole('table', { name: 'Configuration in effect' })).toContainText('/health');
+  expect(page.url()).toContain('tab=config');
+  // The tabs are one stop, and arrows go between them.
+  await page.keyboard.press('ArrowRight');
+  const env = page.getByRole('table', { name: 'Environment' });
+  await expect(env).toContainText('GREETING');
+  await expect(env).toContainText('*** hidden');
+  await expect(page.locator('body')).not.toContainText('do-not-show-me');
+});
+
+test('a crash is told as it happens, with its code and its last lines', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'frail');
+  await enter('/instances/web/frail');
+  const timeline = page.getByRole('list', { name: 'What happened, the newest first' });
+  await expect(timeline).toContainText('Started by hand');
+  await ten.visit('web', 'frail', '/crash?code=7');
+  await expect(timeline).toContainText('Crashed');
+  await expect(timeline).toContainText('exited with code 7');
+  await expect(timeline).toContainText('FATAL about to fall over');
+  await ten.api('DELETE', '/api/instances/web/frail?purge=true');
+  await expect(page.getByRole('heading', { name: 'web:frail is not known' })).toBeVisible();
+});
+
+test('it sleeps, and a request wakes it, without a reload of the page', async ({ page, ten, enter }) => {
+  await ten.becomes('naps', 'nora', 'sleeping');
+  await enter('/instances/naps/nora');
+  const state = page.getByRole('region', { name: 'State' });
+  await expect(state).toContainText('sleeping');
+  await expect(state).toContainText('idle for 1 s');
+  await ten.visit('naps', 'nora');
+  await expect(page.getByText('Woken by a request').first()).toBeVisible();
+});
+
+test('stop, start and restart, by button and by key', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'deeds');
+  await enter('/instances/web/deeds');
+  const state = page.getByRole('region', { name: 'State' });
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
+  await expect(page.getByText('web:deeds is stopped')).toBeVisible();
+  await page.getByRole('button', { name: 'Start' }).click();
+  await expect(page.getByText('web:deeds runs')).toBeVisible();
+  await expect(state.getByText('running', { exact: true })).toBeVisible();
+  await page.keyboard.press('r');
+  await expect(page.getByText('web:deeds was restarted')).toBeVisible();
+});
+
+test('delete asks, and erasing wants the name typed', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'gone');
+  await enter('/instances/web/gone');
+  await page.getByRole('button', { name: 'More actions' }).click();
+  await page.getByRole('menuitem', { name: /Erase everything/ }).click();
+  const dialog = page.getByRole('dialog');
+  const erase = dialog.getByRole('button', { name: 'Erase everything' });
+  await expect(erase).toBeDisabled();
+  await dialog.getByRole('textbox').fill('web:gone');
+  await erase.click();
+  await expect(page.getByRole('heading', { name: 'web:gone is not known' })).toBeVisible();
+  await expect(ten.api('GET', '/api/instances/web/gone')).rejects.toThrow('404');
+});
+
+test('a read token sees no buttons, a tenant’s token nothing of others', async ({ page, ten, enter }) => {
+  await enter('/instances/web/alice', await ten.newToken(['read'], { instance: 'web:alice' }));
+  await expect(page.getByRole('region', { name: 'State' })).toContainText('running');
+  for (const name of ['Restart', 'Stop', 'More actions'])
+    await expect(page.getByRole('button', { name })).toHaveCount(0);
+  await go(page, '/instances/web/bob');
+  await expect(page.getByRole('heading', { name: 'web:bob is not known' })).toBeVisible();
+});
+
+test('what is written in lines and variables stays text', async ({ page, ten, enter }) => {
+  const attack = '<img src=x onerror="document.title=1">';
+  await ten.spawn('web', 'hostile', { GREETING: attack });
+  await ten.visit('web', 'hostile', `/print?text=${encodeURIComponent(attack)}`);
+  await enter('/instances/web/hostile');
+  await expect(page.getByRole('log', { name: 'Its log' })).toContainText(attack);
+  await page.getByRole('tab', { name: 'Environment' }).click();
+  await expect(page.getByRole('table', { name: 'Environment' })).toContainText(attack);
+  await expect(page.locator('main img')).toHaveCount(0);
+  await expect(page).toHaveTitle('web:hostile · tenement');
+});
+
+test('the range of the plots is in the address', async ({ page, enter }) => {
+  await enter('/instances/web/alice');
+  await expect(page.locator('.u-over')).toHaveCount(4);
+  await page.getByText('Week', { exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'Last week' })).toBeVisible();
+  expect(page.url()).toContain('range=7d');
+});
+
+test('it is fit for all', async ({ page, enter }) => {
+  await enter('/instances/web/alice');
+  await expect(page.locator('.u-over')).toHaveCount(4);
+  await isFitForAll(page);
+});

@@ -1,0 +1,66 @@
+import { expect, isFitForAll, test } from './fixtures';
+
+test('services with their counts, which follow what happens', async ({ page, ten, enter }) => {
+  const count = async (): Promise<number> =>
+    (await ten.api<{ instances: unknown[] }>('GET', '/api/instances?service=web')).instances.length;
+  const before = await count();
+  await enter('/services');
+  const web = page
+    .getByRole('listitem')
+    .filter({ has: page.getByRole('button', { name: 'web', exact: true }) });
+  await expect(web).toContainText(`${before} instances`);
+  await ten.spawn('web', 'third');
+  await expect(web).toContainText(`${before + 1} instances`);
+  await ten.api('DELETE', '/api/instances/web/third');
+  await expect(web).toContainText(`${before} instances`);
+  await page.getByRole('button', { name: 'web', exact: true }).click();
+  const table = page.getByRole('table', { name: 'Configuration of web' });
+  await expect(table).toContainText('startup_timeout');
+  await expect(table).toContainText('*** hidden');
+  expect(page.url()).toContain('/services/web');
+});
+
+test('a spawn with variables, by keyboard alone', async ({ page, ten, enter }) => {
+  await enter('/services');
+  await expect(page.getByRole('button', { name: 'Spawn', exact: true })).toBeVisible();
+  await page.keyboard.press('n');
+  const dialog = page.getByRole('dialog', { name: 'Spawn an instance' });
+  await dialog.getByLabel('Service').selectOption('web');
+  await dialog.getByLabel('Id', { exact: true }).fill('not an id');
+  await page.keyboard.press('Enter');
+  await expect(dialog.getByRole('alert')).toBeVisible();
+  await dialog.getByLabel('Id', { exact: true }).fill('keys');
+  await dialog.getByRole('button', { name: 'Add a variable' }).press('Enter');
+  await page.keyboard.type('GREETING');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('from the dialog');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:keys');
+  await ten.becomes('web', 'keys', 'running');
+  expect((await ten.visit('web', 'keys')).body).toContain('from the dialog');
+  await ten.api('DELETE', '/api/instances/web/keys?purge=true');
+});
+
+test('what the daemon refuses is said in the dialog', async ({ page, ten, enter }) => {
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/services/web?spawn=bob');
+  const dialog = page.getByRole('dialog', { name: 'Spawn an instance' });
+  await expect(dialog.getByLabel('Id', { exact: true })).toHaveValue('bob');
+  await dialog.getByRole('button', { name: 'Spawn', exact: true }).click();
+  await expect(dialog.getByRole('alert')).toContainText('bob');
+});
+
+test('a read token has no spawn', async ({ page, ten, enter }) => {
+  await enter('/services', await ten.newToken(['read']));
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
+  await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
+});
+
+test('it is fit for all', async ({ page, enter }) => {
+  await enter('/services/web');
+  await expect(page.getByRole('table', { name: 'Configuration of web' })).toBeVisible();
+  await isFitForAll(page);
+  await page.getByRole('button', { name: 'Spawn', exact: true }).click();
+  await page.getByRole('button', { name: 'Add a variable' }).click();
+  await isFitForAll(page);
+});
