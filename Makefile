@@ -24,6 +24,7 @@ test: deps dashboard ## Runs every test
 	cargo build --release --manifest-path examples/hello-rust/Cargo.toml --target-dir examples/hello-rust/target
 	cargo nextest run --workspace --no-fail-fast
 	cargo build -p tenement --target-dir target
+	cd dashboard && npm run check && TEN=../target/debug/ten npx playwright test
 	scripts/schemathesis.sh target/debug/ten 5
 	RUSTFLAGS="--cfg loom" cargo test -p tenement-core --lib --target-dir target/loom loom
 
