@@ -83,11 +83,17 @@ impl Grounds {
             observer: Arc::clone(&self.history) as Arc<_>,
             base_env: base_env(),
         };
-        finish_leaving(&deps, &self.leaving);
-        let (records, remembered) =
-            (self.store.records().map_err(self.dir.state())?, self.runs.remembered()?);
+        let mut remembered = self.runs.remembered()?;
+        // Who still runs is ended first, as a stop does.
+        let runs = |one: &Leaving| remembered.get(&one.name).is_some_and(|known| known.run.is_some());
+        let (ending, gone): (Vec<_>, Vec<_>) = self.leaving.iter().cloned().partition(runs);
+        finish_leaving(&deps, &gone);
+        for one in &gone {
+            remembered.remove(&one.name);
+        }
+        let records = self.store.records().map_err(self.dir.state())?;
         recovered::tell(&self.store, &records, &*self.history);
-        let survivors = recover(&self.host, &*output, remembered).await;
+        let survivors = recover(&self.host, &*output, remembered, ending).await;
         let survivors = survivors
             .map_err(|error: io::Error| tried("can't end what a start that was cut short has left")(error))?;
         Ok(start(deps, records, survivors))
