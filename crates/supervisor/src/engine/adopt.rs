@@ -136,18 +136,21 @@ impl Engine {
     /// What is running of a service that is not in the configuration any more ends.
     pub(super) fn retire(&mut self, name: &InstanceName, survivor: Survivor) {
         let process = match survivor.found {
-            Some((_, Left::Running(process) | Left::Ended(process))) => Some(process),
+            Some((run, Left::Running(process) | Left::Ended(process))) => {
+                Some((RunId(run.handle.run), process))
+            }
             _ if survivor.leaving.is_some() => None,
             _ => return,
         };
         tracing::warn!(instance = %name, "its service is not in the configuration any more: ending it");
         let (grace, runs, name) = (self.config.settings.stop_timeout, Arc::clone(&self.runs), name.clone());
-        let eraser = self.eraser();
+        let (eraser, output) = (self.eraser(), Arc::clone(&self.output));
         self.tasks.spawn(async move {
-            if let Some(process) = process {
+            if let Some((run, process)) = process {
                 process.terminate();
                 let _ = tokio::time::timeout(grace, process.exited()).await;
                 process.kill_tree().await;
+                output.detach(&name, run).await;
             }
             match survivor.leaving {
                 Some(leaving) => {

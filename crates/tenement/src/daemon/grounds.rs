@@ -1,6 +1,10 @@
 //! What a daemon stands on: the data directory, and all that is kept there.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Weak},
+};
 
 use arc_swap::ArcSwap;
 use tenement_core::{config::Config, layout, time::WallMillis};
@@ -68,11 +72,12 @@ impl Grounds {
         Ok((grounds, incidents))
     }
 
-    /// Takes on what runs, and starts what is to run.
+    /// Takes on what runs, and starts what is to run. Nothing falls asleep as long as `unsure` is there.
     pub(super) async fn supervise(
         &self,
         config: &Arc<Config>,
         output: Arc<Pipes>,
+        unsure: Weak<()>,
     ) -> Result<Supervisor, DaemonError> {
         let deps = Deps {
             output: Arc::clone(&output) as Arc<_>,
@@ -82,6 +87,7 @@ impl Grounds {
             registry: Arc::clone(&self.store) as Arc<_>,
             observer: Arc::clone(&self.history) as Arc<_>,
             base_env: base_env(),
+            unsure,
         };
         let mut remembered = self.runs.remembered()?;
         // Who still runs is ended first, as a stop does.

@@ -1,9 +1,12 @@
-//! Taking over from a daemon that leaves: its connections, and what it still uses.
+//! Taking over from a daemon that leaves: its connections, and what it still uses. There may be several: those whose
+//! successor was followed itself, or killed.
 //!
 //! ```text
 //!   predecessor ─► this one ─────────────► served here
-//!                      └── leaves itself ─► its successor, until the predecessor is gone
+//!                      └── leaves itself ─► its successor, until the predecessor is gone, or has a way of its own there
 //! ```
+//!
+//! Until each has said what it uses nothing falls asleep here.
 
 use std::{
     collections::HashMap,
@@ -42,11 +45,13 @@ impl fmt::Debug for Predecessor {
     }
 }
 
-/// Takes what the predecessor gives, on a thread of its own, until that is gone.
+/// Takes what the predecessor gives, on a thread of its own, until that is gone. Lets go of `unsure` once it is known what
+/// is in use there.
 pub(super) fn begin(
     relay: OwnedFd,
     proxy: Arc<dyn Successor>,
     routes: Arc<ArcSwap<RouteTable>>,
+    unsure: Arc<()>,
 ) -> io::Result<Predecessor> {
     let (is_gone, gone) = oneshot::channel();
     let taker = Arc::new(Mutex::new(proxy));
@@ -55,7 +60,7 @@ pub(super) fn begin(
     let take = move || {
         // As long as the predecessor has requests there, an instance does not fall asleep.
         let mut in_use: HashMap<InstanceName, Lease> = HashMap::new();
-        let _is_gone = is_gone;
+        let (_is_gone, mut unsure) = (is_gone, Some(unsure));
         loop {
             match relay.receive() {
                 Ok(Some(Said { note: Note::Connection { peer }, data, connection: Some(connection) })) => {
@@ -69,6 +74,7 @@ pub(super) fn begin(
                         Some((name, lease))
                     };
                     in_use = instances.into_iter().filter_map(lease).collect();
+                    unsure.take();
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,
