@@ -134,9 +134,12 @@ fn a_connection_whose_answer_ends_while_nobody_serves_waits_for_the_next_daemon(
     upgrade(&daemon, &[]);
     // A keeper that stands still starts no other one.
     daemon.signal(Signal::STOP);
-    let stat = format!("/proc/{}/stat", daemon.daemon_pid());
+    let process = format!("/proc/{}", daemon.daemon_pid());
     daemon.kill_daemon();
-    until("dead", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")));
+    // With its last thread its sockets are closed.
+    let threads = || fs::read_dir(format!("{process}/task")).unwrap().count();
+    let is_dead = || fs::read_to_string(format!("{process}/stat")).unwrap().contains(") Z ");
+    until("dead", || is_dead() && threads() == 1);
     fs::write(file(&daemon, "d", "go"), "").unwrap();
     let mut body = vec![0; 600_000];
     used.download.read_exact(&mut body).unwrap();
