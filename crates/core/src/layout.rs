@@ -21,6 +21,8 @@ pub const API_TOKEN: &str = "api_token";
 pub const PROBE: &str = ".probe";
 /// The local administration socket.
 pub const ADMIN_SOCKET: &str = "admin.sock";
+/// The socket of a daemon that leaves, for whoever serves then: this and its pid.
+pub const WAY: &str = "way.";
 /// The folder of what instances printed.
 pub const LOGS: &str = "logs";
 /// The folder of the pipes they print to.
@@ -37,7 +39,8 @@ const OWN: [&str; 12] =
 #[must_use]
 pub fn is_own(name: &str) -> bool {
     let beside = |database: &str| name.strip_prefix(database).is_some_and(|more| more.starts_with('-'));
-    OWN.contains(&name) || beside(STATE) || beside(HISTORY) || beside(SINKS) || beside(RUNS)
+    let is_way = name.strip_prefix(WAY).is_some_and(|pid| pid.parse::<u32>().is_ok());
+    OWN.contains(&name) || is_way || beside(STATE) || beside(HISTORY) || beside(SINKS) || beside(RUNS)
 }
 
 /// Whether a service may have this name.
@@ -69,6 +72,6 @@ mod tests {
         for free in ["api", "admin", "www", "log", "state", "daemon"] {
             check_service(&free.parse().unwrap()).unwrap();
         }
-        assert!(is_own("state.db-wal") && !is_own("state.dbx"));
+        assert!(is_own("state.db-wal") && !is_own("state.dbx") && is_own("way.17"));
     }
 }

@@ -106,10 +106,24 @@ impl Supervisor {
         env: Option<BTreeMap<String, String>>,
         wait: bool,
     ) -> Result<InstanceView, CommandError> {
-        self.command(&name, |reply| Command::Spawn { env, wait, reply }).await
+        self.command(&name, |reply| Command::Spawn { env, wait, again: false, reply }).await
     }
 
-    /// Ends an instance; returns when its whole process tree is gone and the change is durable.
+    /// The same, but one that runs is restarted, once its environment is written down.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn respawn(
+        &self,
+        name: InstanceName,
+        env: Option<BTreeMap<String, String>>,
+        wait: bool,
+    ) -> Result<InstanceView, CommandError> {
+        self.command(&name, |reply| Command::Spawn { env, wait, again: true, reply }).await
+    }
+
+    /// Ends an instance; returns when its whole process tree is gone and the change is durable. That it is to end is
+    /// written down first: where that can't be done nothing has changed.
     ///
     /// # Errors
     /// [`CommandError::NotFound`], [`CommandError::Storage`].

@@ -20,7 +20,7 @@ use tenement_core::{
 };
 use tenement_runtime::process::{AdoptError, Handle, Host, Process, Recovered};
 
-use crate::api::{Output, Record};
+use crate::api::{Leaving, Output, Record};
 
 /// Where an instance is in its life, and what goes with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,6 +88,8 @@ impl Runs for () {}
 pub(crate) struct Survivor {
     pub(crate) life: Option<Life>,
     pub(crate) found: Option<(Run, Left)>,
+    /// What was about to be erased of it.
+    pub(crate) leaving: Option<Leaving>,
 }
 
 /// What is left of its process.
@@ -103,6 +105,7 @@ pub(crate) enum Left {
 pub struct Survivors(pub(crate) BTreeMap<InstanceName, Survivor>);
 
 /// Finds the processes of what is remembered, reads on what they print, and ends those of starts that were cut short.
+/// `leaving`: those that are being deleted, and may still run.
 ///
 /// # Errors
 /// Such processes could not be ended.
@@ -110,6 +113,7 @@ pub async fn recover(
     host: &Host,
     output: &dyn Output,
     remembered: BTreeMap<InstanceName, Remembered>,
+    leaving: Vec<Leaving>,
 ) -> io::Result<Survivors> {
     let mut survivors = BTreeMap::new();
     let mut known = Vec::new();
@@ -124,7 +128,12 @@ pub async fn recover(
             }
             Some((run, left))
         });
-        survivors.insert(name, Survivor { life, found });
+        survivors.insert(name, Survivor { life, found, leaving: None });
+    }
+    for one in leaving {
+        if let Some(survivor) = survivors.get_mut(&one.name) {
+            survivor.leaving = Some(one);
+        }
     }
     output.resume();
     host.end_unknown(&known).await?;

@@ -10,7 +10,7 @@ use std::{
     mem::MaybeUninit,
     net::IpAddr,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -62,14 +62,14 @@ impl Relay {
     ///
     /// # Errors
     /// The other side is gone.
-    pub fn send(&mut self, note: &Note, data: &[u8], connection: Option<OwnedFd>) -> io::Result<()> {
+    pub fn send(&mut self, note: &Note, data: &[u8], connection: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let note = serde_json::to_vec(note)?;
         let lengths =
             [note.len(), data.len()].map(|length| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         let head = lengths.concat();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        let fds = connection.as_ref().map(|connection| [connection.as_fd()]);
+        let fds = connection.map(|connection| [connection]);
         if let Some(fds) = &fds {
             rights.push(SendAncillaryMessage::ScmRights(fds));
         }
@@ -118,6 +118,8 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
@@ -127,7 +129,7 @@ mod tests {
         let (mut client, server) = UnixStream::pair().unwrap();
         let sending = std::thread::spawn(move || {
             let peer = Note::Connection { peer: [127, 0, 0, 1].into() };
-            ours.send(&peer, &vec![b'x'; 300_000], Some(server.into())).unwrap();
+            ours.send(&peer, &vec![b'x'; 300_000], Some(server.as_fd())).unwrap();
             let instances = vec!["api:a".parse().unwrap()];
             ours.send(&Note::InUse { instances }, b"", None).unwrap();
         });

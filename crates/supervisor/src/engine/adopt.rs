@@ -6,16 +6,18 @@ use tenement_core::{
     lifecycle::{Event, Found},
     name::InstanceName,
     slot::{Address, Opened, RunId, Upstream},
+    view::Status,
 };
 use tenement_runtime::{listener::Listener, process::Process};
 use tokio::sync::oneshot;
 
 use super::{
     Engine,
-    entry::{Busy, Entry, Launched},
+    command::stop_of,
+    entry::{Busy, Entry, Launched, Stage},
 };
 use crate::{
-    api::StopMode,
+    api::{Desired, Leaving, StopMode},
     launch::{Order, ended_as},
     recover::{Left, Life, Run, Survivor},
 };
@@ -23,8 +25,8 @@ use crate::{
 impl Engine {
     /// Brings an entry to where its instance was. Without anything remembered it is left as it is, and that is told.
     pub(super) fn resume(&mut self, name: &InstanceName, survivor: Survivor) -> bool {
-        let Survivor { life, found } = survivor;
-        if life.is_none() && found.is_none() {
+        let Survivor { life, found, leaving } = survivor;
+        if life.is_none() && found.is_none() && leaving.is_none() {
             return false;
         }
         let Some(entry) = self.entries.get_mut(name) else { return false };
@@ -41,23 +43,40 @@ impl Engine {
             Some((run, left)) => self.take_on(name, run, left, address),
             None => Found::Nothing,
         };
-        self.finish_stop(name, purge);
+        let stop = self.finish_stop(name, purge, leaving);
         self.agenda.push_back((name.clone(), Event::Resumed(found)));
+        if let Some(mode) = stop {
+            self.agenda.push_back((name.clone(), Event::Stop(stop_of(mode))));
+        }
         true
     }
 
-    /// A stop by hand that was under way is carried out to its end, though nobody waits for it any more.
-    fn finish_stop(&mut self, name: &InstanceName, purge: bool) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.life.is_going_for_good()) else {
-            return;
-        };
-        let mode = match purge {
-            _ if entry.life.is_to_be_stopped() => StopMode::Keep,
-            true => StopMode::Purge,
-            false => StopMode::Forget,
+    /// A stop by hand that was written down is carried out to its end, though nobody waits for it any more. Which one.
+    fn finish_stop(
+        &mut self,
+        name: &InstanceName,
+        purge: bool,
+        leaving: Option<Leaving>,
+    ) -> Option<StopMode> {
+        let entry = self.entries.get_mut(name)?;
+        let (life, is_stopped) = (&entry.life, entry.record.desired == Desired::Stopped);
+        let mode = match &leaving {
+            Some(Leaving { logs: true, .. }) => StopMode::Purge,
+            Some(_) => StopMode::Forget,
+            None if life.is_to_be_stopped() => StopMode::Keep,
+            None if life.is_going_for_good() && purge => StopMode::Purge,
+            None if life.is_going_for_good() => StopMode::Forget,
+            None if is_stopped && life.status() != Status::Stopped => StopMode::Keep,
+            None => return None,
         };
         let (reply, _) = oneshot::channel();
-        entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
+        entry.busy = Some(Busy::Stopping { mode, reply, stage: Stage::Ending(leaving) });
+        if mode == StopMode::Keep && !is_stopped {
+            entry.record.desired = Desired::Stopped;
+            let record = entry.record.clone();
+            self.save_in_background(vec![record]);
+        }
+        Some(mode)
     }
 
     fn take_on(&mut self, name: &InstanceName, run: Run, left: Left, address: Option<Address>) -> Found {
@@ -116,14 +135,31 @@ impl Engine {
 
     /// What is running of a service that is not in the configuration any more ends.
     pub(super) fn retire(&mut self, name: &InstanceName, survivor: Survivor) {
-        let Some((_, Left::Running(process) | Left::Ended(process))) = survivor.found else { return };
+        let process = match survivor.found {
+            Some((run, Left::Running(process) | Left::Ended(process))) => {
+                Some((RunId(run.handle.run), process))
+            }
+            _ if survivor.leaving.is_some() => None,
+            _ => return,
+        };
         tracing::warn!(instance = %name, "its service is not in the configuration any more: ending it");
         let (grace, runs, name) = (self.config.settings.stop_timeout, Arc::clone(&self.runs), name.clone());
+        let (eraser, output) = (self.eraser(), Arc::clone(&self.output));
         self.tasks.spawn(async move {
-            process.terminate();
-            let _ = tokio::time::timeout(grace, process.exited()).await;
-            process.kill_tree().await;
-            runs.forget(&name);
+            if let Some((run, process)) = process {
+                process.terminate();
+                let _ = tokio::time::timeout(grace, process.exited()).await;
+                process.kill_tree().await;
+                output.detach(&name, run).await;
+            }
+            match survivor.leaving {
+                Some(leaving) => {
+                    // What can't be erased stays for the next start.
+                    let erase = move || eraser.finish_late(&leaving);
+                    drop(tokio::task::spawn_blocking(erase).await);
+                }
+                None => runs.forget(&name),
+            }
         });
     }
 }

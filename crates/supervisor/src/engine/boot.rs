@@ -17,7 +17,7 @@ use tenement_runtime::clock;
 use super::{Engine, entry::Entry};
 use crate::{
     api::{Desired, Record},
-    recover::{Life, Survivors},
+    recover::{Life, Survivor, Survivors},
 };
 
 impl Engine {
@@ -34,13 +34,14 @@ impl Engine {
             survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
         self.created = lives.max().unwrap_or(0);
         // Made by a request a moment before the end, or the registry has lost it.
-        for Life { record, state, .. } in survivors.values().filter_map(|survivor| survivor.life.as_ref()) {
-            if !known.contains_key(&record.name) {
-                if !state.is_going_for_good() {
-                    new.push(record.clone());
-                }
-                known.insert(record.name.clone(), record.clone());
+        for (name, Survivor { life, leaving, .. }) in &survivors {
+            let Some(Life { record, state, .. }) = life.as_ref().filter(|_| !known.contains_key(name)) else {
+                continue;
+            };
+            if !state.is_going_for_good() && leaving.is_none() {
+                new.push(record.clone());
             }
+            known.insert(name.clone(), record.clone());
         }
         for name in &declared {
             if !known.contains_key(name) {
@@ -52,13 +53,17 @@ impl Engine {
         for (name, record) in known {
             let Some(service) = config.services.get(&name.service) else {
                 tracing::warn!(instance = %name, "known, but its service is not in the configuration");
-                if let Some(survivor) = survivors.remove(&name) {
+                let survivor = survivors.remove(&name);
+                if survivor.as_ref().is_none_or(|survivor| survivor.leaving.is_none()) {
+                    self.reloading.aside.insert(name.clone(), record);
+                }
+                if let Some(survivor) = survivor {
                     self.retire(&name, survivor);
                 }
-                self.reloading.aside.insert(name, record);
                 continue;
             };
-            let up = record.desired == Desired::Up && service.autostart;
+            let leaving = survivors.get(&name).is_some_and(|survivor| survivor.leaving.is_some());
+            let up = record.desired == Desired::Up && service.autostart && !leaving;
             let starts = up && (declared.contains(&name) || service.idle_timeout.is_none());
             let mut entry = self.new_entry(record, service);
             entry.known = true;

@@ -20,10 +20,10 @@ use tokio::sync::oneshot;
 use super::{
     Engine,
     boot::new_record,
-    entry::{Busy, Entry, Waiter},
+    entry::{Busy, Entry, Stage, Waiter},
     message::{Command, Message, News},
 };
-use crate::api::{CommandError, Desired, Record, StopMode, StorageError};
+use crate::api::{CommandError, Desired, Leaving, Record, StopMode, StorageError};
 
 type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
@@ -43,8 +43,8 @@ impl Engine {
 
     fn obey(&mut self, name: &InstanceName, command: Command) {
         match command {
-            Command::Spawn { env, wait, reply } => match self.check_spawn(name) {
-                Ok(service) => self.spawn(name, &service, env, wait, reply),
+            Command::Spawn { env, wait, again, reply } => match self.check_spawn(name, again) {
+                Ok(service) => self.spawn(name, &service, env, Busy::Starting { wait, again, reply }),
                 Err(error) => drop(reply.send(Err(error))),
             },
             Command::Stop { mode, reply } => self.stop(name, mode, reply),
@@ -52,14 +52,14 @@ impl Engine {
         }
     }
 
-    fn check_spawn(&self, name: &InstanceName) -> Result<Arc<Service>, CommandError> {
+    fn check_spawn(&self, name: &InstanceName, again: bool) -> Result<Arc<Service>, CommandError> {
         if self.shutting_down {
             return Err(CommandError::ShuttingDown);
         }
         let service = self.config.services.get(&name.service);
         let service = service.ok_or_else(|| CommandError::UnknownService(name.service.clone()))?;
         match self.entries.get(name) {
-            Some(entry) if !entry.can_be_spawned() => {
+            Some(entry) if !again && !entry.can_be_spawned() => {
                 Err(CommandError::Conflict { name: name.clone(), status: entry.life.status() })
             }
             Some(_) => Ok(Arc::clone(service)),
@@ -96,8 +96,7 @@ impl Engine {
         name: &InstanceName,
         service: &Arc<Service>,
         env: Option<BTreeMap<String, String>>,
-        wait: bool,
-        reply: Reply<InstanceView>,
+        busy: Busy,
     ) {
         if !self.entries.contains_key(name) {
             let entry = self.new_entry(new_record(name.clone()), service);
@@ -107,7 +106,7 @@ impl Engine {
         let mut record = entry.record.clone();
         record.desired = Desired::Up;
         record.env = env.unwrap_or(record.env);
-        entry.busy = Some(Busy::Starting { wait, reply });
+        entry.busy = Some(busy);
         self.save(name, record);
     }
 
@@ -132,9 +131,22 @@ impl Engine {
             let _ = reply.send(Err(CommandError::NotFound(name.clone())));
             return;
         };
-        entry.busy = Some(Busy::Stopping { mode, reply, writing: false });
-        let stop = if mode == StopMode::Keep { Stop::Keep } else { Stop::Forget };
-        self.agenda.push_back((name.clone(), Event::Stop(stop)));
+        let record = Record { desired: Desired::Stopped, ..entry.record.clone() };
+        let leaving = entry.leaving_by(mode);
+        entry.busy = Some(Busy::Stopping { mode, reply, stage: Stage::Noting(leaving.clone()) });
+        match leaving {
+            None => self.save(name, record),
+            Some(leaving) => self.note_leaving(leaving, record),
+        }
+    }
+
+    /// Writes down that an instance goes, which makes its record this one; [`News::Saved`] follows.
+    fn note_leaving(&mut self, leaving: Leaving, record: Record) {
+        let (messages, registry) = (self.messages.clone(), Arc::clone(&self.registry));
+        self.tasks.spawn_blocking(move || {
+            let saved = registry.leave(&leaving).map(|()| record);
+            let _ = messages.send(Message::News(leaving.name, News::Saved(saved)));
+        });
     }
 
     /// Writes a record, unless it is certain that this is written already; [`News::Saved`] follows.
@@ -143,7 +155,9 @@ impl Engine {
         let registry = Arc::clone(&self.registry);
         let Some(entry) = self.entries.get(name) else { return };
         if entry.known && entry.written && entry.record == record {
-            return self.saved(name, Ok(record));
+            // Later, or commands that wait in a row would be carried out one within another.
+            let _ = messages.send(Message::News(name.clone(), News::Saved(Ok(record))));
+            return;
         }
         let name = name.clone();
         self.tasks.spawn_blocking(move || {
@@ -185,12 +199,14 @@ impl Engine {
 
     /// The rest of a command whose record is written.
     fn go_on(&mut self, name: &InstanceName, busy: Busy) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
         let event = match &busy {
+            Busy::Starting { again: true, .. } if !entry.can_be_spawned() => Event::Restart,
             Busy::Starting { .. } => Event::Start(Cause::Hand),
             Busy::Restarting { .. } => Event::Restart,
-            Busy::Stopping { .. } => Event::Hurry, // at rest already: changes nothing
+            Busy::Stopping { .. } => return self.end(name, busy),
         };
-        if let (Busy::Starting { .. }, Some(entry)) = (&busy, self.entries.get_mut(name)) {
+        if let Busy::Starting { .. } = busy {
             entry.command_not_found = false;
         }
         self.step(name, event);
@@ -201,7 +217,7 @@ impl Engine {
                 let why = if entry.leaving { gone } else { CommandError::ShuttingDown };
                 drop(reply.send(Err(why)));
             }
-            Busy::Starting { wait: true, reply } if entry.life.up_since().is_none() => {
+            Busy::Starting { wait: true, reply, .. } if entry.life.up_since().is_none() => {
                 entry.starters.push(reply);
             }
             Busy::Starting { reply, .. } => {
@@ -212,8 +228,21 @@ impl Engine {
                 let view = InstanceView { status: Status::Restarting, ..entry.view(clock::now()) };
                 self.answer_noted(reply, view);
             }
-            Busy::Stopping { reply, .. } => drop(reply.send(Ok(()))),
+            Busy::Stopping { .. } => {}
         }
+    }
+
+    /// The rest of a stop that is written down.
+    fn end(&mut self, name: &InstanceName, busy: Busy) {
+        let (Busy::Stopping { mode, reply, stage: Stage::Noting(leaving) }, Some(entry)) =
+            (busy, self.entries.get_mut(name))
+        else {
+            return;
+        };
+        // Its record can be another one while it goes.
+        entry.written &= leaving.is_none();
+        entry.busy = Some(Busy::Stopping { mode, reply, stage: Stage::Ending(leaving) });
+        self.step(name, Event::Stop(stop_of(mode)));
     }
 
     /// Answers once the next daemon would know of it.
@@ -291,7 +320,26 @@ impl Engine {
     }
 }
 
+/// What a stop by hand is to the lifecycle.
+pub(super) fn stop_of(mode: StopMode) -> Stop {
+    match mode {
+        StopMode::Keep => Stop::Keep,
+        StopMode::Forget | StopMode::Purge => Stop::Forget,
+    }
+}
+
 impl Entry {
+    /// What goes of it with such a stop.
+    pub(super) fn leaving_by(&self, mode: StopMode) -> Option<Leaving> {
+        let logs = match mode {
+            StopMode::Keep => return None,
+            StopMode::Forget => false,
+            StopMode::Purge => true,
+        };
+        let data = logs || !self.slot.service().storage_persist;
+        Some(Leaving { name: self.record.name.clone(), data, logs })
+    }
+
     /// The answer to those that asked for a start that failed.
     pub(super) fn start_failed(&self, reason: String) -> CommandError {
         CommandError::StartFailed {

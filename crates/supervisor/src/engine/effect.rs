@@ -7,17 +7,19 @@ use tenement_core::{
     lifecycle::{Effect, Event, Lifecycle},
     name::InstanceName,
     slot::RunId,
+    view::Status,
     wake::WakeRefusal,
 };
 use tenement_runtime::clock;
 
 use super::{
     Engine,
-    entry::{Busy, Launched},
+    entry::{Busy, Launched, Stage},
+    leaving::Eraser,
     message::{Message, News},
 };
 use crate::{
-    api::{CommandError, Desired, Leaving, Record, StopMode, StorageError},
+    api::{CommandError, StopMode, StorageError},
     check::Question,
     launch::Order,
 };
@@ -149,31 +151,36 @@ impl Engine {
     pub(super) fn after_step(&mut self, name: &InstanceName) {
         self.answer_failed_start(name);
         let Some(entry) = self.entries.get_mut(name) else { return };
-        if !entry.life.is_at_rest() {
+        let stopped = entry.life.status() == Status::Stopped;
+        if !stopped && !entry.life.is_forgotten() {
             return;
         }
-        let forgotten = entry.life.is_forgotten();
-        let (mode, record) = match &mut entry.busy {
-            Some(Busy::Stopping { mode, writing, .. }) if !*writing => {
-                *writing = true;
-                (*mode, Record { desired: Desired::Stopped, ..entry.record.clone() })
-            }
-            _ => return,
+        let Some(Busy::Stopping { mode, stage: stage @ Stage::Ending(_), .. }) = &mut entry.busy else {
+            return;
         };
-        if mode == StopMode::Keep && !forgotten {
-            return self.save(name, record);
+        let mode = *mode;
+        let Stage::Ending(noted) = std::mem::replace(stage, Stage::Erasing) else { return };
+        if stopped {
+            return self.stopped(name);
         }
-        let purge = mode == StopMode::Purge;
-        let data = purge || !entry.slot.service().storage_persist;
-        let leaving = Leaving { name: name.clone(), data, logs: purge };
-        let socket = entry.socket.clone();
-        let (eraser, messages, runs) = (self.eraser(), self.messages.clone(), Arc::clone(&self.runs));
+        let is_noted = noted.is_some();
+        let mode = if mode == StopMode::Keep { StopMode::Forget } else { mode };
+        let Some(leaving) = noted.or_else(|| entry.leaving_by(mode)) else { return };
+        let (socket, eraser, messages) = (entry.socket.clone(), self.eraser(), self.messages.clone());
         self.tasks.spawn_blocking(move || {
-            // Until that is written down the next daemon would not know how far it is to go.
-            runs.flush();
-            let erased = eraser.erase(&leaving, Some(&socket));
+            let erase = if is_noted { Eraser::finish } else { Eraser::erase };
+            let erased = erase(&eraser, &leaving, Some(&socket));
             let _ = messages.send(Message::News(leaving.name, News::Erased(erased)));
         });
+    }
+
+    /// One that was to be kept is at rest, as its record says already.
+    fn stopped(&mut self, name: &InstanceName) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        if let Some(Busy::Stopping { reply, .. }) = entry.busy.take() {
+            let _ = reply.send(Ok(()));
+        }
+        self.next_command(name);
     }
 
     /// What could not be forgotten stays, stopped: until somebody starts or deletes it, or the next start of the daemon

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::message::Command;
 use crate::{
-    api::{CommandError, Record, StopMode},
+    api::{CommandError, Leaving, Record, StopMode},
     launch::Reservation,
 };
 
@@ -29,12 +29,22 @@ pub(super) struct Waiter {
 
 /// The command being carried out, up to where its change is durable.
 pub(super) enum Busy {
-    /// The record is being written; then the start follows.
-    Starting { wait: bool, reply: oneshot::Sender<Result<InstanceView, CommandError>> },
+    /// The record is being written; then the start follows, or a restart where that is wanted of one that runs.
+    Starting { wait: bool, again: bool, reply: oneshot::Sender<Result<InstanceView, CommandError>> },
     /// The record is being written; then the restart follows.
     Restarting { reply: oneshot::Sender<Result<InstanceView, CommandError>> },
-    /// The processes are being ended, then the record written or erased.
-    Stopping { mode: StopMode, reply: oneshot::Sender<Result<(), CommandError>>, writing: bool },
+    /// That it is to end is being written down; then its processes are ended, and what goes of it is erased.
+    Stopping { mode: StopMode, reply: oneshot::Sender<Result<(), CommandError>>, stage: Stage },
+}
+
+/// How far a stop by hand is.
+pub(super) enum Stage {
+    /// It is being written down. Nothing else has changed.
+    Noting(Option<Leaving>),
+    /// Its processes are being ended. What is written down of what goes, if that is certain.
+    Ending(Option<Leaving>),
+    /// What goes of it is being erased.
+    Erasing,
 }
 
 /// What a process was started by.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Engine,
-    entry::Busy,
+    entry::{Busy, Stage},
     message::{Command, Message},
 };
 use crate::api::CommandError;
@@ -96,7 +96,7 @@ impl Engine {
 
     pub(super) fn hand_over_if_quiet(&mut self, now: Millis) {
         let HandOver::Soon { by, .. } = &self.hand_over else { return };
-        let short = |busy: &Busy| !matches!(busy, Busy::Stopping { writing: false, .. });
+        let short = |busy: &Busy| !matches!(busy, Busy::Stopping { stage: Stage::Ending(_), .. });
         let quiet = self.entries.values().all(|entry| {
             entry.starters.is_empty() && !entry.life.is_between() && !entry.busy.as_ref().is_some_and(short)
         });

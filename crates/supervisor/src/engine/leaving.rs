@@ -1,9 +1,9 @@
 //! Erasing what an instance that is forgotten leaves, so that neither a kill nor a power cut leaves half of it.
 //!
 //! ```text
-//!   at rest ─► written down that it leaves ─► pipes, socket, data, logs erased ─► record gone ─► answered
-//!                                                        ▲
-//!   the daemon starts, and somebody was leaving ─────────┘
+//!   written down that it leaves ─► its processes ended ─► pipes, socket, data, logs erased ─► record gone ─► answered
+//!                                           ▲                       ▲
+//!   the daemon starts, and somebody was leaving: it still runs ─────┴ or it does not
 //! ```
 
 use std::{
@@ -56,7 +56,7 @@ impl Eraser {
     }
 
     /// What follows once it is written down. Each step may have been done before.
-    fn finish(&self, leaving: &Leaving, socket: Option<&Path>) -> Result<(), StorageError> {
+    pub(super) fn finish(&self, leaving: &Leaving, socket: Option<&Path>) -> Result<(), StorageError> {
         // Or the next daemon would bring it back.
         self.runs.forget(&leaving.name);
         self.output.forget(&leaving.name);
@@ -74,8 +74,8 @@ impl Eraser {
     }
 }
 
-/// Erases what a daemon that was killed was about to erase; for before anything is started, and before records are
-/// read. Blocks. What can't be erased stays for the next start, stopped.
+/// Erases what a daemon that was killed was about to erase, of instances that have no process; for before anything is
+/// started, and before records are read. Blocks. What can't be erased stays for the next start, stopped.
 pub fn finish_leaving(deps: &Deps, leaving: &[Leaving]) {
     let eraser = Eraser {
         registry: Arc::clone(&deps.registry),
@@ -83,14 +83,24 @@ pub fn finish_leaving(deps: &Deps, leaving: &[Leaving]) {
         runs: Arc::clone(&deps.runs),
         config: Arc::clone(&deps.config),
     };
-    for one in leaving.iter().filter(|one| layout::check_service(&one.name.service).is_ok()) {
-        let name = &one.name;
-        match eraser.finish(one, eraser.socket(one).as_deref()) {
+    for one in leaving {
+        if eraser.finish_late(one) && !one.logs {
+            deps.observer.changed(&done(one));
+        }
+    }
+}
+
+impl Eraser {
+    /// For what an earlier daemon was about to erase. Whether that is done now.
+    pub(super) fn finish_late(&self, leaving: &Leaving) -> bool {
+        if layout::check_service(&leaving.name.service).is_err() {
+            // What is there is the daemon's.
+            return false;
+        }
+        let (name, finished) = (&leaving.name, self.finish(leaving, self.socket(leaving).as_deref()));
+        match &finished {
             Ok(()) => {
                 tracing::info!(instance = %name, "was being deleted when the daemon ended; that is done now");
-                if !one.logs {
-                    deps.observer.changed(&done(one));
-                }
             }
             Err(error) => tracing::error!(
                 instance = %name, %error,
@@ -98,10 +108,9 @@ pub fn finish_leaving(deps: &Deps, leaving: &[Leaving]) {
                  what is in the way and delete it again"
             ),
         }
+        finished.is_ok()
     }
-}
 
-impl Eraser {
     fn socket(&self, leaving: &Leaving) -> Option<PathBuf> {
         let service = self.config.services.get(&leaving.name.service)?;
         Some(socket_path(&self.config.settings.data_dir, &leaving.name, service))

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Spawn {
         env: Option<BTreeMap<String, String>>,
         wait: bool,
+        /// One that runs is restarted.
+        again: bool,
         reply: oneshot::Sender<Result<InstanceView, CommandError>>,
     },
     Stop {

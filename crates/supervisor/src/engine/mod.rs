@@ -31,7 +31,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -54,8 +54,15 @@ use tokio::{
 pub use self::leaving::finish_leaving;
 pub(crate) use self::message::{Command, Message, News};
 use self::{
-    checks::Rounds, entry::Entry, hand_over::HandOver, newcomers::Newcomers, permits::Permits,
-    reconfigure::Reloading, timers::Timers, transition::Before, watchers::Watchers,
+    checks::Rounds,
+    entry::Entry,
+    hand_over::HandOver,
+    newcomers::Newcomers,
+    permits::Permits,
+    reconfigure::Reloading,
+    timers::{Alarm, Timers},
+    transition::Before,
+    watchers::Watchers,
 };
 use crate::{
     api::{Observer, Output, Record, Registry, Totals},
@@ -63,6 +70,11 @@ use crate::{
     launch::Launcher,
     recover::{Runs, Survivors},
 };
+
+/// How long those who know what is in use elsewhere have to say it.
+const UNSURE: Duration = Duration::from_secs(10);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What the loop works with.
 pub struct Deps {
@@ -80,6 +92,8 @@ pub struct Deps {
     pub observer: Arc<dyn Observer>,
     /// What every instance's environment begins with: `PATH`, `LANG`, `TZ`.
     pub base_env: Vec<(String, String)>,
+    /// As long as it is there, it is not known what is in use elsewhere, and nothing falls asleep; for 10 s at most.
+    pub unsure: Weak<()>,
 }
 
 /// Starts the loop on the current runtime, with what is remembered from before and what was found of it. Who was up before
@@ -114,6 +128,8 @@ pub fn start(deps: Deps, records: Vec<Record>, survivors: Survivors) -> Supervis
         shutting_down: false,
         hand_over: HandOver::default(),
         watchers: Watchers::default(),
+        unsure: deps.unsure,
+        sure_at: clock::now().after(UNSURE),
     };
     engine.boot(records, survivors);
     engine.guarded(Engine::settle);
@@ -159,6 +175,9 @@ struct Engine {
     shutting_down: bool,
     hand_over: HandOver,
     watchers: Watchers,
+    unsure: Weak<()>,
+    /// From when on nothing is waited for.
+    sure_at: Millis,
 }
 
 impl Engine {
@@ -266,6 +285,10 @@ impl Engine {
                 self.step(&name, event);
             } else if let Some(alarm) = self.timers.due(now) {
                 let Some(entry) = self.entries.get(&alarm.name) else { continue };
+                if alarm.timer == Timer::Idle && now < self.sure_at && self.unsure.strong_count() > 0 {
+                    self.timers.set(Alarm { at: now.after(LOOK), ..alarm });
+                    continue;
+                }
                 if alarm.timer == Timer::Doubt && entry.has_vanished() {
                     self.step(&alarm.name, Event::Vanished(entry.life.run()));
                     continue;
@@ -359,6 +382,6 @@ impl Engine {
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
         let interval = self.config.settings.health_check_interval;
         let at = if timer == Timer::Check { checks::slot(at, interval) } else { at };
-        self.timers.set(timers::Alarm { at, timer, generation, name: name.clone(), postponed: false });
+        self.timers.set(Alarm { at, timer, generation, name: name.clone(), postponed: false });
     }
 }

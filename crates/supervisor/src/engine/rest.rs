@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{
     Engine,
     boot::new_record,
-    entry::Busy,
+    entry::{Busy, Stage},
     message::{Message, News},
 };
 use crate::api::{CommandError, Desired, Leaving, Record, StopMode};
@@ -49,7 +49,7 @@ impl Engine {
         // Nothing wakes it.
         let record = Record { desired: Desired::Stopped, ..new_record(name.clone()) };
         let mut entry = self.new_entry(record, &service);
-        entry.busy = Some(Busy::Stopping { mode: StopMode::Purge, reply, writing: true });
+        entry.busy = Some(Busy::Stopping { mode: StopMode::Purge, reply, stage: Stage::Erasing });
         self.entries.insert(name.clone(), entry);
         let (messages, name) = (self.messages.clone(), name.clone());
         self.tasks.spawn_blocking(move || {

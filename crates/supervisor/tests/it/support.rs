@@ -5,7 +5,7 @@ use std::{
     fs::File,
     os::fd::OwnedFd,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -121,6 +121,7 @@ impl Fixture {
             output: Arc::new(Nowhere),
             observer: history.clone(),
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
+            unsure: Weak::new(),
         };
         let supervisor = tenement_supervisor::start(deps, Vec::new(), Survivors::default());
         Self { supervisor, registry, history, folder }

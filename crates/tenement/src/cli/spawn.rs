@@ -77,11 +77,11 @@ impl Spawn {
     }
 
     fn spawn(&self, client: &Client, body: &Value, deadline: Deadline) -> Result<Value, Error> {
-        let path = if self.no_wait { "/api/instances?wait=false" } else { "/api/instances" };
-        client.post(path, body, deadline.left())
+        let query = if self.no_wait { "?wait=false" } else { "" };
+        client.post(&format!("/api/instances{query}"), body, deadline.left())
     }
 
-    /// Restarts it. A restart keeps the environment, so another one takes a stop and a start.
+    /// Restarts it, which keeps its environment unless there is another one.
     fn again(
         &self,
         client: &Client,
@@ -91,8 +91,13 @@ impl Spawn {
     ) -> Result<Value, Failure> {
         let path = wait::path(name);
         if !self.env.is_empty() {
-            client.delete(&format!("{path}?keep=true"))?;
-            return Ok(self.spawn(client, body, deadline)?);
+            let wait = if self.no_wait { "&wait=false" } else { "" };
+            let path = format!("/api/instances?restart=true{wait}");
+            return match client.post(&path, body, deadline.left()) {
+                // Another daemon has taken over meanwhile.
+                Err(error) if error.is("goes_on") => wait::until_running(client, name, deadline),
+                other => Ok(other.map_err(|error| self.in_words(name, error))?),
+            };
         }
         client.post(&format!("{path}/restart"), &Value::Null, deadline.left())?;
         if self.no_wait { Ok(client.get(&path)?) } else { wait::until_running(client, name, deadline) }

@@ -1,6 +1,11 @@
 //! What a daemon stands on: the data directory, and all that is kept there.
 
-use std::{collections::HashSet, io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
 
 use arc_swap::ArcSwap;
 use tenement_core::{config::Config, layout, time::WallMillis};
@@ -71,11 +76,12 @@ impl Grounds {
         Ok((grounds, incidents))
     }
 
-    /// Takes on what runs, and starts what is to run.
+    /// Takes on what runs, and starts what is to run. Nothing falls asleep as long as `unsure` is there.
     pub(super) async fn supervise(
         &self,
         config: &Arc<Config>,
         output: Arc<Pipes>,
+        unsure: Weak<()>,
     ) -> Result<Supervisor, DaemonError> {
         let deps = Deps {
             output: Arc::clone(&output) as Arc<_>,
@@ -85,12 +91,19 @@ impl Grounds {
             registry: Arc::clone(&self.store) as Arc<_>,
             observer: Arc::clone(&self.history) as Arc<_>,
             base_env: base_env(),
+            unsure,
         };
-        finish_leaving(&deps, &self.leaving);
-        let (records, remembered) =
-            (self.store.records().map_err(self.dir.state())?, self.runs.remembered()?);
+        let mut remembered = self.runs.remembered()?;
+        // Who still runs is ended first, as a stop does.
+        let runs = |one: &Leaving| remembered.get(&one.name).is_some_and(|known| known.run.is_some());
+        let (ending, gone): (Vec<_>, Vec<_>) = self.leaving.iter().cloned().partition(runs);
+        finish_leaving(&deps, &gone);
+        for one in &gone {
+            remembered.remove(&one.name);
+        }
+        let records = self.store.records().map_err(self.dir.state())?;
         recovered::tell(&self.store, &records, &*self.history);
-        let survivors = recover(&self.host, &*output, remembered).await;
+        let survivors = recover(&self.host, &*output, remembered, ending).await;
         let survivors = survivors
             .map_err(|error: io::Error| tried("can't end what a start that was cut short has left")(error))?;
         Ok(start(deps, records, survivors))

@@ -8,16 +8,19 @@
 //!
 //! In between requests to instances that are up go on as ever; those that wait for one wait on, and go over. What is told the
 //! successor meanwhile: how instances ended that are this process's children, and which are in use here, so that it does not
-//! let them fall asleep.
+//! let them fall asleep. Whoever serves in its place later is told that as well, by the `way`.
 
-use std::{collections::BTreeSet, sync::mpsc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use tenement_core::{name::InstanceName, time::seconds};
-use tenement_proxy::{Moved, Running, Successor};
-use tenement_runtime::keeper::{Link, Note, Relay};
+use tenement_proxy::Running;
+use tenement_runtime::keeper::{Link, Relay};
 use tokio::{runtime::Handle, task::spawn_blocking, time::interval};
 
-use super::{Grounds, Open};
+use super::{
+    Grounds, Open,
+    way::{self, Way},
+};
 use crate::api::Api;
 
 /// What connections have that are in the midst of something.
@@ -49,6 +52,12 @@ pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
         store.hand_over();
     });
     let _ = closed.await;
+    // Before anybody can take over: whoever does looks there, even if this one's successor is gone by then.
+    open.door = way::Door::open(grounds.dir.path())
+        .inspect_err(|error| {
+            tracing::warn!(%error, "if the successor is killed, its next will not know what is in use here");
+        })
+        .ok();
     grounds.host.hand_over();
     grounds.dir.release();
 }
@@ -68,13 +77,13 @@ pub(super) async fn leave(
         return running.drain(LOCAL).await;
     };
     let way = Way::over(relay);
-    let predecessor = open.predecessor.take();
-    if let Some(predecessor) = &predecessor {
+    let predecessors = std::mem::take(&mut open.predecessors);
+    for predecessor in &predecessors {
         predecessor.pass_on(std::sync::Arc::new(way.clone()));
     }
     running.hand_over(std::sync::Arc::new(way.clone()));
     tracing::info!("connections go over to the successor; what is under way has {}", seconds(DRAIN));
-    let (told, refusing, draining) = (tell_in_use(api, &way), &open.refusing, &api.draining);
+    let (refusing, draining) = (&open.refusing, &api.draining);
     let patience = async {
         tokio::time::sleep(FAREWELL).await;
         // Streams of the API end, and are taken up again by who reads them. What could not go over is refused.
@@ -84,19 +93,16 @@ pub(super) async fn leave(
     };
     let handed_over = async {
         running.handed_over().await;
-        // What the one before this one still has goes this way too.
-        if let Some(predecessor) = predecessor {
+        // What those before this one still have goes this way too, where they have none of their own.
+        for predecessor in predecessors {
             predecessor.gone().await;
         }
-    };
-    // When the successor dies, what is under way here has no need of it.
-    let told = async {
-        told.await;
-        std::future::pending::<()>().await;
+        way.emptied().await;
     };
     tokio::select! {
         () = handed_over => {}
-        () = told => {}
+        () = tell_in_use(api, &way) => {}
+        () = way.renew(open.door.take()) => {}
         () = patience => tracing::info!("the last connections had their time"),
     }
     draining.send_replace(true);
@@ -113,7 +119,7 @@ async fn tell_exits(api: &Api, keeper: &Link) {
     }
 }
 
-/// Until the successor is gone.
+/// Does not return.
 async fn tell_in_use(api: &Api, way: &Way) {
     let mut ticks = interval(TELL);
     let mut before = None;
@@ -123,42 +129,10 @@ async fn tell_in_use(api: &Api, way: &Way) {
         let slots = routes.services().flat_map(|service| service.slots());
         let used: BTreeSet<InstanceName> =
             slots.filter(|slot| slot.in_flight() > 0).map(|slot| slot.name().clone()).collect();
-        // Also that there is nothing, at first.
+        // Also that there is none: it is waited for.
         if before.as_ref() != Some(&used) {
-            let instances = used.iter().cloned().collect();
-            if way.0.send((Note::InUse { instances }, None)).is_err() {
-                return;
-            }
+            way.in_use(used.iter().cloned().collect());
             before = Some(used);
         }
-    }
-}
-
-/// The way to the successor; a thread writes, so that nobody who has something to say waits.
-#[derive(Clone)]
-struct Way(mpsc::Sender<(Note, Option<Moved>)>);
-
-impl Way {
-    fn over(mut relay: Relay) -> Self {
-        let (sender, receiver) = mpsc::channel::<(Note, Option<Moved>)>();
-        let write = move || {
-            for (note, moved) in receiver {
-                let (data, connection) = moved.map(|moved| (moved.received, moved.connection)).unzip();
-                if let Err(error) = relay.send(&note, &data.unwrap_or_default(), connection) {
-                    return tracing::warn!(%error, "the successor is gone: connections that were to go over are closed");
-                }
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name("relay".into()).spawn(write) {
-            tracing::error!(%error, "connections can't go over");
-        }
-        Self(sender)
-    }
-}
-
-impl Successor for Way {
-    fn take(&self, moved: Moved) {
-        // Closed with the way.
-        let _ = self.0.send((Note::Connection { peer: moved.peer }, Some(moved)));
     }
 }

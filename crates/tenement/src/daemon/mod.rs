@@ -24,16 +24,23 @@ mod ready;
 mod recovered;
 mod stop;
 mod succession;
+mod way;
 
 pub use data_dir::DataDirError;
 pub use listen::ListenError;
 pub use log::Log;
 
-use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
 
+use arc_swap::ArcSwap;
 use rustix::fs::Mode;
-use tenement_core::{config::Config, layout};
-use tenement_proxy::Bound;
+use tenement_core::{config::Config, layout, route::RouteTable};
+use tenement_proxy::{Bound, Running};
 use tenement_runtime::{
     heap,
     keeper::{Identity, Inheritance, Link, PREDECESSOR},
@@ -153,14 +160,16 @@ pub fn run(
         .map_err(tried("can't start threads"))?;
     tracing::info!(data_dir = %grounds.dir.path().display(), host = %grounds.host.capabilities(), "starting");
     let done = runtime.block_on(async {
-        let predecessor = kept.held.remove(PREDECESSOR).and_then(|held| held.into_iter().next());
+        // Those that leave are asked what they use once this one serves; before that nothing falls asleep.
+        let relay = kept.held.remove(PREDECESSOR).and_then(|held| held.into_iter().next());
+        let before = Before { relay, doors: way::doors(grounds.dir.path()), unsure: Arc::new(()) };
         let output = Arc::new(output::Pipes::new(&grounds, keeper.clone(), &mut kept));
-        let supervisor = grounds.supervise(&config, output).await?;
+        let supervisor = grounds.supervise(&config, output, before.unsure()).await?;
         grounds.settle_exits(&keeper);
         let api = grounds.api(supervisor, config, flags, bound.local_addrs(), &keeper);
         let recording = incidents.record(api.supervisor.clone(), Arc::clone(&api.history));
         tokio::runtime::Handle::current().spawn(recording);
-        serve(api, &grounds, Door { bound, admin, keeper, predecessor, next }, token).await
+        serve(api, &grounds, Door { bound, admin, keeper, before, next }, token).await
     });
     // Whatever still runs there waits for a client that nobody serves any more.
     runtime.shutdown_background();
@@ -176,11 +185,40 @@ struct Door {
     bound: Bound,
     admin: admin::Admin,
     keeper: Link,
-    /// The way from a daemon that this one follows.
-    predecessor: Option<OwnedFd>,
+    /// Those that leave.
+    before: Before,
     /// What is to be done about the file once requests are served.
     next: Option<Next>,
 }
+
+/// Daemons of before that finish what they are about.
+struct Before {
+    /// The way from the one that this one follows.
+    relay: Option<OwnedFd>,
+    /// Where to find each.
+    doors: Vec<PathBuf>,
+    unsure: Arc<()>,
+}
+
+impl Before {
+    /// There as long as somebody may use what is not known yet.
+    fn unsure(&self) -> Weak<()> {
+        match self.relay.is_some() || !self.doors.is_empty() {
+            true => Arc::downgrade(&self.unsure),
+            false => Weak::new(),
+        }
+    }
+
+    /// Takes over from all of them.
+    fn follow(self, running: &Running, routes: &Routes) -> io::Result<Vec<succession::Predecessor>> {
+        let relays = self.relay.into_iter().chain(self.doors.iter().filter_map(|door| way::connect(door)));
+        let begin =
+            |relay| succession::begin(relay, running.taker(), Arc::clone(routes), Arc::clone(&self.unsure));
+        relays.map(begin).collect()
+    }
+}
+
+type Routes = Arc<ArcSwap<RouteTable>>;
 
 /// What goes on beside the instances as long as this daemon is the one.
 struct Open {
@@ -188,8 +226,10 @@ struct Open {
     sinks: Option<crate::sinks::Running>,
     chores: Option<chores::Chores>,
     sampling: Option<Sampling>,
-    /// The daemon that this one has followed, while it has something to give.
-    predecessor: Option<succession::Predecessor>,
+    /// The daemons that this one has followed, while they have something to give.
+    predecessors: Vec<succession::Predecessor>,
+    /// Where this one is found when it leaves.
+    door: Option<way::Door>,
     /// Set when requests that wait for an instance are to wait no longer.
     refusing: watch::Sender<bool>,
 }
@@ -210,14 +250,15 @@ pub fn claim(path: &std::path::Path) -> Result<Claim, DataDirError> {
 async fn serve(
     api: Api,
     grounds: &Grounds,
-    Door { bound, admin, keeper, predecessor, next }: Door,
+    Door { bound, admin, keeper, before, next }: Door,
     token: Option<String>,
 ) -> Result<stop::End, DaemonError> {
     let signals = stop::Signals::new().map_err(tried("can't watch signals"))?;
     let routes = Arc::clone(api.supervisor.routes());
     let router = api::router(api.clone());
     let mut open = Open {
-        predecessor: None,
+        predecessors: Vec::new(),
+        door: None,
         admin: admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?,
         sinks: Some(api.sinks.begin(&api.logs)),
         chores: Some(chores::begin(Arc::clone(&api.store), Arc::clone(&grounds.runs), Arc::clone(&routes))),
@@ -233,18 +274,16 @@ async fn serve(
     let backend = backend::Daemon::new(api.supervisor.clone(), router, open.refusing.subscribe());
     let addresses = bound.local_addrs().to_vec();
     let running = bound.serve(Arc::new(backend)).map_err(tried("can't start the proxy"))?;
-    if let Some(predecessor) = predecessor {
-        let begun = succession::begin(predecessor, running.taker(), routes);
-        open.predecessor = Some(begun.map_err(tried("can't start threads"))?);
-    }
     if let Some(Next::Keep(text)) = &next {
         in_effect::keep(&keeper, text).map_err(tried("can't keep the configuration"))?;
     }
+    // Last, as who leaves gives this one its connections then.
+    open.predecessors = before.follow(&running, &routes).map_err(tried("can't start threads"))?;
     // First, so that whoever reads of it and kills this process finds it started again.
     keeper.ready();
     if next == Some(Next::Reload) {
         // Only then it is known which requests are under way, and have their time.
-        let told = open.predecessor.as_ref().map(succession::Predecessor::told);
+        let told = open.predecessors.iter().map(succession::Predecessor::told).collect();
         background.spawn(take_anew(api.clone(), told));
     }
     ready::tell(&addresses, &api.about.config.load(), token.as_deref());
@@ -259,9 +298,9 @@ async fn serve(
     Ok(how)
 }
 
-/// The file of a successor, once it is `told` what its predecessor still uses.
-async fn take_anew(api: Api, told: Option<impl Future<Output = ()>>) {
-    if let Some(told) = told {
+/// The file of a successor, once it is `told` what its predecessors still use.
+async fn take_anew(api: Api, told: Vec<impl Future<Output = ()>>) {
+    for told in told {
         told.await;
     }
     api::take_anew(api).await;

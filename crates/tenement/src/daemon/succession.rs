@@ -1,9 +1,12 @@
-//! Taking over from a daemon that leaves: its connections, and what it still uses.
+//! Taking over from a daemon that leaves: its connections, and what it still uses. There may be several: those whose
+//! successor was followed itself, or killed.
 //!
 //! ```text
 //!   predecessor ─► this one ─────────────► served here
-//!                      └── leaves itself ─► its successor, until the predecessor is gone
+//!                      └── leaves itself ─► its successor, until the predecessor is gone, or has a way of its own there
 //! ```
+//!
+//! Until each has said what it uses nothing falls asleep here.
 
 use std::{
     collections::HashMap,
@@ -59,11 +62,13 @@ impl fmt::Debug for Predecessor {
     }
 }
 
-/// Takes what the predecessor gives, on a thread of its own, until that is gone.
+/// Takes what the predecessor gives, on a thread of its own, until that is gone. Lets go of `unsure` once it is known what
+/// is in use there.
 pub(super) fn begin(
     relay: OwnedFd,
     proxy: Arc<dyn Successor>,
     routes: Arc<ArcSwap<RouteTable>>,
+    unsure: Arc<()>,
 ) -> io::Result<Predecessor> {
     let ((is_gone, gone), (has_told, told)) = (oneshot::channel(), watch::channel(false));
     let taker = Arc::new(Mutex::new(proxy));
@@ -72,7 +77,7 @@ pub(super) fn begin(
     let take = move || {
         // As long as the predecessor has requests there, an instance does not fall asleep.
         let mut in_use: HashMap<InstanceName, Lease> = HashMap::new();
-        let _is_gone = is_gone;
+        let (_is_gone, mut unsure) = (is_gone, Some(unsure));
         loop {
             match relay.receive() {
                 Ok(Some(Said { note: Note::Connection { peer }, data, connection: Some(connection) })) => {
@@ -87,6 +92,7 @@ pub(super) fn begin(
                     };
                     in_use = instances.into_iter().filter_map(lease).collect();
                     has_told.send_replace(true);
+                    unsure.take();
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return,

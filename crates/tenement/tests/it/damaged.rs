@@ -124,6 +124,67 @@ fn a_full_disk_is_a_507_and_instances_serve_on_and_all_is_well_when_there_is_roo
     drop(daemon);
 }
 
+/// What tells each instance from what it was.
+fn lives(daemon: &TestDaemon) -> Vec<(String, String, u64)> {
+    let list: Value = serde_json::from_str(&daemon.ok(&["--json", "ps"])).unwrap();
+    let all = list["instances"].as_array().unwrap().iter();
+    let text = |one: &Value, member: &str| one[member].as_str().unwrap().to_owned();
+    all.map(|one| (text(one, "instance"), text(one, "status"), one["pid"].as_u64().unwrap_or(0))).collect()
+}
+
+// faults: D4
+#[test]
+fn what_a_full_disk_refuses_has_ended_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = notes("storage_persist = false\n[instances]\nnotes = ['a', 'b', 'c', 'd', 'e']");
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    let Some(disk) = Disk::at(&folder.path().join("data"), 8 << 10) else { return };
+    let daemon = TestDaemon::start_in(folder, &[]);
+    let files =
+        ["a", "b", "c", "d", "e"].map(|id| daemon.folder.path().join("data/notes").join(id).join("kept"));
+    until("running", || lives(&daemon).iter().all(|(_, status, _)| status == "running"));
+    for file in &files {
+        fs::write(file, "kept").unwrap();
+    }
+    let before = lives(&daemon);
+    disk.fill();
+    let more = |n| daemon.ten(&["token-gen", "--name", &format!("token {n}")]).status.success();
+    assert!((0..1000).any(|n| !more(n)), "the disk is full");
+    for command in [
+        &["stop", "notes:a"][..],
+        &["stop", "notes:b", "--keep"],
+        &["stop", "notes:c", "--purge"],
+        &["spawn", "notes:d", "--restart", "--env", "PLAN=pro"],
+        &["restart", "notes:e"],
+    ] {
+        assert_eq!(refused(&daemon, command)["status"], 507, "{command:?}");
+        assert_eq!(lives(&daemon), before, "{command:?}");
+    }
+    let unharmed = |daemon: &TestDaemon| {
+        for id in ["a", "b", "c", "d", "e"] {
+            let answer = daemon.get(&format!("{id}.notes.localhost"), "/health");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{id}: {answer}");
+        }
+        assert!(files.iter().all(|file| file.exists()));
+        assert_eq!(lives(daemon), before);
+    };
+    unharmed(&daemon);
+    disk.empty();
+    let pid = daemon.daemon_pid();
+    daemon.kill_daemon();
+    until("started again", || daemon.daemon_pid() != pid);
+    unharmed(&daemon);
+    until("writable", || daemon.ten(&["stop", "notes:a"]).status.success());
+    daemon.ok(&["stop", "notes:b", "--keep"]);
+    daemon.ok(&["stop", "notes:c", "--purge"]);
+    daemon.ok(&["spawn", "notes:d", "--restart", "--env", "PLAN=pro"]);
+    let left: Vec<_> =
+        lives(&daemon).into_iter().map(|(name, status, _)| format!("{name} {status}")).collect();
+    assert_eq!(left, ["notes:b stopped", "notes:d running", "notes:e running"]);
+    assert_eq!(files.map(|file| file.exists()), [false, true, false, true, true]);
+    drop(daemon);
+}
+
 // faults: D4
 #[test]
 fn a_failed_fsync_is_never_a_success() {
@@ -131,14 +192,17 @@ fn a_failed_fsync_is_never_a_success() {
     fs::write(folder.path().join("tenement.toml"), notes("")).unwrap();
     let daemon = TestDaemon::start_in(folder, &[]);
     daemon.ok(&["spawn", "notes:a"]);
-    let before = daemon.ok(&["--json", "tokens"]);
+    let (before, running) = (daemon.ok(&["--json", "tokens"]), daemon.processes());
     let failing = Failing::begin(daemon.daemon_pid(), "?fsync,?fdatasync");
     for _ in 0..3 {
         let refusal = refused(&daemon, &["token-gen", "--name", "never"]);
         assert_eq!((&refusal["error"], &refusal["status"]), (&"storage_failed".into(), &503.into()));
         assert!(refusal["message"].as_str().unwrap().contains("I/O error"), "{refusal}");
         assert_eq!(refused(&daemon, &["spawn", "notes:b"])["status"], 503);
-        assert_eq!(refused(&daemon, &["stop", "notes:a", "--keep"])["status"], 503);
+        for how in [&["--keep"][..], &["--purge"], &[]] {
+            assert_eq!(refused(&daemon, &[&["stop", "notes:a"], how].concat())["status"], 503);
+        }
+        assert_eq!((daemon.status("notes:a").as_str(), daemon.processes()), ("running", running.clone()));
     }
     assert!(daemon.ok(&["status"]).contains("(ok)"));
     failing.end(daemon.daemon_pid());

@@ -1,4 +1,4 @@
-//! A daemon that is killed while it deletes an instance leaves all of it, or nothing once it has started again.
+//! A daemon that is killed while it deletes or stops an instance leaves all of it, or nothing once it has started again.
 
 use std::{
     fs,
@@ -102,4 +102,113 @@ fn a_deletion_that_is_killed_leaves_all_or_nothing_and_one_that_was_answered_not
         }
     }
     assert!(killed > 15 && finished > 5, "{killed} were killed, {finished} were finished later");
+}
+
+/// Listens; when it is told to end it says so in a file and waits for another one.
+const SLOW: &str = r#"
+import os, signal, socket, time
+data = os.environ["DATA_DIR"]
+def told(*_):
+    open(data + "/told", "w").close()
+    while not os.path.exists(data + "/go"): time.sleep(0.01)
+    os._exit(0)
+signal.signal(signal.SIGTERM, told)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(os.environ["SOCKET_PATH"])
+listening.listen(64)
+print("said", flush=True)
+while True: signal.pause()
+"#;
+
+fn slow(more: &str) -> TestDaemon {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.py"), SLOW).unwrap();
+    let config = format!(
+        "[settings]\nbackoff_base_ms = 50\nstop_timeout = 60\n[service.app]\ncommand = \"python3 '{}'\"\n{more}",
+        folder.path().join("app.py").display()
+    );
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    TestDaemon::start_in(folder, &[])
+}
+
+/// Each way to stop one: what it is called here, the options, its status then, and whether its data and its logs stay.
+const WAYS: [(&str, &[&str], &str, bool); 3] =
+    [("keep", &["--keep"], "stopped", true), ("forget", &[], "", true), ("purge", &["--purge"], "", false)];
+
+/// It is what it was to become, soon.
+fn done(daemon: &TestDaemon, (id, _, status, stays): (&str, &[&str], &str, bool)) {
+    let data = daemon.folder.path().join("data");
+    until("as it was to be", || daemon.status(&format!("app:{id}")) == status);
+    until("erased, or not", || {
+        [data.join("app").join(id), data.join("logs/app").join(id)].iter().all(|path| path.exists() == stays)
+    });
+    assert_eq!(daemon.processes(), [0; 0], "{id}");
+}
+
+// faults: D1 D10
+#[test]
+fn a_stop_under_way_is_carried_out_by_the_next_daemon() {
+    let daemon = slow("");
+    for (way, next) in WAYS.into_iter().flat_map(|way| [(way, "killed"), (way, "upgraded")]) {
+        let (id, options, ..) = way;
+        let name = format!("app:{id}");
+        daemon.ok(&["spawn", &name]);
+        let file = |file: &str| daemon.folder.path().join("data/app").join(id).join(file);
+        let mut stop = crate::support::ten(daemon.folder.path(), &["--data-dir", "data", "stop", &name]);
+        let mut stop = stop.args(options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("told to end", || file("told").exists());
+        let before = daemon.daemon_pid();
+        if next == "killed" {
+            daemon.kill_daemon();
+        } else {
+            daemon.ok(&["upgrade"]);
+        }
+        until("another daemon", || daemon.daemon_pid() != before);
+        assert_eq!(daemon.status(&name), "stopping", "{id} {next}");
+        fs::write(file("go"), "").unwrap();
+        done(&daemon, way);
+        stop.wait().unwrap();
+        for left in ["told", "go"] {
+            let _ = fs::remove_file(file(left));
+        }
+    }
+}
+
+// faults: D1
+#[test]
+fn a_stop_that_is_written_down_and_no_more_is_carried_out_by_the_next_daemon() {
+    for gone in [false, true] {
+        let daemon = slow("");
+        for (id, ..) in WAYS {
+            daemon.ok(&["spawn", &format!("app:{id}")]);
+            fs::write(daemon.folder.path().join("data/app").join(id).join("go"), "").unwrap();
+            until("has logs", || daemon.ok(&["logs", &format!("app:{id}")]).contains("said"));
+        }
+        // As a daemon leaves it that is killed just then.
+        let folder = daemon.kill_alone();
+        let state = rusqlite::Connection::open(folder.path().join("data/state.db")).unwrap();
+        // Whoever closes it last would take the `-wal` with it.
+        state.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        state
+            .execute_batch(
+                "UPDATE instances SET desired = 'stopped';
+                 INSERT INTO leaving (service, id, data, logs) VALUES ('app', 'forget', 0, 0), ('app', 'purge', 1, 1);",
+            )
+            .unwrap();
+        drop(state);
+        if gone {
+            // And its service is not in the configuration any more.
+            let path = folder.path().join("tenement.toml");
+            let config = fs::read_to_string(&path).unwrap();
+            fs::write(path, config.replace("[service.app]", "[service.other]")).unwrap();
+        }
+        let daemon = TestDaemon::start_in(folder, &[]);
+        until("ended", || daemon.processes().is_empty());
+        for way in WAYS {
+            let (id, options, _, stays) = way;
+            done(&daemon, if gone { (id, options, "", stays) } else { way });
+        }
+        let log = fs::read_to_string(daemon.folder.path().join("daemon.log")).unwrap();
+        assert!(!log.contains("can't be erased"), "{log}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `ten upgrade`: another process takes over, and nobody notices.
 
 mod control;
+mod followed;
 mod kills;
 mod refusals;
 mod traffic;
@@ -14,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::TestDaemon;
+use crate::support::{TestDaemon, until};
 
 /// A folder with a configuration with this service `app`.
 fn configured(app: &str) -> tempfile::TempDir {
@@ -80,6 +81,13 @@ fn ask(stream: &mut TcpStream, host: &str, path: &str) -> String {
     let (head, body) = answer(stream);
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
     body
+}
+
+/// An instance that nobody uses falls asleep twice: for one that nobody used since, its time is over for long.
+fn naps(daemon: &TestDaemon, id: &str) {
+    until("asleep", || daemon.status(&format!("app:{id}")) == "sleeping");
+    ask(&mut daemon.connect(), &host(id), "/");
+    until("asleep", || daemon.status(&format!("app:{id}")) == "sleeping");
 }
 
 /// Head and body of an answer that says its length.

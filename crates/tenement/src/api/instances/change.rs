@@ -7,7 +7,7 @@ use tenement_supervisor::StopMode;
 use utoipa::IntoParams;
 
 use super::{
-    spawn::{WaitQuery, ready, starts},
+    spawn::{SpawnQuery, WaitQuery, ready, starts},
     view::{Became, Started},
 };
 use crate::api::{
@@ -56,7 +56,7 @@ pub(super) async fn start(
 ) -> Result<Json<Started>, ApiError> {
     let name = caller.named(&service, &id)?;
     api.supervisor.get(&name).await?;
-    let view = ready(&api, &caller, name, None, query).await?;
+    let view = ready(&api, &caller, name, None, SpawnQuery::of_start(query)).await?;
     Ok(Json(Started::of(&view)))
 }
 

@@ -34,6 +34,22 @@ pub(super) struct WaitQuery {
     wait: Option<bool>,
 }
 
+#[derive(Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SpawnQuery {
+    /// `false`: answers at once, with the status `starting`.
+    wait: Option<bool>,
+    /// `true`: one that runs is restarted with this environment, in place of a 409.
+    restart: Option<bool>,
+}
+
+impl SpawnQuery {
+    /// Of one that is known.
+    pub(super) fn of_start(WaitQuery { wait }: WaitQuery) -> Self {
+        Self { wait, restart: None }
+    }
+}
+
 /// What to spawn.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = SpawnRequest)]
@@ -67,7 +83,7 @@ fn environment() -> Schema {
 /// Makes it known and starts it; answers when it is ready. One that is known and sleeps, is stopped or failed is
 /// started.
 #[utoipa::path(
-    post, path = "/api/instances", operation_id = "spawn_instance", tag = "instances", params(WaitQuery),
+    post, path = "/api/instances", operation_id = "spawn_instance", tag = "instances", params(SpawnQuery),
     request_body(content = Spawn, example = json!({ "service": "api", "id": "user123", "env": { "CUSTOM_VAR": "value" } })),
     responses(
         (status = 201, description = "It is ready, or with `wait=false` starting", body = Started),
@@ -81,7 +97,7 @@ fn environment() -> Schema {
 pub(super) async fn spawn(
     State(api): State<Api>,
     caller: Caller,
-    QueryOf(query): QueryOf<WaitQuery>,
+    QueryOf(query): QueryOf<SpawnQuery>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let (name, env) = spawn_request(&body)?;
@@ -107,11 +123,15 @@ pub(super) async fn ready(
     caller: &Caller,
     name: InstanceName,
     env: Option<BTreeMap<String, String>>,
-    query: WaitQuery,
+    SpawnQuery { wait, restart }: SpawnQuery,
 ) -> Result<InstanceView, ApiError> {
     starts(api)?;
     let supervisor = api.supervisor.by(caller.actor());
-    let spawned = supervisor.spawn(name.clone(), env, query.wait.unwrap_or(true)).await;
+    let wait = wait.unwrap_or(true);
+    let spawned = match restart.unwrap_or(false) {
+        true => supervisor.respawn(name.clone(), env, wait).await,
+        false => supervisor.spawn(name.clone(), env, wait).await,
+    };
     spawned.map_err(|error| match error {
         // Where the operator's programs are is nothing to a tenant.
         CommandError::StartFailed { command_not_found: true, .. } if caller.is_bound() => {

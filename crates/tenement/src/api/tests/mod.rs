@@ -102,6 +102,7 @@ impl Fixture {
             output: Arc::new(Nowhere(Arc::clone(&history))),
             observer: Arc::clone(&history) as Arc<_>,
             base_env: vec![("PATH".into(), std::env::var("PATH").unwrap())],
+            unsure: std::sync::Weak::new(),
         };
         let sinks = Sinks::open(&folder.path().join("sinks.db"), &config, folder.path(), &logs).unwrap();
         let shared = Arc::new(ArcSwap::new(config));

@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Socket, ask, configured, daemon, file, head, host, life, log, upgrade, view};
+use super::{Socket, ask, configured, daemon, file, head, host, life, log, naps, upgrade, view};
 use crate::support::{TestDaemon, text, until};
 
 /// Standard output of a command that goes on, line by line as it comes.
@@ -258,10 +258,7 @@ fn what_the_former_process_still_uses_does_not_fall_asleep() {
     let mut socket = Socket::open(&daemon, "a");
     upgrade(&daemon, &[]);
     upgrade(&daemon, &[]);
-    until("the other is asleep", || daemon.status("app:b") == "sleeping");
-    // Its time is over for long when the other one has fallen asleep twice.
-    ask(&mut daemon.connect(), &host("b"), "/");
-    until("the other is asleep", || daemon.status("app:b") == "sleeping");
+    naps(&daemon, "b");
     assert_eq!(life(&daemon, "a"), before);
     socket.echo("awake");
     socket.close();
