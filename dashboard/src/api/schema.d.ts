@@ -66,6 +66,51 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/config/file': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get the configuration file
+     * @description Its text as it is, which is not what is in force before a reload. It may hold secrets.
+     */
+    get: operations['get_config_file'];
+    /**
+     * Replace the configuration file
+     * @description As a whole or not at all, if it still is what `If-Match` says, and a reload would take it. It keeps its mode and owner, and
+     *     is not in force before `POST /api/reload`.
+     */
+    put: operations['put_config_file'];
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/config/plan': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Say what a configuration would do
+     * @description The plan of a reload with this text in the file. Nothing is changed. A text that a reload would refuse is a 422.
+     */
+    post: operations['plan_config'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/config/validate': {
     parameters: {
       query?: never;
@@ -159,6 +204,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/instances/{service}/{id}/config': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get the configuration of an instance
+     * @description What is in force, and its environment. Values of variables whose names look like those of secrets are `***`.
+     */
+    get: operations['get_instance_config'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/instances/{service}/{id}/restart': {
     parameters: {
       query?: never;
@@ -234,6 +299,26 @@ export interface paths {
     get: operations['wait_for_instance'];
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/links': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Create a link that signs in to the dashboard
+     * @description It works once. What it lets in can't do more than the token that makes it, and does not outlive it.
+     */
+    post: operations['create_link'];
     delete?: never;
     options?: never;
     head?: never;
@@ -512,6 +597,35 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/session': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Who the caller is
+     * @description What its token may do, and for how long.
+     */
+    get: operations['get_session'];
+    put?: never;
+    /**
+     * Sign in by a link
+     * @description Takes no token, and answers with a new one, of twelve hours at most, with the rights of the link. A link works once.
+     *     Codes that are not valid are counted for the address they come from, as wrong tokens are.
+     */
+    post: operations['open_session'];
+    /**
+     * Sign out
+     * @description A token that was made for a link is revoked; any other one stays.
+     */
+    delete: operations['close_session'];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/status': {
     parameters: {
       query?: never;
@@ -673,6 +787,11 @@ export interface components {
       audit: components['schemas']['AuditEntry'][];
       pagination: components['schemas']['Pagination'];
     };
+    /** @description What becomes of a session at its end. */
+    ClosedSession: {
+      /** @description The token is not valid any more. False: it was not made for a link, and stays. */
+      revoked: boolean;
+    };
     /** @description The configuration in force. Keys are those of `tenement.toml`. */
     Config: {
       /** @description Those that are declared, by service. */
@@ -685,6 +804,31 @@ export interface components {
       };
       /** @description Durations are seconds. */
       settings: Record<string, never>;
+    };
+    /** @description The configuration file as it stands there. */
+    ConfigFile: {
+      /**
+       * @description What `If-Match` of a `PUT` takes, its quotes included; also in the header `ETag`.
+       * @example "9f86d081884c7d65"
+       */
+      etag: string;
+      /**
+       * @description Where it is on the daemon's machine.
+       * @example /etc/tenement/tenement.toml
+       */
+      path: string;
+      /** @description With whatever secrets are in it. */
+      text: string;
+    };
+    /** @description A configuration file that was just written. */
+    ConfigFileWritten: {
+      /**
+       * @description The tag of what stands there now.
+       * @example "9f86d081884c7d65"
+       */
+      etag: string;
+      /** @description What in it is probably not meant. */
+      warnings: string[];
     };
     /** @description What is wrong with a file, and where. */
     ConfigFinding: {
@@ -737,6 +881,18 @@ export interface components {
       valid: boolean;
       /** @description What is probably not meant. */
       warnings: string[];
+    };
+    /** @description A link that was just made. */
+    CreatedLink: {
+      /** @description What `POST /api/session` takes, shown this once. */
+      code: string;
+      /** Format: date-time */
+      expires_at: string;
+      /**
+       * @description To be opened in a browser, on this machine.
+       * @example http://127.0.0.1:8000/#/link/8c1f…
+       */
+      url: string;
     };
     /** @description A token that was just made. */
     CreatedToken: components['schemas']['Token'] & {
@@ -905,6 +1061,23 @@ export interface components {
       instance: string;
       status: components['schemas']['Status'];
     };
+    /** @description What an instance is started with. */
+    InstanceConfig: {
+      /**
+       * @description Its service's section, with every default filled in. For a token that is bound, without `command`, `workdir`,
+       *     `socket`, `env` and `log_sink`.
+       */
+      config: Record<string, never>;
+      /**
+       * @description Its variables: those of its service, and over them its own. Not those that the daemon adds at each start. Secrets are
+       *     `***`; for a token that is bound all of the service's are.
+       */
+      env: {
+        [key: string]: string;
+      };
+      /** @example api:user123 */
+      instance: string;
+    };
     InstanceCounts: {
       known: number;
       running: number;
@@ -985,6 +1158,20 @@ export interface components {
       stopped: number;
       stopping: number;
       total: number;
+    };
+    /** @description What a link is to be for. */
+    LinkRequest: {
+      /**
+       * Format: int64
+       * @description 300 without.
+       */
+      expires_in_seconds?: number | null;
+      /** @description Only for one instance: `service:id`, or the id next to `service`. */
+      instance?: string | null;
+      /** @description `["admin"]` without. */
+      scopes?: components['schemas']['Scope'][] | null;
+      /** @description Only for the instances of a service. Without it and `instance`: for what the caller's own token is for. */
+      service?: string | null;
     };
     Liveness: {
       /** @description `ok`, or `draining` while the daemon ends. */
@@ -1257,6 +1444,11 @@ export interface components {
       instances: components['schemas']['Metrics'][];
       pagination: components['schemas']['Pagination'];
     };
+    /** @description A session that was just opened. */
+    OpenedSession: components['schemas']['Session'] & {
+      /** @description The text of its token, shown this once. */
+      token: string;
+    };
     /** @description What of a list is on a page. */
     Pagination: {
       /** @description There are further ones. */
@@ -1423,6 +1615,44 @@ export interface components {
       oldest?: string | null;
       service: string;
     };
+    /** @description Who the caller is. */
+    Session: {
+      /**
+       * @description Below which instances have their host names.
+       * @example localhost
+       */
+      domain: string;
+      /**
+       * Format: date-time
+       * @description Null: never.
+       */
+      expires_at?: string | null;
+      /** @description The token's id; `local` over the local socket. */
+      id: string;
+      /** @description The instance it is bound to, if it is. */
+      instance?: string | null;
+      kind: components['schemas']['SessionKind'];
+      /** @description What its owner calls it. */
+      name: string;
+      scopes: components['schemas']['Scope'][];
+      /** @description The service it is bound to, if it is. */
+      service?: string | null;
+      /**
+       * @description The daemon's.
+       * @example 0.1.0
+       */
+      version: string;
+    };
+    /**
+     * @description How a caller is known.
+     * @enum {string}
+     */
+    SessionKind: 'token' | 'link' | 'local';
+    /** @description What opens a session. */
+    SessionRequest: {
+      /** @description The code of a link. */
+      link: string;
+    };
     /** @description What to spawn. */
     SpawnRequest: {
       env?: {
@@ -1463,6 +1693,8 @@ export interface components {
       id: string;
       /** @description The instance it is bound to, if it is. */
       instance?: string | null;
+      /** @description `token`, or `link` for one that somebody got who came in by a link. */
+      kind: components['schemas']['TokenKind'];
       /**
        * Format: date-time
        * @description Null until it is used.
@@ -1473,6 +1705,11 @@ export interface components {
       /** @description The service it is bound to, if it is. */
       service?: string | null;
     };
+    /**
+     * @description How a token came to be.
+     * @enum {string}
+     */
+    TokenKind: 'token' | 'link';
     TokenList: {
       pagination: components['schemas']['Pagination'];
       tokens: components['schemas']['Token'][];
@@ -1789,6 +2026,650 @@ export interface operations {
         };
         content: {
           'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  get_config_file: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The file */
+      200: {
+        headers: {
+          /** @description For `If-Match` */
+          ETag?: string;
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ConfigFile'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description There is none */
+      404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description It can't be read, or is no text */
+      409: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  put_config_file: {
+    parameters: {
+      query?: never;
+      header?: {
+        /** @description The tag of what is to be replaced; without it: 428 */
+        'If-Match'?: string | null;
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/toml': string;
+      };
+    };
+    responses: {
+      /** @description It is written */
+      200: {
+        headers: {
+          /** @description The tag of what stands there now */
+          ETag?: string;
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ConfigFileWritten'];
+        };
+      };
+      /** @description Something in the request is wrong */
+      400: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description There is none */
+      404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description It can't be read or written, and this says why */
+      409: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description It was changed meanwhile */
+      412: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description The body is larger than 1 MiB */
+      413: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is said to be something else than JSON */
+      415: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description A reload would refuse it; every error at once */
+      422: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ConfigRefused'];
+        };
+      };
+      /** @description `If-Match` is missing */
+      428: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state fails, or it ends */
+      503: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state is full */
+      507: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  plan_config: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/toml': string;
+      };
+    };
+    responses: {
+      /** @description What would be done */
+      200: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ReloadPlan'];
+        };
+      };
+      /** @description Something in the request is wrong */
+      400: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description There is no such thing, or the token does not see it */
+      404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 1 MiB */
+      413: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is said to be something else than JSON */
+      415: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description A reload would refuse it; every error at once */
+      422: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ConfigRefused'];
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The daemon is ending */
+      503: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': {
+            /**
+             * @description A word for programs.
+             * @example instance_not_found
+             */
+            error: string;
+            /**
+             * @description A sentence for people.
+             * @example Instance 'api:user123' not found
+             */
+            message: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             * @example 404
+             */
+            status: number;
+          };
         };
       };
     };
@@ -2856,6 +3737,127 @@ export interface operations {
       };
     };
   };
+  get_instance_config: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /**
+         * @description Its service.
+         * @example api
+         */
+        service: string;
+        /**
+         * @description Its id.
+         * @example user123
+         */
+        id: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description What it is started with */
+      200: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['InstanceConfig'];
+        };
+      };
+      /** @description Something in the request is wrong */
+      400: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description There is no such thing, or the token does not see it */
+      404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
   restart_instance: {
     parameters: {
       query?: never;
@@ -3558,6 +4560,198 @@ export interface operations {
       };
       /** @description Something failed that should not */
       500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  create_link: {
+    parameters: {
+      query?: never;
+      header?: {
+        /** @description For 24 hours the same key gives the same answer, and has no other effect */
+        'Idempotency-Key'?: string;
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: {
+      content: {
+        'application/json': components['schemas']['LinkRequest'] | null;
+      };
+    };
+    responses: {
+      /** @description The link */
+      201: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['CreatedLink'];
+        };
+      };
+      /** @description Something in the request is wrong */
+      400: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description There is no such thing, or the token does not see it */
+      404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 1 MiB */
+      413: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is said to be something else than JSON */
+      415: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The key was used for another request */
+      422: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state fails, or it ends */
+      503: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state is full */
+      507: {
         headers: {
           /** @description Requests of this token in a window */
           'X-RateLimit-Limit'?: number;
@@ -5614,6 +6808,292 @@ export interface operations {
       };
       /** @description Something failed that should not */
       500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  get_session: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The caller */
+      200: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Session'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  open_session: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        'application/json': components['schemas']['SessionRequest'];
+      };
+    };
+    responses: {
+      /** @description A token, shown this once */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['OpenedSession'];
+        };
+      };
+      /** @description Something in the request is wrong */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The link was used, is too old, or never was */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 1 MiB */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is said to be something else than JSON */
+      415: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Too many wrong ones from this address */
+      429: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state fails, or it ends */
+      503: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state is full */
+      507: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+    };
+  };
+  close_session: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description What became of the token */
+      200: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['ClosedSession'];
+        };
+      };
+      /** @description No valid token */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The token's scope is too small, or it is bound */
+      403: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Too many requests */
+      429: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description Something failed that should not */
+      500: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state fails, or it ends */
+      503: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The disk of the daemon's state is full */
+      507: {
         headers: {
           /** @description Requests of this token in a window */
           'X-RateLimit-Limit'?: number;
