@@ -2449,6 +2449,7 @@ export interface operations {
     requestBody: {
       content: {
         'application/toml': string;
+        'text/plain': string;
       };
     };
     responses: {
@@ -2753,6 +2754,7 @@ export interface operations {
     requestBody: {
       content: {
         'application/toml': string;
+        'text/plain': string;
       };
     };
     responses: {
@@ -3435,6 +3437,8 @@ export interface operations {
       query?: {
         /** @description `false`: answers at once, with the status `starting`. */
         wait?: boolean;
+        /** @description `true`: one that runs is restarted with this environment, in place of a 409. */
+        restart?: boolean;
       };
       header?: {
         /** @description For 24 hours the same key gives the same answer, and has no other effect */
@@ -4838,10 +4842,7 @@ export interface operations {
   create_link: {
     parameters: {
       query?: never;
-      header?: {
-        /** @description For 24 hours the same key gives the same answer, and has no other effect */
-        'Idempotency-Key'?: string;
-      };
+      header?: never;
       path?: never;
       cookie?: never;
     };
@@ -4937,21 +4938,6 @@ export interface operations {
       };
       /** @description The body is said to be something else than JSON */
       415: {
-        headers: {
-          /** @description Requests of this token in a window */
-          'X-RateLimit-Limit'?: number;
-          /** @description Those that are left in it */
-          'X-RateLimit-Remaining'?: number;
-          /** @description When the next window begins, in seconds since the epoch */
-          'X-RateLimit-Reset'?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['Envelope'];
-        };
-      };
-      /** @description The key was used for another request */
-      422: {
         headers: {
           /** @description Requests of this token in a window */
           'X-RateLimit-Limit'?: number;

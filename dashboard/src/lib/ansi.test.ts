@@ -55,7 +55,7 @@ test('other sequences are not carried out, and seen', () => {
   ]) {
     expect(styles(`a${sequence}b`), JSON.stringify(sequence)).toEqual([
       ['a', null, null],
-      '␛',
+      '‹ESC›',
       ['b', null, null],
     ]);
   }
@@ -69,12 +69,12 @@ test('one that never ends hides nothing', () => {
 });
 
 test('what can not be seen is named', () => {
-  expect(plain('a\0b')).toBe('a␀b');
+  expect(plain('a\0b')).toBe('a‹NUL›b');
   expect(plain('user\u202egnp.exe')).toBe('user‹202E›gnp.exe');
   expect(plain('ad\u200bmin')).toBe('ad‹200B›min');
   expect(plain('\ud800x')).toBe('‹D800›x');
-  expect(plain('\0'.repeat(500))).toBe('␀×500');
-  expect(plain('a\r\u2028b\ufeff')).toBe('a␍‹2028›b‹FEFF›');
+  expect(plain('\0'.repeat(500))).toBe('‹NUL›×500');
+  expect(plain('a\r\u2028b\ufeff')).toBe('a‹CR›‹2028›b‹FEFF›');
   // Joiners where they belong.
   expect(plain('👩‍💻 می‌خواهم')).toBe('👩‍💻 می‌خواهم');
 });
@@ -82,6 +82,6 @@ test('what can not be seen is named', () => {
 test('a line of escapes only stays small', () => {
   const bomb = pieces(`${ESC}[31ma${ESC}[32mb`.repeat(20_000));
   expect(bomb.length).toBeLessThan(600);
-  expect(pieces(`${ESC}[2J`.repeat(10_000))).toMatchObject([{ text: '␛×10000' }]);
+  expect(pieces(`${ESC}[2J`.repeat(10_000))).toMatchObject([{ text: '‹ESC›×10000' }]);
   expect(pieces(`${ESC}[${'1;'.repeat(50_000)}mx`)).toHaveLength(1);
 });

@@ -17,11 +17,13 @@ export type Style = {
 export type Piece =
   | { kind: 'text'; text: string; style: Style | null }
   /** Something that can't be shown as it is; `title` says what. */
-  | { kind: 'mark'; text: string; title: string };
+  | { kind: 'mark'; text: string; title: string; escape: boolean };
 
 /** More pieces than this are not made of a line: a line that changes its colour at each letter stays cheap. */
 const PIECES_MAX = 500;
 const PARAMS_MAX = 64;
+/** The mark of a sequence that is not carried out. */
+const ESCAPE = '‹ESC›';
 /** A sequence that begins with these goes on to its terminator: device control, titles, links, the clipboard. */
 const STRINGS: Record<string, string> = {
   ']': 'OSC',
@@ -36,7 +38,7 @@ const STRINGS: Record<string, string> = {
 const UNSEEN =
   // eslint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/u;
-const PICTURE = /[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f]$/u;
+const PICTURE = /\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f/u;
 
 /** The pieces of a line. */
 export function pieces(text: string): Piece[] {
@@ -47,7 +49,7 @@ export function pieces(text: string): Piece[] {
 /** The line as it is read: without escapes, with marks for what can't be seen. What is copied is this. */
 export function plain(text: string): string {
   return pieces(text)
-    .map((piece) => (piece.kind === 'text' ? piece.text : piece.text.startsWith('␛') ? '' : piece.text))
+    .map((piece) => (piece.kind === 'text' ? piece.text : piece.escape ? '' : piece.text))
     .join('');
 }
 
@@ -82,9 +84,10 @@ class Scanner {
   private joins(code: number): boolean {
     if (code !== 0x200d && code !== 0x200c) return false;
     const next = this.text.codePointAt(this.at + 1) ?? 0;
-    const before = this.text.slice(Math.max(0, this.at - 2), this.at);
-    const last = before.charCodeAt(before.length - 1) || 0;
-    return next > 0x2ff && next !== code && (PICTURE.test(before) || (last > 0x2ff && last < 0x2000));
+    const unit = this.text.charCodeAt(this.at - 1) || 0;
+    const pair = unit >= 0xdc00 && unit < 0xe000;
+    const before = this.text.slice(Math.max(0, this.at - (pair ? 2 : 1)), this.at);
+    return next > 0x2ff && next !== code && (PICTURE.test(before) || (unit > 0x2ff && unit < 0x2000));
   }
 
   private flush(): void {
@@ -161,26 +164,33 @@ class Scanner {
     const shown = [...this.text.slice(this.at + 1, Math.min(end, this.at + 60))]
       .map((char) => (UNSEEN.test(char) ? nameOf(char) : char))
       .join('');
-    this.mark('␛', `Terminal sequence, not carried out (${name}): ESC${shown}`);
+    this.mark(ESCAPE, `Terminal sequence, not carried out (${name}): ESC${shown}`);
     this.at = end;
   }
 
   private mark(text: string, title: string): void {
+    const escape = text === ESCAPE;
     const last = this.found.at(-1);
     // A hundred of them in a row are one.
-    if (last?.kind === 'mark' && last.text.startsWith('␛') && text === '␛') {
-      last.text = `␛×${(Number(last.text.slice(2)) || 1) + 1}`;
+    if (escape && last?.kind === 'mark' && last.escape) {
+      last.text = `${ESCAPE}×${(Number(last.text.slice(ESCAPE.length + 1)) || 1) + 1}`;
       return;
     }
-    this.found.push({ kind: 'mark', text, title });
+    this.found.push({ kind: 'mark', text, title, escape });
   }
 }
+
+// Few fonts have pictures of them.
+const NAMES =
+  'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
+    ' ',
+  );
 
 /** What stands for a character that can't be seen. */
 function nameOf(char: string): string {
   const code = char.codePointAt(0) ?? 0;
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return '␡';
+  if (code < 0x20) return `‹${NAMES[code]}›`;
+  if (code === 0x7f) return '‹DEL›';
   return `‹${code.toString(16).toUpperCase().padStart(4, '0')}›`;
 }
 

@@ -34,7 +34,7 @@ test('a hit goes through colours', () => {
 });
 
 test('marks for what can not be seen stay where they are', () => {
-  expect(marked('a\0b c', 'b')).toBe('a␀[b] c');
+  expect(marked('a\0b c', 'b')).toBe('a‹NUL›[b] c');
 });
 
 test('expressions', () => {
