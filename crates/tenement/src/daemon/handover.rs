@@ -40,10 +40,13 @@ pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
     drop(open.chores.take());
     open.admin.hand_over();
     let (logs, runs, store) = (api.logs.clone(), grounds.runs.clone(), api.store.clone());
+    let (history, sinks) = (api.history.clone(), api.sinks.clone());
     let closed = spawn_blocking(move || {
         logs.close();
         runs.close();
         store.hand_over();
+        history.hand_over();
+        sinks.hand_over();
     });
     let _ = closed.await;
     grounds.host.hand_over();
@@ -85,6 +88,8 @@ pub(super) async fn leave(
         if let Some(predecessor) = predecessor {
             predecessor.gone().await;
         }
+        // What happened here is told by nobody else.
+        api.history.settled().await;
     };
     // When the successor dies, what is under way here has no need of it.
     let told = async {

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::support::{NOTHING, TestDaemon, notes, run, text, until};
 
 /// A file system of so many KiB, for as long as it lives. Mounting one needs root; without it there is none.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
-    fn at(folder: &Path, kib: u64) -> Option<Self> {
+    pub(crate) fn at(folder: &Path, kib: u64) -> Option<Self> {
         let size = format!("size={kib}k,mode=700");
         fs::create_dir(folder).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
@@ -251,4 +251,42 @@ fn a_state_that_is_locked_or_somebody_elses_is_refused_and_left_alone() {
         rustix::fs::chown(&state, uid(0), None).unwrap();
     }
     assert_eq!(fs::read(&state).unwrap(), before);
+}
+
+// faults: D5 D13
+#[test]
+fn a_history_or_places_of_a_newer_release_are_refused_and_missing_ones_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tenement.toml"), NOTHING).unwrap();
+    let mut folder = TestDaemon::start_in(folder, &[]).stop();
+    for name in ["history.db", "sinks.db"] {
+        let path = folder.path().join("data").join(name);
+        let version = |number: i64| {
+            rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", number).unwrap();
+        };
+        let daemon = TestDaemon::start_in(folder, &[]);
+        version(99);
+        let refused = daemon.ten(&["upgrade"]);
+        let said = text(&refused.stderr);
+        assert!(
+            !refused.status.success() && said.contains(name) && said.contains("newer tenement"),
+            "{said}"
+        );
+        folder = daemon.stop();
+        let output = run(folder.path(), &["serve", "--port", "0", "--data-dir", "data"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in [name, "newer tenement", "99", "upgrade ten", "move that file away"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        version(0);
+    }
+    for name in ["history.db", "sinks.db"] {
+        fs::remove_file(folder.path().join("data").join(name)).unwrap();
+    }
+    let daemon = TestDaemon::start_in(folder, &[]);
+    let status = daemon.ok(&["status"]);
+    for name in ["history.db", "sinks.db"] {
+        assert!(status.contains(&format!("{name} is not there any more")), "{status}");
+    }
 }

@@ -11,6 +11,7 @@ mod damaged;
 mod deletes;
 mod examples;
 mod follow;
+mod full;
 mod hostile_host;
 mod keeper;
 mod killed_at;
