@@ -20,6 +20,14 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// `CLOCK_BOOTTIME` in clock ticks, as the kernel tells when a process was started (`proc_pid_stat(5)`).
+#[must_use]
+pub(crate) fn boot_ticks() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    now.tv_sec.unsigned_abs() * per_second + now.tv_nsec.unsigned_abs() * per_second / 1_000_000_000
+}
+
 /// The time of day.
 #[must_use]
 pub fn wall() -> WallMillis {

@@ -22,5 +22,5 @@ mod watch;
 pub use api::*;
 pub use engine::{Deps, finish_leaving, start};
 pub use handle::Supervisor;
-pub use recover::{Life, Remembered, Run, Runs, Survivors, recover};
+pub use recover::{Known, Life, Remembered, Run, Runs, Survivors, recover};
 pub use watch::{Changed, Watch};

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use tenement_core::time::WallMillis;
 use tenement_runtime::clock;
 
-use crate::swap::aside;
+use crate::{room, swap::aside};
 
 /// Something of the daemon's own state was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +86,7 @@ pub(crate) fn usable(path: &Path) -> Result<(), String> {
 
 /// Opens a database so that nothing in its files changes: what is in its `-wal` stays there.
 pub(crate) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error> {
-    use rusqlite::OpenFlags;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    let connection = room::open(path, false)?.connection;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }

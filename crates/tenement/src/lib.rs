@@ -11,6 +11,7 @@ pub mod in_effect;
 mod metrics;
 mod panics;
 pub mod retention;
+mod room;
 pub mod runs;
 pub mod samples;
 pub mod sinks;

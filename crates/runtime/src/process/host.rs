@@ -15,12 +15,14 @@ use super::{
     Handle, Launch, Process, SpawnError, Strategy, child,
     child::{FIRST_SOURCE, Plan, Step},
     launch::{self, Strings},
+    marker::Marker,
     pidfd,
     procfs::{self, Stat},
     reaper::{Child, Reaper},
     running::Inner,
     tree::{Group, Hierarchy, MARKER, Tree, Walk, kill_strays},
 };
+use crate::clock::boot_ticks;
 
 /// Names the listening socket in `LISTEN_FDNAMES`.
 const LISTEN_NAME: &str = "http";
@@ -166,11 +168,11 @@ impl Host {
     }
 
     fn start(&self, launch: &Launch, program: &Path, group: Option<&Group>) -> Result<Process, SpawnError> {
-        let marker = group.is_none().then(|| self.next_marker());
+        let carried = self.next_marker(launch.run.0);
         let program_c = launch::c_path(program, "the command")?;
         let workdir = launch::c_path(&launch.workdir, "the working directory")?;
         let argv = Strings::new(launch.argv.iter().cloned(), "an argument")?;
-        let env = Strings::new(environment(launch, marker.as_deref()), "the environment")?;
+        let env = Strings::new(environment(launch, &carried), "the environment")?;
         let mut pid_entry = [0_u8; 32];
         pid_entry[.."LISTEN_PID=".len()].copy_from_slice(b"LISTEN_PID=");
         let pid_entry = pid_entry.as_mut_ptr();
@@ -213,6 +215,8 @@ impl Host {
         let child = Arc::new(Child::new(born.pid, start_time, born.pidfd, self.reaper));
         birth.track(&child);
         drop(birth);
+        // A group says what belongs to it.
+        let marker = group.is_none().then_some(carried);
         let handle = Handle {
             pid: born.pid,
             start_time,
@@ -311,9 +315,11 @@ impl Host {
         self.hierarchy.as_ref().map(|hierarchy| hierarchy.root.clone())
     }
 
-    fn next_marker(&self) -> String {
+    fn next_marker(&self, run: u64) -> String {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
-        format!("{}-{}-{}-{start}", self.mark, std::process::id(), crate::clock::wall().0)
+        let wall = crate::clock::wall().0;
+        Marker { mark: &self.mark, daemon: std::process::id(), wall, start, run, ticks: boot_ticks() }
+            .to_string()
     }
 }
 
@@ -352,8 +358,8 @@ fn folder(mark: &str) -> String {
     format!("tenement-{}", &mark[..8])
 }
 
-fn environment(launch: &Launch, marker: Option<&str>) -> impl Iterator<Item = String> {
-    let own = marker.map(|marker| format!("{MARKER}={marker}"));
+fn environment(launch: &Launch, marker: &str) -> impl Iterator<Item = String> {
+    let own = [format!("{MARKER}={marker}")];
     let listen = launch.listen.is_some();
     let listen = listen.then(|| ["LISTEN_FDS=1".to_owned(), format!("LISTEN_FDNAMES={LISTEN_NAME}")]);
     launch

@@ -4,8 +4,12 @@
 //!   Handle ── boot id, pid, start time, group ──┬─► Running   the very process
 //!                                               ├─► Ended     it is gone; its tree may not be
 //!                                               └─► refused   can't be proven: not touched
-//!   in our groups or with our mark, and of no handle ──► ended: a start that was cut short
+//!   in our groups or with our mark, and of no handle ──► Unknown ──┬─► Proof     it says which run's it is
+//!                                                                  └─► ended     a start that was cut short
 //! ```
+//!
+//! A process says which run's it is by its marker: the data directory, the number of the run, and the moment of its start,
+//! which is also the kernel's. What it starts carries the same, and has started later.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +19,9 @@ use std::{
 };
 
 use super::{
-    AdoptError, Exit, Handle, Host, Process, Strategy, exits, pidfd,
+    AdoptError, Exit, Handle, Host, Process, Strategy, exits,
+    marker::Marker,
+    pidfd,
     procfs::{self, Stat},
     reaper::Child,
     tree::{Group, MARKER, Tree, Walk},
@@ -29,6 +35,39 @@ pub enum Recovered {
     /// It has ended. [`Process::kill_tree`] ends what is left of its tree.
     Ended(Process),
 }
+
+/// Processes of an earlier daemon of which nothing is written down.
+#[derive(Debug)]
+pub struct Unknown {
+    tree: Tree,
+    /// Which run's they are, if the first of them is there and says so.
+    pub proof: Option<Proof>,
+}
+
+impl Unknown {
+    /// Whether they are where that process was: its own, or of a later run of the same instance.
+    #[must_use]
+    pub fn is_in_place_of(&self, handle: &Handle) -> bool {
+        match &self.tree {
+            Tree::Unified(group) | Tree::Freezer(group) => handle.cgroup.as_ref() == Some(&group.dir),
+            Tree::Walk(walk) => handle.marker.as_ref() == Some(&walk.marker),
+        }
+    }
+}
+
+/// What the first process of a run carries.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// As it was to be written down.
+    pub handle: Handle,
+    /// The pid of the daemon that started it.
+    pub started_by: u32,
+    /// Its environment as it was started with.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Between the moment that a marker names and the start of its process there is a system call; in clock ticks.
+const BIRTH: u64 = 200;
 
 impl Host {
     /// Takes on a process that an earlier daemon started. What can't be proven to be that process is not touched: boot
@@ -95,12 +134,12 @@ impl Host {
         Ok(self.process(handle.clone(), Arc::new(child), group, handle.marker.clone()))
     }
 
-    /// Ends every process that an earlier daemon of this data directory left and that belongs to none of `known`: it was
-    /// killed before it had written down what it started. Returns how many instances had some.
+    /// The processes that an earlier daemon of this data directory left and that belong to none of `known`: it was killed
+    /// before it had written down what it started, or what was written is lost.
     ///
     /// # Errors
-    /// They could not be ended.
-    pub async fn end_unknown(&self, known: &[Handle]) -> io::Result<usize> {
+    /// They could not be looked for.
+    pub fn unknown(&self, known: &[Handle]) -> io::Result<Vec<Unknown>> {
         let trees = match &self.hierarchy {
             Some(hierarchy) => {
                 let known: BTreeSet<_> = known.iter().filter_map(|handle| handle.cgroup.as_deref()).collect();
@@ -113,12 +152,50 @@ impl Host {
             }
             None => self.unknown_marks(known),
         };
-        for tree in &trees {
+        let proven = |tree: Tree| Unknown { proof: self.proof(&tree), tree };
+        Ok(trees.into_iter().map(proven).collect())
+    }
+
+    /// The first process of a tree, if it says itself which run's it is.
+    fn proof(&self, tree: &Tree) -> Option<Proof> {
+        let stats = tree.members().into_iter().filter_map(|pid| Some((pid, Stat::read(pid).ok()?)));
+        // Whoever leads a session of its own first: what it has started came later.
+        let (pid, first) = stats.min_by_key(|(pid, stat)| (stat.start_time, stat.session != *pid, *pid))?;
+        let environment = procfs::read(format!("/proc/{pid}/environ")).ok()?;
+        let env: BTreeMap<String, String> = environment
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| {
+                let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+                Some((key.to_owned(), value.to_owned()))
+            })
+            .collect();
+        let marker = env.get(MARKER)?;
+        let said = Marker::parse(marker).filter(|said| said.mark == self.mark)?;
+        let is_first = first.session == pid
+            && (said.ticks..=said.ticks.saturating_add(BIRTH)).contains(&first.start_time);
+        let handle = Handle {
+            pid,
+            start_time: first.start_time,
+            boot_id: self.boot_id.clone(),
+            run: said.run,
+            strategy: self.strategy,
+            cgroup: tree.group().map(|group| group.dir.clone()),
+            marker: tree.group().is_none().then(|| marker.clone()),
+        };
+        is_first.then_some(Proof { handle, started_by: said.daemon, env })
+    }
+
+    /// Ends processes, and removes their groups.
+    ///
+    /// # Errors
+    /// They could not be ended.
+    pub async fn end_unknown(&self, unknown: &[Unknown]) -> io::Result<()> {
+        for Unknown { tree, .. } in unknown {
             tracing::warn!(pids = ?tree.members(), "ending processes of a start that was cut short");
             tree.kill().await?;
             tree.group().into_iter().for_each(Group::remove);
         }
-        Ok(trees.len())
+        Ok(())
     }
 
     fn tree(&self, group: Group) -> Tree {

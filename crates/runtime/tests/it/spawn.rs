@@ -136,7 +136,7 @@ async fn only_the_very_process_is_adopted() {
         rebooted.boot_id = "another".into();
         let other = place.host.recover(&rebooted);
         assert!(matches!(other, Err(AdoptError::OtherBoot)), "a process of another boot");
-        assert_eq!(place.host.end_unknown(&[process.handle().clone()]).await.unwrap(), 0);
+        assert!(place.host.unknown(&[process.handle().clone()]).unwrap().is_empty());
         assert!(process.try_exited().is_none());
         adopted.kill_tree().await;
         process.kill_tree().await;
@@ -144,7 +144,7 @@ async fn only_the_very_process_is_adopted() {
     }
 }
 
-// faults: D1
+// faults: D1 D5
 #[tokio::test]
 async fn what_nobody_has_written_down_is_ended_with_all_that_it_started() {
     for strategy in STRATEGIES {
@@ -154,7 +154,11 @@ async fn what_nobody_has_written_down_is_ended_with_all_that_it_started() {
             tokio::task::yield_now().await;
         }
         let members = process.members();
-        assert_eq!(place.host.end_unknown(&[]).await.unwrap(), 1, "{strategy:?}");
+        let unknown = place.host.unknown(&[]).unwrap();
+        let [one] = &unknown[..] else { panic!("{strategy:?}: {unknown:?}") };
+        let proof = one.proof.as_ref().unwrap_or_else(|| panic!("{strategy:?}: it says whose it is"));
+        assert_eq!((&proof.handle, proof.started_by), (process.handle(), std::process::id()));
+        place.host.end_unknown(&unknown).await.unwrap();
         process.exited().await;
         assert!(members.iter().all(|pid| state(*pid).is_none_or(|state| state == 'Z')), "{strategy:?}");
     }

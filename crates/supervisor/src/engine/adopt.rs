@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenement_core::{
-    lifecycle::{Event, Found},
+    lifecycle::{Event, Found, Lifecycle},
     name::InstanceName,
     slot::{Address, Opened, RunId, Upstream},
     view::Status,
@@ -38,6 +38,11 @@ impl Engine {
             address = accepted;
             (entry.life, entry.since, entry.last_check) = (state, since, last_check);
             entry.slot.traffic.touch(last_active);
+        } else if let Some((run, _)) = &found
+            && entry.record.desired == Desired::Up
+        {
+            // Its life is lost: what it has is its first run.
+            entry.life = Lifecycle::new(RunId(run.handle.run.saturating_sub(1)));
         }
         let found = match found {
             Some((run, left)) => self.take_on(name, run, left, address),

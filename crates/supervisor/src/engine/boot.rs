@@ -30,9 +30,11 @@ impl Engine {
         let declared: BTreeSet<_> = config.instances.iter().cloned().collect();
         let mut known: BTreeMap<_, _> = records.into_iter().map(|r| (r.name.clone(), r)).collect();
         let mut new = Vec::new();
-        let lives =
-            survivors.values().filter_map(|survivor| Some(survivor.life.as_ref()?.state.run().0 >> 32));
-        self.created = lives.max().unwrap_or(0);
+        let numbers = survivors.values().flat_map(|Survivor { life, found, .. }| {
+            let of_life = life.as_ref().map(|life| life.state.run().0);
+            of_life.into_iter().chain(found.as_ref().map(|(run, _)| run.handle.run))
+        });
+        self.created = numbers.max().unwrap_or(0) >> 32;
         // Made by a request a moment before the end, or the registry has lost it.
         for (name, Survivor { life, leaving, .. }) in &survivors {
             let Some(Life { record, state, .. }) = life.as_ref().filter(|_| !known.contains_key(name)) else {

@@ -27,8 +27,7 @@ use tenement_runtime::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use self::plan::Facts;
-pub(crate) use self::plan::{instance_dir, socket_path};
+pub(crate) use self::plan::{Facts, instance_dir, socket_path};
 use crate::{
     api::{Output, Record},
     check::{Question, check},

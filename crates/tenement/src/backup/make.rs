@@ -139,8 +139,10 @@ fn copy(from: &Path, to: &Path, is_state: bool) -> Result<(), rusqlite::Error> {
     source.busy_timeout(std::time::Duration::from_secs(5))?;
     source.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
     if is_state {
-        // Nobody has the copy open.
-        Connection::open(to)?.execute("UPDATE meta SET open = 0", ())?;
+        // Nobody has the copy open, and what runs is not in it.
+        let copy = Connection::open(to)?;
+        copy.execute("UPDATE meta SET open = 0", ())?;
+        copy.execute("DELETE FROM made WHERE file = ?1", [layout::RUNS])?;
     }
     Ok(())
 }

@@ -17,9 +17,12 @@ const TOKENS: Duration = Duration::from_secs(30);
 /// When instances were last used: by so much a daemon that takes over may be wrong about how long one has been idle.
 const INSTANCES: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a disk that was full has room again.
+const ROOM: Duration = Duration::from_secs(2);
+
 /// The chores under way; those of tokens are done once more when this is dropped.
 pub(super) struct Chores {
-    rounds: [AbortHandle; 2],
+    rounds: [AbortHandle; 3],
     store: Arc<Store>,
 }
 
@@ -27,7 +30,12 @@ pub(super) struct Chores {
 pub(super) fn begin(store: Arc<Store>, runs: Arc<RunStore>, routes: Arc<ArcSwap<RouteTable>>) -> Chores {
     let tokens = Arc::clone(&store);
     let mut used = Used { runs, routes, noted: HashMap::new() };
-    let rounds = [every(TOKENS, move || round(&tokens)), every(INSTANCES, move || used.note())];
+    let recovering = Arc::clone(&store);
+    let rounds = [
+        every(TOKENS, move || round(&tokens)),
+        every(INSTANCES, move || used.note()),
+        every(ROOM, move || recovering.recover()),
+    ];
     Chores { rounds, store }
 }
 
@@ -75,10 +83,9 @@ impl Used {
             .filter(|(name, at)| self.noted.get(*name) != Some(*at))
             .map(|(name, at)| (name.clone(), *at))
             .collect();
-        if !changed.is_empty() {
-            self.runs.used(&changed);
+        if changed.is_empty() || self.runs.used(&changed) {
+            self.noted = running;
         }
-        self.noted = running;
     }
 }
 

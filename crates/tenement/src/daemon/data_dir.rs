@@ -1,15 +1,18 @@
 //! The data directory, and the lock that makes it one daemon's. What is in it: [`layout`].
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tenement_core::layout;
-use tenement_runtime::{keeper::Link, output::private_dir};
+use tenement_runtime::{
+    keeper::{Inheritance, Link},
+    output::private_dir,
+};
 
 use super::{DaemonError, lock};
 use crate::store::StoreError;
@@ -45,6 +48,9 @@ pub enum DataDirError {
         /// Why.
         source: StoreError,
     },
+    /// It is not where the daemon before this one had it.
+    #[error("the data directory '{}' is gone, and its instances may run on: put it back (mount it), or start 'ten serve' anew to begin with what is there now", .0.display())]
+    Gone(PathBuf),
     /// It is somebody else's, who could change the state behind our back.
     #[error("the data directory '{}' belongs to uid {owner}, and this is uid {uid}: give it to this user, or name another folder with --data-dir", .path.display())]
     Foreign {
@@ -57,6 +63,24 @@ pub enum DataDirError {
     },
 }
 
+/// What the keeper knows it by.
+const HELD: &str = "data_dir";
+
+/// Looks whether it is still the directory that a daemon before this one had: another one in its place, such as the empty
+/// one below where it was mounted, has none of what was promised.
+pub(super) fn is_as_it_was(path: &Path, kept: &mut Inheritance) -> Result<(), DataDirError> {
+    let held = kept.held.remove(HELD).and_then(|held| held.into_iter().next());
+    let Some(held) = held else { return Ok(()) };
+    let ids = |found: &Metadata| (found.dev(), found.ino());
+    // What can't be looked at now is said by who opens it.
+    let (Ok(was), is) = (File::from(held).metadata(), fs::metadata(path)) else { return Ok(()) };
+    match is {
+        Ok(is) if ids(&is) == ids(&was) => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
+        _ => Err(DataDirError::Gone(path.to_owned())),
+    }
+}
+
 /// A data directory that is ours as long as this lives.
 #[derive(Debug)]
 pub(super) struct DataDir {
@@ -67,6 +91,13 @@ pub(super) struct DataDir {
 impl DataDir {
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets the keeper have it, for [`is_as_it_was`].
+    pub(super) fn hold(&self, keeper: &Link) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        keeper.hold(HELD, &[rustix::fs::open(&self.path, flags, Mode::empty())?]);
+        Ok(())
     }
 
     /// Lets another daemon have it.

@@ -15,7 +15,7 @@ use tenement_runtime::{
     keeper::Link,
     process::{Host, forget_exits},
 };
-use tenement_supervisor::{Deps, Leaving, Supervisor, finish_leaving, recover, start};
+use tenement_supervisor::{Deps, Known, Leaving, Supervisor, finish_leaving, recover, start};
 
 use super::{
     DaemonError,
@@ -61,6 +61,8 @@ impl Grounds {
         let host = Arc::new(Host::detect(dir.path()).map_err(tried("can't run processes here"))?);
         let store = Arc::new(Store::open(&dir.path().join(layout::STATE)).map_err(dir.state())?);
         let leaving = store.leaving().map_err(dir.state())?;
+        let beside = [layout::HISTORY, layout::SINKS, layout::RUNS];
+        let were_there = beside.map(|name| (name, dir.path().join(name).exists()));
         let (observer, incidents) = incidents::channel();
         let logs =
             LogStore::open_observed(dir.path().join(layout::LOGS), retention::limits(config), observer)
@@ -69,8 +71,9 @@ impl Grounds {
         let path = dir.path().join(layout::SINKS);
         let (sinks, no_places) = Sinks::open_or_anew(&path, config, dir.path(), &logs)?;
         let (history, sinks) = (Arc::new(history), Arc::new(sinks));
-        recovered::note(&store, [no_history, no_places].into_iter().flatten());
-        let runs = Arc::new(RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?);
+        let (runs, no_runs) = RunStore::open(&dir.path().join(layout::RUNS), host.boot_id())?;
+        let (runs, found) = (Arc::new(runs), [no_history, no_places, no_runs].into_iter().flatten());
+        recovered::note(&store, found, &were_there).map_err(dir.state())?;
         let rings = Arc::new(Rings::new(dir.path().join(layout::SAMPLES)));
         let grounds = Self { dir, host, store, runs, logs, sinks, history, rings, leaving, started_at };
         Ok((grounds, incidents))
@@ -93,7 +96,8 @@ impl Grounds {
             base_env: base_env(),
             unsure,
         };
-        let mut remembered = self.runs.remembered()?;
+        let found = self.runs.remembered()?;
+        let mut remembered = found.all;
         // Who still runs is ended first, as a stop does.
         let runs = |one: &Leaving| remembered.get(&one.name).is_some_and(|known| known.run.is_some());
         let (ending, gone): (Vec<_>, Vec<_>) = self.leaving.iter().cloned().partition(runs);
@@ -103,7 +107,9 @@ impl Grounds {
         }
         let records = self.store.records().map_err(self.dir.state())?;
         recovered::tell(&self.store, &records, &*self.history);
-        let survivors = recover(&self.host, &*output, remembered, ending).await;
+        recovered::note_refused(&self.store, &found.refused);
+        let known = Known { config, records: &records, remembered, leaving: ending };
+        let survivors = recover(&self.host, &*output, &*self.runs, known).await;
         let survivors = survivors
             .map_err(|error: io::Error| tried("can't end what a start that was cut short has left")(error))?;
         Ok(start(deps, records, survivors))
@@ -112,8 +118,8 @@ impl Grounds {
     /// Tells the keeper how which processes ended nobody will ask: those without a record of their run. What it is told
     /// while this daemon starts it need not tell the next one.
     pub(super) fn settle_exits(&self, keeper: &Link) {
-        let Ok(remembered) = self.runs.remembered() else { return };
-        let runs = remembered.into_values().filter_map(|remembered| remembered.run);
+        let Ok(found) = self.runs.remembered() else { return };
+        let runs = found.all.into_values().filter_map(|remembered| remembered.run);
         let asked_for: HashSet<_> = runs.map(|run| (run.handle.pid, run.handle.start_time)).collect();
         keeper.exits_seen(&forget_exits(|pid, start_time| asked_for.contains(&(pid, start_time))));
     }

@@ -46,10 +46,13 @@ pub(super) async fn release(api: &Api, grounds: &Grounds, open: &mut Open) {
     }
     open.admin.hand_over();
     let (logs, runs, store) = (api.logs.clone(), grounds.runs.clone(), api.store.clone());
+    let (history, sinks) = (api.history.clone(), api.sinks.clone());
     let closed = spawn_blocking(move || {
         logs.close();
         runs.close();
         store.hand_over();
+        history.hand_over();
+        sinks.hand_over();
     });
     let _ = closed.await;
     // Before anybody can take over: whoever does looks there, even if this one's successor is gone by then.
@@ -97,6 +100,8 @@ pub(super) async fn leave(
         for predecessor in predecessors {
             predecessor.gone().await;
         }
+        // What happened here is told by nobody else.
+        api.history.settled().await;
         way.emptied().await;
     };
     tokio::select! {

@@ -28,6 +28,8 @@ use tenement_runtime::{
     keeper::{Identity, Link},
 };
 
+use crate::room;
+
 /// What a daemon that was asked to leave has for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Locks don't tell when they are free.
@@ -82,14 +84,24 @@ pub(super) fn take(path: &Path, keeper: Option<&Link>) -> io::Result<Result<File
         }
         thread::sleep(PAUSE);
     }
-    // Before anything else is written, so this tries the disk too.
-    let text = text(&file, keeper)?;
+    match stand_there(&mut file, keeper) {
+        // Nobody else is let in all the same; only who it is nobody can read there, so that there is no upgrade.
+        Err(error) if room::has_no_room(&error) && file.metadata()?.len() > 0 => {
+            tracing::warn!(%error, "who has the data directory can't be written into its lock");
+        }
+        // Before anything else is written, so this tries the disk too.
+        stands => stands?,
+    }
+    Ok(Ok(file))
+}
+
+fn stand_there(file: &mut File, keeper: Option<&Link>) -> io::Result<()> {
+    let text = text(file, keeper)?;
     file.rewind()?;
     // In this order, so that somebody always stands there.
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)?;
-    file.sync_all()?;
-    Ok(Ok(file))
+    file.sync_all()
 }
 
 /// The keeper of the daemon that has the lock.

@@ -53,12 +53,12 @@ use grounds::Grounds;
 use crate::{
     api::{self, Api},
     flags::Flags,
-    history::HistoryError,
+    history::{History, HistoryError},
     in_effect::{self, Next},
     panics,
     runs::{self, RunsError},
     samples::{self, Sampling},
-    sinks::PlacesError,
+    sinks::{PlacesError, Sinks},
     store::{Store, StoreError},
 };
 
@@ -127,6 +127,8 @@ pub fn check(config: &Config, keeper: Option<Identity>) -> Result<(), DaemonErro
         return Err(DaemonError::Elsewhere(dir.clone()));
     }
     Store::check(&dir.join(layout::STATE))?;
+    History::check(&dir.join(layout::HISTORY))?;
+    Sinks::check(&dir.join(layout::SINKS))?;
     Ok(runs::check(&dir.join(layout::RUNS))?)
 }
 
@@ -149,7 +151,9 @@ pub fn run(
     enough_descriptors(limits::raise_nofile())?;
     keep_private();
     let config = Arc::new(config);
+    data_dir::is_as_it_was(&config.settings.data_dir, &mut kept)?;
     let (grounds, incidents) = Grounds::open(&config, &keeper)?;
+    grounds.dir.hold(&keeper).map_err(grounds.dir.failed("can't hold"))?;
     let bound = listen::bind(&config, &keeper, &mut kept)?;
     let admin = admin::bind(grounds.dir.path(), &keeper, &mut kept)
         .map_err(grounds.dir.failed("can't make the administration socket in"))?;

@@ -108,16 +108,18 @@ impl History {
         conditions.and("action = ?", query.action.clone());
         conditions.and("at >= ?", query.since.map(|at| signed(at.0)));
         conditions.and("at <= ?", query.until.map(|at| signed(at.0)));
-        let (filter, connection) = (conditions.text(), self.reader());
-        let total: i64 = connection
-            .prepare_cached(&format!("SELECT COUNT(*) FROM changes {filter}"))?
-            .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
-        let mut values = conditions.values;
-        values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
+        let filter = conditions.text();
         let page = format!("SELECT * FROM changes {filter} ORDER BY seq DESC LIMIT ? OFFSET ?");
-        let mut statement = connection.prepare_cached(&page)?;
-        let mut entries =
-            statement.query_map(params_from_iter(&values), read)?.collect::<Result<Vec<_>, _>>()?;
+        let (total, mut entries) = self.read(|connection| {
+            let total: i64 = connection
+                .prepare_cached(&format!("SELECT COUNT(*) FROM changes {filter}"))?
+                .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
+            let mut values = conditions.values;
+            values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
+            let mut statement = connection.prepare_cached(&page)?;
+            let rows = statement.query_map(params_from_iter(&values), read)?;
+            Ok((total, rows.collect::<Result<Vec<_>, _>>()?))
+        })?;
         entries.reverse();
         Ok(Found { entries, total: u64::try_from(total).unwrap_or(0) })
     }

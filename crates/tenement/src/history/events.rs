@@ -194,20 +194,21 @@ impl History {
     pub fn events(&self, query: &EventQuery) -> Result<Found<Event>, HistoryError> {
         let conditions = query.conditions();
         let (filter, order) = (conditions.text(), if query.after.is_some() { "ASC" } else { "DESC" });
-        let connection = self.reader();
-        let total = format!("SELECT COUNT(*) FROM events {filter}");
-        let total: i64 = connection
-            .prepare_cached(&total)?
-            .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
         let page = format!(
             "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq {filter}
              ORDER BY seq {order} LIMIT ? OFFSET ?"
         );
-        let mut values = conditions.values;
-        values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
-        let mut statement = connection.prepare_cached(&page)?;
-        let rows = statement.query_map(params_from_iter(&values), read)?;
-        let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
+        let (total, mut entries) = self.read(|connection| {
+            let total = format!("SELECT COUNT(*) FROM events {filter}");
+            let total: i64 = connection
+                .prepare_cached(&total)?
+                .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
+            let mut values = conditions.values;
+            values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
+            let mut statement = connection.prepare_cached(&page)?;
+            let rows = statement.query_map(params_from_iter(&values), read)?;
+            Ok((total, rows.collect::<Result<Vec<_>, _>>()?))
+        })?;
         if query.after.is_none() {
             entries.reverse();
         }

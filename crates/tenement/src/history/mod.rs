@@ -8,7 +8,7 @@
 //!
 //! Written on a thread of its own, so that neither the supervisor nor a request waits for a disk. What was written
 //! survives the end of the process; a power cut may take the last of it. What a full disk does not take waits in the
-//! queue until there is room.
+//! queue until there is room; the database itself is opened then, if there was none for that.
 
 mod audit;
 mod events;
@@ -20,7 +20,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
@@ -34,7 +34,10 @@ use tenement_logs::LogStore;
 use tenement_supervisor::{Observer, StorageFault};
 use tokio::sync::watch;
 
-use crate::damage::{self, Loss};
+use crate::{
+    damage::{self, Loss},
+    room,
+};
 
 pub use audit::{Change, ChangeQuery, Changed};
 pub use events::{Event, EventQuery};
@@ -58,6 +61,21 @@ pub enum HistoryError {
         /// Why, and what helps.
         why: String,
     },
+    /// A newer program has written it.
+    #[error(
+        "the history '{}' was written by a newer tenement (format {found}, this one knows {known}): upgrade ten, or move that file away to begin anew", .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format this program knows.
+        known: i64,
+    },
+    /// There was no room to open it.
+    #[error("the history '{}' can't be read: there is no room to open it; make room there", .0.display())]
+    NoRoom(PathBuf),
     /// Its thread could not be started.
     #[error("the history's thread: {0}")]
     Thread(#[from] io::Error),
@@ -67,7 +85,11 @@ impl HistoryError {
     /// What is wrong with the place where it is kept.
     #[must_use]
     pub fn fault(&self) -> StorageFault {
-        let Self::Sql(error) = self else { return StorageFault::Other };
+        let error = match self {
+            Self::Sql(error) => error,
+            Self::NoRoom(_) => return StorageFault::Full,
+            _ => return StorageFault::Other,
+        };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StorageFault::Full,
             Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
@@ -95,10 +117,44 @@ pub struct Found<T> {
     pub total: u64,
 }
 
+/// Where it is, and the connection that is read with.
+#[derive(Debug)]
+struct Files {
+    path: PathBuf,
+    reader: Mutex<Reader>,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    connection: Option<Connection>,
+    /// Another process has the files now.
+    handed_over: bool,
+}
+
+impl Files {
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the database for who writes and for who reads; for the latter alone, if there is no room for more.
+    fn open(&self) -> Result<Connection, rusqlite::Error> {
+        let mut reader = self.reader();
+        // Nobody else could open it beside one that is open alone.
+        reader.connection = None;
+        let writer = schema::open(&self.path);
+        reader.connection = match &writer {
+            Ok(_) => Some(schema::open(&self.path)?),
+            Err(_) if reader.handed_over => None,
+            Err(_) => schema::open_alone(&self.path),
+        };
+        writer
+    }
+}
+
 /// The history. Dropping it writes what waits, if it can be written.
 #[derive(Debug)]
 pub struct History {
-    reader: Mutex<Connection>,
+    files: Arc<Files>,
     queue: Option<SyncSender<Entry>>,
     /// Dropped when nothing is to be waited for any more.
     open: Option<SyncSender<()>>,
@@ -119,6 +175,7 @@ impl History {
     pub fn open_or_anew(path: &Path, logs: LogStore) -> Result<(Self, Option<Loss>), HistoryError> {
         let unusable = |why| HistoryError::Unusable { path: path.to_owned(), why };
         let loss = damage::set_aside_if_damaged(path).map_err(unusable)?;
+        schema::check(path)?;
         Ok((Self::open(path, logs)?, loss))
     }
 
@@ -128,15 +185,22 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub fn open(path: &Path, logs: LogStore) -> Result<Self, HistoryError> {
-        let writer = schema::open(path)?;
-        let reader = schema::open(path)?;
+        let files = Arc::new(Files { path: path.to_owned(), reader: Mutex::default() });
+        let writer = match files.open() {
+            Err(error) if room::is_full(&error, path) => {
+                tracing::error!(%error, "the disk is full: what happens is written to the history when there is room");
+                None
+            }
+            opened => Some(opened?),
+        };
         let (queue, entries) = sync_channel(QUEUE);
         let (count, written) = watch::channel(0);
         let (open, is_open) = sync_channel(1);
-        let write = move || write::write(writer, &logs, &entries, &is_open, &count);
+        let own = Arc::clone(&files);
+        let write = move || write::write((writer, &own), &logs, &entries, &is_open, &count);
         let writer = thread::Builder::new().name("history".into()).spawn(write)?;
         Ok(Self {
-            reader: Mutex::new(reader),
+            files,
             queue: Some(queue),
             open: Some(open),
             writer: Some(writer),
@@ -183,6 +247,12 @@ impl History {
         let _ = tokio::time::timeout(PATIENCE, written.wait_for(|&written| written >= queued)).await;
     }
 
+    /// Until everything is written that was put into the queue: a full disk may be waited for.
+    pub(crate) async fn settled(&self) {
+        let mut written = self.written.clone();
+        let _ = written.wait_for(|&written| written >= self.queued.load(Relaxed)).await;
+    }
+
     /// Changes whenever something was written.
     #[must_use]
     pub fn written(&self) -> watch::Receiver<u64> {
@@ -195,8 +265,33 @@ impl History {
         self.changes.subscribe()
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads with the connection that is there for that.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, HistoryError> {
+        let reader = self.files.reader();
+        let connection = reader.connection.as_ref();
+        let connection = connection.ok_or_else(|| HistoryError::NoRoom(self.files.path.clone()))?;
+        Ok(read(connection)?)
+    }
+
+    /// Whether this program knows the format of a history; one that is missing it knows.
+    ///
+    /// # Errors
+    /// [`HistoryError::Newer`], or it can't be read.
+    pub fn check(path: &Path) -> Result<(), HistoryError> {
+        schema::check(path)
+    }
+
+    /// From now on another process has the files too: nothing is opened here that keeps it out.
+    pub(crate) fn hand_over(&self) {
+        let mut reader = self.files.reader();
+        reader.handed_over = true;
+        let is_alone = reader.connection.as_ref().is_some_and(is_alone);
+        if is_alone {
+            reader.connection = None;
+        }
     }
 }
 
@@ -214,6 +309,11 @@ impl Drop for History {
             let _ = writer.join();
         }
     }
+}
+
+fn is_alone(connection: &Connection) -> bool {
+    let mode = connection.query_row("PRAGMA locking_mode", (), |row| row.get::<_, String>(0));
+    mode.is_ok_and(|mode| mode == "exclusive")
 }
 
 /// Conditions of a query, and their values in the same order.

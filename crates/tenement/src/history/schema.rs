@@ -4,8 +4,31 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, Transaction};
 
+use super::HistoryError;
+use crate::room;
+
 /// Events, and changes, that are kept.
 const KEPT: i64 = 100_000;
+
+/// Rises with every change that an earlier program would read wrongly.
+const FORMAT: i64 = 0;
+
+/// Whether this program knows the format of what is there.
+pub(super) fn check(path: &Path) -> Result<(), HistoryError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let found = room::version(path)?;
+    match found > FORMAT {
+        true => Err(HistoryError::Newer { path: path.to_owned(), found, known: FORMAT }),
+        false => Ok(()),
+    }
+}
+
+/// Opens what is there on a disk without room, for this process alone, to read in it.
+pub(super) fn open_alone(path: &Path) -> Option<Connection> {
+    room::open(path, false).ok().filter(|opened| opened.alone).map(|opened| opened.connection)
+}
 
 pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;

@@ -150,7 +150,9 @@ fn what_can_not_be_written_now_is_written_when_it_can() {
     let (count, written) = watch::channel(0);
     let others = schema::open(&path).unwrap();
     others.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let thread = thread::spawn(move || write::write(writer, &logs, &entries, &is_open, &count));
+    let files = Files { path: path.clone(), reader: Mutex::default() };
+    let thread =
+        thread::spawn(move || write::write((Some(writer), &files), &logs, &entries, &is_open, &count));
     let event = |at| Entry::Event(Box::new(transition("api:a", at)));
     queue.send(event(1)).unwrap();
     while TRIES.load(Relaxed) < 2 {

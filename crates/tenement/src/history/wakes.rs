@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 use tenement_core::{
     name::InstanceName,
     time::WallMillis,
@@ -18,27 +18,30 @@ impl History {
     /// # Errors
     /// The database failed.
     pub fn wakes(&self) -> Result<HashMap<InstanceName, Woken>, HistoryError> {
-        let connection = self.reader();
-        let sql = format!(
-            "SELECT service, id, at, became = '{running}' AS up, cause = 'request' AS asked, lasted_ms FROM events
-             WHERE became IN ('{starting}', '{running}') ORDER BY seq",
-            running = Status::Running,
-            starting = Status::Starting,
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let (mut wakes, mut begun) = (HashMap::new(), HashMap::new());
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let Some(name) = name(row)? else { continue };
-            let at = WallMillis(number(row, "at")?);
-            if !row.get::<_, bool>("up")? {
-                begun.insert(name, row.get::<_, bool>("asked")?.then_some(at));
-            } else if let Some(at) = begun.remove(&name).flatten() {
-                wakes.insert(name, Woken { at, took_ms: number(row, "lasted_ms")? });
-            }
-        }
-        Ok(wakes)
+        self.read(wakes_in)
     }
+}
+
+fn wakes_in(connection: &Connection) -> Result<HashMap<InstanceName, Woken>, rusqlite::Error> {
+    let sql = format!(
+        "SELECT service, id, at, became = '{running}' AS up, cause = 'request' AS asked, lasted_ms FROM events
+         WHERE became IN ('{starting}', '{running}') ORDER BY seq",
+        running = Status::Running,
+        starting = Status::Starting,
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (mut wakes, mut begun) = (HashMap::new(), HashMap::new());
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let Some(name) = name(row)? else { continue };
+        let at = WallMillis(number(row, "at")?);
+        if !row.get::<_, bool>("up")? {
+            begun.insert(name, row.get::<_, bool>("asked")?.then_some(at));
+        } else if let Some(at) = begun.remove(&name).flatten() {
+            wakes.insert(name, Woken { at, took_ms: number(row, "lasted_ms")? });
+        }
+    }
+    Ok(wakes)
 }
 
 fn name(row: &Row<'_>) -> Result<Option<InstanceName>, rusqlite::Error> {

@@ -9,25 +9,47 @@ use rusqlite::{Connection, ErrorCode};
 use tenement_logs::{LastLines, LogStore};
 use tokio::sync::watch;
 
-use super::{BATCH, Entry, audit, events, schema};
+use super::{BATCH, Entry, Files, audit, events, schema};
 
 /// Between a try and the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes what comes, until nothing can come any more. `open` ends with the history: then nothing is waited for.
 pub(super) fn write(
-    mut connection: Connection,
+    (mut connection, files): (Option<Connection>, &Files),
     logs: &LogStore,
     entries: &Receiver<Entry>,
     open: &Receiver<()>,
     count: &watch::Sender<u64>,
 ) {
-    while let Ok(first) = entries.recv() {
+    loop {
+        let next = match connection {
+            Some(_) => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => entries.recv_timeout(PAUSE),
+        };
+        let first = match next {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                // Who reads is to find it open as ever, too.
+                connection = connection.or_else(|| files.open().ok());
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         // Looked for before the transaction: it may wait for another disk.
         let last: Vec<_> = batch.iter().map(|entry| last_lines(entry, logs)).collect();
-        if persist(|| put(&mut connection, &batch, &last), batch.len(), open) {
-            tell(&batch, &connection);
+        let written = || {
+            let connection = match &mut connection {
+                Some(connection) => connection,
+                none => none.insert(files.open()?),
+            };
+            put(connection, &batch, &last)
+        };
+        if persist(written, batch.len(), open)
+            && let Some(connection) = &connection
+        {
+            tell(&batch, connection);
         }
         count.send_modify(|count| *count += batch.len() as u64);
     }

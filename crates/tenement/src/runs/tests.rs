@@ -7,6 +7,10 @@ use tenement_supervisor::{Desired, Record};
 
 use super::*;
 
+fn open(path: &Path, boot: &str) -> RunStore {
+    RunStore::open(path, boot).unwrap().0
+}
+
 fn life(name: &InstanceName, secret: &str) -> Life {
     Life {
         state: Lifecycle::new(RunId(1 << 32)),
@@ -25,7 +29,7 @@ fn life(name: &InstanceName, secret: &str) -> Life {
 }
 
 fn lives(store: &RunStore) -> Vec<(String, Life)> {
-    let all = store.remembered().unwrap().into_iter();
+    let all = store.remembered().unwrap().all.into_iter();
     all.filter_map(|(name, remembered)| Some((name.to_string(), remembered.life?))).collect()
 }
 
@@ -34,17 +38,17 @@ fn what_was_noted_is_there_for_the_next_one_of_this_boot_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let name: InstanceName = "api:a".parse().unwrap();
-    let store = RunStore::open(&path, "boot").unwrap();
+    let store = open(&path, "boot");
     store.changed(&name, life(&name, "one"));
     store.changed(&name, life(&name, "two"));
     store.flush();
-    store.used(&[(name.clone(), Millis(70))]);
+    assert!(store.used(&[(name.clone(), Millis(70))]));
     std::mem::forget(store);
-    let store = RunStore::open(&path, "boot").unwrap();
+    let store = open(&path, "boot");
     let [(_, found)] = &lives(&store)[..] else { panic!() };
     assert_eq!((found.record.env["SECRET"].as_str(), found.last_active), ("two", Millis(70)));
     drop(store);
-    assert!(lives(&RunStore::open(&path, "another boot").unwrap()).is_empty());
+    assert!(lives(&open(&path, "another boot")).is_empty());
 }
 
 // faults: D5
@@ -53,19 +57,54 @@ fn a_record_of_another_kind_is_left_out_a_newer_file_refused_and_a_damaged_one_m
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let name: InstanceName = "api:a".parse().unwrap();
-    let store = RunStore::open(&path, "boot").unwrap();
+    let store = open(&path, "boot");
     store.changed(&name, life(&name, "one"));
     store.flush();
     drop(store);
     let connection = Connection::open(&path).unwrap();
     connection.execute("INSERT INTO lives VALUES ('api:b', '{}')", ()).unwrap();
-    assert_eq!(lives(&RunStore::open(&path, "boot").unwrap()).len(), 1);
+    assert_eq!(lives(&open(&path, "boot")).len(), 1);
     connection.pragma_update(None, "user_version", FORMAT + 1).unwrap();
     drop(connection);
     assert!(matches!(RunStore::open(&path, "boot"), Err(RunsError::Newer { found: 2, .. })));
     assert!(matches!(check(&path), Err(RunsError::Newer { .. })));
     fs::write(&path, [7; 5000]).unwrap();
-    assert!(lives(&RunStore::open(&path, "boot").unwrap()).is_empty());
+    assert!(lives(&open(&path, "boot")).is_empty());
+}
+
+fn run(number: u64) -> Run {
+    let handle = format!(
+        r#"{{"pid":1,"start_time":1,"boot_id":"boot","run":{number},"strategy":"Walk","cgroup":null,"marker":null}}"#
+    );
+    Run {
+        handle: serde_json::from_str(&handle).unwrap(),
+        port: 1,
+        socket: "/s".into(),
+        launched_with: String::new(),
+        listener_made_by: None,
+    }
+}
+
+#[test]
+fn what_waits_is_the_last_of_everything_and_says_what_will_be_remembered() {
+    let name: InstanceName = "api:a".parse().unwrap();
+    let after = |notes: Vec<Note>| {
+        let mut remembered = Remembered { life: Some(life(&name, "before")), run: Some(run(1)) };
+        notes.into_iter().fold(Note::default(), Note::then).over(&mut remembered);
+        let secret = remembered.life.map(|life| life.record.env["SECRET"].clone());
+        (secret, remembered.run.map(|run| run.handle.run))
+    };
+    let changed = |secret: &str| Note::changed(life(&name, secret));
+    let gone = |number| Note::gone(RunId(number));
+    let before = Some("before".to_owned());
+    assert_eq!(after(vec![]), (before.clone(), Some(1)));
+    assert_eq!(after(vec![gone(1)]), (before.clone(), None));
+    assert_eq!(after(vec![gone(1), Note::launched(run(2))]), (before.clone(), Some(2)));
+    assert_eq!(after(vec![Note::launched(run(2)), gone(1)]), (before.clone(), Some(2)));
+    assert_eq!(after(vec![Note::launched(run(2)), gone(2)]), (before, None));
+    assert_eq!(after(vec![changed("one"), changed("two"), Note::forgotten()]), (None, None));
+    let anew = vec![Note::forgotten(), changed("two"), Note::launched(run(3))];
+    assert_eq!(after(anew), (Some("two".to_owned()), Some(3)));
 }
 
 #[test]
@@ -73,7 +112,7 @@ fn nothing_of_what_is_forgotten_is_found_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
     let name: InstanceName = "api:a".parse().unwrap();
-    let store = RunStore::open(&path, "boot").unwrap();
+    let store = open(&path, "boot");
     for round in 0..20 {
         store.changed(&name, life(&name, &format!("hunter{round}")));
         store.flush();

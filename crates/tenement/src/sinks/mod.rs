@@ -35,7 +35,10 @@ use tenement_core::{
 use tenement_logs::{LogLine, LogStore};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time::timeout};
 
-use crate::damage::{self, Loss};
+use crate::{
+    damage::{self, Loss},
+    room,
+};
 
 pub use self::places::PlacesError;
 pub(crate) use self::state::Seen;
@@ -111,6 +114,7 @@ impl Sinks {
     ) -> Result<(Self, Option<Loss>), PlacesError> {
         let unusable = |why| PlacesError::Unusable { path: path.to_owned(), why };
         let loss = damage::set_aside_if_damaged(path).map_err(unusable)?;
+        places::check(path)?;
         Ok((Self::open(path, config, data_dir, logs)?, loss))
     }
 
@@ -125,9 +129,26 @@ impl Sinks {
         let places = Arc::new(Places::open(path, keys.collect())?);
         let sinks =
             Self { entries: Mutex::default(), places, data_dir: data_dir.to_string_lossy().into_owned() };
-        sinks.place(&entries, logs)?;
+        match sinks.place(&entries, logs) {
+            // In memory they begin.
+            Err(PlacesError::Sql(error)) if room::is_full(&error, path) => {}
+            placed => placed?,
+        }
         *sinks.entries() = entries;
         Ok(sinks)
+    }
+
+    /// Whether this program knows the format of a file of places; one that is missing it knows.
+    ///
+    /// # Errors
+    /// [`PlacesError::Newer`], or it can't be read.
+    pub fn check(path: &Path) -> Result<(), PlacesError> {
+        places::check(path)
+    }
+
+    /// From now on another process has the file too.
+    pub(crate) fn hand_over(&self) {
+        self.places.hand_over();
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
@@ -136,14 +157,17 @@ impl Sinks {
 
     /// Says where those begin that never did.
     fn place(&self, entries: &[Arc<Entry>], logs: &LogStore) -> Result<(), PlacesError> {
-        entries.iter().try_for_each(|entry| {
+        let begin = |entry: &Arc<Entry>| {
             self.places.begin(&entry.state.key, || match entry.config.from {
                 SinkFrom::Now => {
                     logs.ends().into_iter().filter(|(name, _)| entry.state.takes(name)).collect()
                 }
                 SinkFrom::Oldest => BTreeMap::new(),
             })
-        })
+        };
+        // All of them, also when one can't be kept.
+        let begun: Vec<_> = entries.iter().map(begin).collect();
+        begun.into_iter().collect()
     }
 
     /// Begins to deliver, on the current runtime.

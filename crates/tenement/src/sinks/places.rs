@@ -1,5 +1,7 @@
 //! How far each sink has come in the log of each instance: kept on disk, and in memory as it is there.
 //!
+//! What a full disk does not take stays in memory, and is written with what comes next.
+//!
 //! What was written survives the end of the process. A power cut may take the last of it; then lines are delivered a
 //! second time.
 
@@ -14,6 +16,10 @@ use tenement_core::name::InstanceName;
 use tenement_logs::ReadTo;
 
 use super::state::State;
+use crate::room::{self, Opened};
+
+/// Rises with every change that an earlier program would read wrongly.
+const FORMAT: i64 = 0;
 
 /// Why places can't be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,31 @@ pub enum PlacesError {
         /// Why, and what helps.
         why: String,
     },
+    /// A newer program has written them.
+    #[error(
+        "the places of the log sinks, '{}', were written by a newer tenement (format {found}, this one knows {FORMAT}): upgrade ten, or move that file away, and sinks begin as new ones do", .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+    /// Another process has them.
+    #[error("the places of the log sinks are another daemon's now")]
+    HandedOver,
+}
+
+/// Whether this program knows the format of what is there.
+pub(super) fn check(path: &Path) -> Result<(), PlacesError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let found = room::version(path)?;
+    match found > FORMAT {
+        true => Err(PlacesError::Newer { path: path.to_owned(), found }),
+        false => Ok(()),
+    }
 }
 
 /// The next line of each instance.
@@ -39,9 +70,17 @@ pub(super) struct Places(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    connection: Connection,
+    path: PathBuf,
+    /// None as long as there is no room to open it.
+    connection: Option<Connection>,
+    /// Nobody else can open it, for want of room.
+    alone: bool,
+    /// Another process has it now.
+    handed_over: bool,
     /// By sink; one that never began is not there.
     kept: BTreeMap<String, Kept>,
+    /// What of that is in the database.
+    written: BTreeMap<String, Kept>,
 }
 
 const SCHEMA: &str = "
@@ -55,22 +94,34 @@ const SCHEMA: &str = "
 ";
 
 impl Places {
-    /// What is kept for sinks that are not among `sinks` is forgotten.
+    /// What is kept for sinks that are not among `sinks` is forgotten. On a disk without room what can be read counts, and what
+    /// changes waits in memory.
     pub(super) fn open(path: &Path, sinks: BTreeSet<String>) -> Result<Self, PlacesError> {
-        let mut connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.execute_batch(SCHEMA)?;
-        let mut kept = load(&connection)?;
-        let transaction = connection.transaction()?;
-        for gone in kept.keys().filter(|sink| !sinks.contains(*sink)) {
-            transaction.execute("DELETE FROM sinks WHERE sink = ?1", [gone])?;
-            transaction.execute("DELETE FROM places WHERE sink = ?1", [gone])?;
-        }
-        transaction.commit()?;
+        let (connection, alone, written) = match open(path) {
+            Ok((Opened { connection, alone }, written)) => (Some(connection), alone, written),
+            Err(error) if room::is_full(&error, path) => (None, false, BTreeMap::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut kept = written.clone();
         kept.retain(|sink, _| sinks.contains(sink));
-        Ok(Self(Mutex::new(Inner { connection, kept })))
+        let path = path.to_owned();
+        let mut inner = Inner { path, connection, alone, handed_over: false, kept, written };
+        match inner.write() {
+            Err(PlacesError::Sql(error)) if room::is_full(&error, &inner.path) => {
+                tracing::error!(%error, "the disk is full: how far log sinks have come is written when there is room");
+            }
+            written => written?,
+        }
+        Ok(Self(Mutex::new(inner)))
+    }
+
+    /// From now on another process has the file: nothing is opened here that keeps it out.
+    pub(super) fn hand_over(&self) {
+        let mut inner = self.lock();
+        inner.handed_over = true;
+        if inner.alone {
+            inner.connection = None;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -115,14 +166,10 @@ impl Places {
     /// An instance was erased.
     pub(super) fn forget(&self, name: &InstanceName) -> Result<(), PlacesError> {
         let mut inner = self.lock();
-        if inner.kept.values().all(|kept| !kept.contains_key(name)) {
-            return Ok(());
-        }
-        inner.connection.execute("DELETE FROM places WHERE instance = ?1", [name.to_string()])?;
         inner.kept.values_mut().for_each(|kept| {
             kept.remove(name);
         });
-        Ok(())
+        inner.write()
     }
 
     /// Lines that a sink has not delivered, of instances that end at `ends`.
@@ -135,18 +182,55 @@ impl Places {
 }
 
 impl Inner {
-    /// Writes what is different.
     fn replace(&mut self, sink: &str, now: Kept) -> Result<(), PlacesError> {
-        let before = self.kept.get(sink);
-        if before == Some(&now) {
+        if self.kept.get(sink) != Some(&now) {
+            self.kept.insert(sink.to_owned(), now);
+        }
+        self.write()
+    }
+
+    /// Writes what is different.
+    fn write(&mut self) -> Result<(), PlacesError> {
+        if self.kept == self.written {
             return Ok(());
         }
-        let transaction = self.connection.transaction()?;
-        write(&transaction, sink, before, &now)?;
+        if self.alone && !self.handed_over && room::probe(&self.path).is_ok() {
+            self.connection = None;
+        }
+        if self.connection.is_none() {
+            if self.handed_over {
+                return Err(PlacesError::HandedOver);
+            }
+            let (Opened { connection, alone }, written) = open(&self.path)?;
+            (self.connection, self.alone, self.written) = (Some(connection), alone, written);
+        }
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let transaction = connection.transaction()?;
+        for gone in self.written.keys().filter(|sink| !self.kept.contains_key(*sink)) {
+            transaction.execute("DELETE FROM sinks WHERE sink = ?1", [gone])?;
+            transaction.execute("DELETE FROM places WHERE sink = ?1", [gone])?;
+        }
+        for (sink, now) in &self.kept {
+            let before = self.written.get(sink);
+            if before != Some(now) {
+                write(&transaction, sink, before, now)?;
+            }
+        }
         transaction.commit()?;
-        self.kept.insert(sink.to_owned(), now);
+        self.written.clone_from(&self.kept);
         Ok(())
     }
+}
+
+/// Opens it, and reads what is there.
+fn open(path: &Path) -> Result<(Opened, BTreeMap<String, Kept>), rusqlite::Error> {
+    let opened = room::open(path, true)?;
+    let connection = &opened.connection;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.execute_batch(SCHEMA)?;
+    let kept = load(connection)?;
+    Ok((opened, kept))
 }
 
 fn write(

@@ -13,7 +13,10 @@ mod share;
 mod tokens;
 mod valid;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use rusqlite::ErrorCode;
 use tenement_core::layout;
@@ -28,7 +31,7 @@ pub use share::{Held, Share};
 pub use tokens::{NewToken, random_code, random_token};
 
 pub use crate::damage::Loss;
-use crate::token_file;
+use crate::{room, token_file};
 
 /// Why the store is not usable, or a statement failed.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +124,8 @@ pub struct Store {
     seal: String,
     /// What was found to be lost when it was opened.
     found: Option<Loss>,
+    /// Losses that could not be written down yet.
+    unwritten: Mutex<Vec<Loss>>,
 }
 
 impl StoreError {
@@ -159,15 +164,29 @@ fn seal(path: &Path) -> Result<String, StoreError> {
 }
 
 impl Store {
-    /// Whether this program knows the schema of what is there. Nothing is changed.
+    /// Whether this program knows the schema of what is there, and has room to bring it up to date. Nothing is changed.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or it can't be read.
+    /// [`StoreError::Newer`], or it can't be read or written.
     pub fn check(path: &Path) -> Result<(), StoreError> {
-        match path.try_exists() {
-            Ok(false) => Ok(()),
-            _ => schema::check(&crate::damage::open_untouched(path)?, path),
+        if let Ok(false) = path.try_exists() {
+            return Ok(());
         }
+        let found = room::version(path)?;
+        schema::check(found, path)?;
+        if found < SCHEMA {
+            room::probe(path).map_err(|error| {
+                let why = format!("its schema has to be brought up to date, and {error}: make room there");
+                StoreError::Unusable { path: path.to_owned(), why }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes good what there was no room for, if there is now. Blocks.
+    pub(crate) fn recover(&self) {
+        self.db.recover();
+        self.note_unwritten();
     }
 
     /// From now on another process has the database, and closes it in order.
@@ -181,10 +200,10 @@ impl Store {
     /// # Errors
     /// It can't be opened, or was written by a newer program. It is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let open::Opened { connection, valid, loss } = open::open(path)?;
+        let open::Opened { db, valid, loss } = open::open(path)?;
         let seal = seal(path)?;
-        let store = Self { db: db::Db::new(path, connection), valid, seal, found: loss.clone() };
-        loss.map_or(Ok(()), |loss| store.note(&loss))?;
+        let store = Self { db, valid, seal, found: loss.clone(), unwritten: Mutex::default() };
+        loss.into_iter().for_each(|loss| store.note(loss));
         Ok(store)
     }
 }

@@ -13,24 +13,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, config::DbConfig};
+use rusqlite::ErrorCode;
 use tenement_core::layout;
 use tenement_runtime::clock;
 
 use super::{
-    StoreError, db, records,
+    StoreError,
+    db::{self, Db},
+    records,
     salvage::{self, Salvaged, Taken},
     schema, tokens,
     valid::Valid,
 };
 use crate::{
     damage::{self, Look, Loss, Trouble},
+    room,
     swap::{Swap, aside},
 };
 
 /// An open database.
 pub(super) struct Opened {
-    pub(super) connection: Connection,
+    pub(super) db: Db,
     pub(super) valid: Valid,
     pub(super) loss: Option<Loss>,
 }
@@ -100,7 +103,7 @@ fn attempt(path: &Path) -> Result<Opened, Fault> {
     let damaged = |how: &str, with_wal| Err(Fault::Damaged { how: how.to_owned(), with_wal });
     let (size, wal) = (size(path), size(&beside(path, "-wal")));
     let was_there = path.with_file_name(layout::SEAL).exists() || wal.is_some_and(|wal| wal > 0);
-    let mut loss = None;
+    let (mut loss, mut marked) = (None, false);
     match size {
         None | Some(0) if !was_there => {}
         None => return damaged("it is missing", false),
@@ -121,20 +124,25 @@ fn attempt(path: &Path) -> Result<Opened, Fault> {
                 (Some(alone), _) if alone.open && wal.is_none() => loss = Some(without_wal(path)),
                 _ => {}
             }
-            schema::check(&connection, path)?;
+            marked = alone.is_some_and(|alone| alone.open);
+            schema::check(schema::version(&connection)?, path)?;
             records::check(&connection)?;
             tokens::load(&connection, &Valid::default())?;
         }
     }
-    let connection = db::connect(path)?;
-    // A connection that finds damage only now must not spread it.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    schema::migrate(&connection, path)?;
+    // If that finds damage only now, it does not spread it.
+    let opened = db::connect(path)?;
+    schema::migrate(&opened.connection, path)?;
     let valid = Valid::default();
-    tokens::load(&connection, &valid)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    schema::Meta::set_open(&connection, true)?;
-    Ok(Opened { connection, valid, loss })
+    tokens::load(&opened.connection, &valid)?;
+    if !marked {
+        marked = match schema::Meta::set_open(&opened.connection, true) {
+            // Before anything else is written.
+            Err(error) if room::is_full(&error, path) => false,
+            set => set.map(|()| true)?,
+        };
+    }
+    Ok(Opened { db: Db::new(path, opened, marked), valid, loss })
 }
 
 fn without_wal(path: &Path) -> Loss {

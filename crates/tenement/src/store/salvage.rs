@@ -42,7 +42,7 @@ pub(super) fn salvage(old: &Path, with_wal: bool, into: &Path) -> Result<Salvage
     if let Ok(old) = open(old, with_wal) {
         *instances = copy(&old, &new, "instances")?;
         *tokens = copy(&old, &new, "tokens")?;
-        for other in ["leaving", "answers", "losses"] {
+        for other in ["leaving", "answers", "losses", "made"] {
             copy(&old, &new, other)?;
         }
     }

@@ -57,6 +57,9 @@ const STEPS: &[&str] = &[
     "
     ALTER TABLE tokens ADD COLUMN kind TEXT NOT NULL DEFAULT 'token';
 ",
+    "
+    CREATE TABLE made (file TEXT PRIMARY KEY) STRICT;
+",
 ];
 
 /// What tells whether the files of a database are of the same time.
@@ -88,16 +91,15 @@ impl Meta {
 }
 
 /// How many steps were taken.
-fn version(connection: &Connection) -> Result<i64, rusqlite::Error> {
+pub(super) fn version(connection: &Connection) -> Result<i64, rusqlite::Error> {
     connection.query_row("PRAGMA user_version", (), |row| row.get(0))
 }
 
 /// The newest that is known.
 pub(super) const NEWEST: i64 = STEPS.len() as i64;
 
-/// Whether this program knows the schema of the database at `path`.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let found = version(connection)?;
+/// Whether this program knows a schema, of the database at `path`.
+pub(super) fn check(found: i64, path: &Path) -> Result<(), StoreError> {
     if found > NEWEST {
         return Err(StoreError::Newer { path: path.to_owned(), found, known: NEWEST });
     }
@@ -106,8 +108,8 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
 
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Open { path: path.to_owned(), source };
-    check(connection, path)?;
     let found = version(connection)?;
+    check(found, path)?;
     for (version, step) in (1_i64..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         connection
             .execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;"))

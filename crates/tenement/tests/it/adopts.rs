@@ -1,5 +1,7 @@
 //! A daemon that is killed leaves its instances running, and the next one takes them on.
 
+mod lost;
+
 use std::{
     fs,
     io::{Read, Write},

@@ -316,3 +316,41 @@ fn a_state_that_is_locked_or_somebody_elses_is_refused_and_left_alone() {
     }
     assert_eq!(fs::read(&state).unwrap(), before);
 }
+
+// faults: D5 D13
+#[test]
+fn a_history_or_places_of_a_newer_release_are_refused_and_missing_ones_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tenement.toml"), NOTHING).unwrap();
+    let mut folder = TestDaemon::start_in(folder, &[]).stop();
+    for name in ["history.db", "sinks.db"] {
+        let path = folder.path().join("data").join(name);
+        let version = |number: i64| {
+            rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", number).unwrap();
+        };
+        let daemon = TestDaemon::start_in(folder, &[]);
+        version(99);
+        let refused = daemon.ten(&["upgrade"]);
+        let said = text(&refused.stderr);
+        assert!(
+            !refused.status.success() && said.contains(name) && said.contains("newer tenement"),
+            "{said}"
+        );
+        folder = daemon.stop();
+        let output = run(folder.path(), &["serve", "--port", "0", "--data-dir", "data"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in [name, "newer tenement", "99", "upgrade ten", "move that file away"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        version(0);
+    }
+    for name in ["history.db", "sinks.db"] {
+        fs::remove_file(folder.path().join("data").join(name)).unwrap();
+    }
+    let daemon = TestDaemon::start_in(folder, &[]);
+    let status = daemon.ok(&["status"]);
+    for name in ["history.db", "sinks.db"] {
+        assert!(status.contains(&format!("{name} is not there any more")), "{status}");
+    }
+}

@@ -198,3 +198,35 @@ fn a_daemon_with_a_keeper_does_not_leave() {
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
     assert!(daemon.get("localhost", "/health").starts_with("HTTP/1.1 200 "));
 }
+
+// faults: D4 D9
+#[test]
+fn a_data_directory_that_is_gone_is_not_begun_anew_and_is_used_again_when_it_is_back() {
+    let daemon = TestDaemon::start(&notes("health = '/health'"));
+    daemon.ok(&["spawn", "notes:alice"]);
+    let instances = daemon.processes();
+    let [data, away] = ["data", "away"].map(|name| daemon.folder.path().join(name));
+    let token = fs::read(data.join("api_token")).unwrap();
+    for empty in [false, true] {
+        let (before, said) =
+            (daemon.daemon_pid(), log(&daemon).matches("is gone, and its instances").count());
+        fs::rename(&data, &away).unwrap();
+        if empty {
+            // As where something was mounted.
+            fs::create_dir(&data).unwrap();
+        }
+        kill_process(Pid::from_raw(before.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        until("said, and tried again", || {
+            log(&daemon).matches("is gone, and its instances").count() >= said + 2
+        });
+        match empty {
+            true => fs::remove_dir(&data).expect("nothing was made in it"),
+            false => assert!(!data.exists(), "it was made anew"),
+        }
+        fs::rename(&away, &data).unwrap();
+        until("started again", || daemon.daemon_pid() != before);
+        assert!(daemon.get("alice.notes.localhost", "/health").starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!((daemon.processes(), fs::read(data.join("api_token")).unwrap()), (instances, token));
+    assert!(log(&daemon).contains("put it back (mount it), or start 'ten serve' anew"), "{}", log(&daemon));
+}

@@ -13,6 +13,7 @@ mod dashboard;
 mod deletes;
 mod examples;
 mod follow;
+mod full;
 mod hostile_host;
 mod keeper;
 mod killed_at;
