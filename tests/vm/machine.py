@@ -107,7 +107,7 @@ class Machine:
         self.process = subprocess.Popen([
             "qemu-system-x86_64", *accelerator(), "-cpu", "max", "-smp", "2", "-m", "1024",
             "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", image, "-initrd", initrd,
-            "-append", "console=ttyS0 panic=-1 quiet loglevel=4",
+            "-append", "console=ttyS0 panic=-1 quiet loglevel=4 no_timer_check",
             "-blockdev", f"driver=file,node-name=running,filename={self.running}",
             "-blockdev", f"driver=file,node-name=writes,filename={self.log}",
             "-blockdev", "driver=blklogwrites,node-name=logged,file.driver=raw,file.file=running,log.driver=raw,log.file=writes",

@@ -18,7 +18,8 @@ const STAGES: u32 = 4;
     The new process reads the configuration file, looks whether it can run with it and with the\n\
     state, and only then takes over: listening sockets, instances, connections. No request fails.\n\
     Requests under way, WebSockets and downloads go on in the process that leaves, for at most ten\n\
-    minutes. A file that has changed is then taken as by 'ten reload'. SIGHUP to 'ten serve' does the same.\n\
+    minutes. A file that has changed is then taken as by 'ten reload'. SIGHUP to 'ten serve' does\n\
+    the same.\n\
     Exit codes: 1 it could not run, and nothing has changed."
 )]
 pub(super) struct Upgrade {
