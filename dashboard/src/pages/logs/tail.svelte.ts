@@ -1,6 +1,6 @@
 // The lines that the page shows, from the first page on: older ones by scrolling up, newer ones by the stream.
 //
-//   show(state) ──30 ms──> page ──> window ──settled──> stream ──> take (new?) ──┬─ following: window, once a frame
+//   show(state) ─debounced─> page ──> window ──settled──> stream ──> take (new?) ──┬─ following: window, once a frame
 //                                     ▲                                          └─ held: waiting, bounded ──full──> stream closed
 //                                     └── older(): cursor, or before=                          go on: from= ◀──────────┘
 //
@@ -15,6 +15,8 @@ import { FIRST, OLDER, page, type LogPage } from './ask';
 
 /** Milliseconds: after a key, before stale results are dimmed, before a stream is opened for what was typed. */
 const DEBOUNCE = 30;
+/** Keys that come faster are typing on. */
+const QUICK = 100;
 /** An expression is tried on each line: not for each key of it. */
 const DEBOUNCE_REGEX = 200;
 const DIM_AFTER = 150;
@@ -55,6 +57,7 @@ export class Tail {
   private dim: ReturnType<typeof setTimeout> | undefined;
   private opening: ReturnType<typeof setTimeout> | undefined;
   private cursor: string | null = null;
+  private keyAt = 0;
   private held: LogLine[] = [];
   private heldLetters = 0;
   private queue: LogLine[] = [];
@@ -70,12 +73,13 @@ export class Tail {
     clearTimeout(this.opening);
     this.dim ??= setTimeout(() => (this.stale = true), DIM_AFTER);
     const began = performance.now();
-    if (typed)
-      this.timer = setTimeout(
-        () => void this.first(state, began, SETTLED),
-        state.re ? DEBOUNCE_REGEX : DEBOUNCE,
-      );
-    else void this.first(state, began, 0);
+    // A key after a rest is asked for at once; of several that follow each other only the last.
+    const quick = began - this.keyAt < QUICK;
+    if (typed) this.keyAt = began;
+    const delay = typed && state.re ? DEBOUNCE_REGEX : typed && quick ? DEBOUNCE : 0;
+    const ask = (): void => void this.first(state, began, typed ? SETTLED : 0);
+    if (delay > 0) this.timer = setTimeout(ask, delay);
+    else ask();
   }
 
   again(): void {
