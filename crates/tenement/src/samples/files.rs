@@ -17,7 +17,7 @@ use tenement_runtime::output::private_dir;
 
 use super::{
     record,
-    ring::{COARSE, FILE_SIZE, FINE, HEADER, Image},
+    ring::{COARSE, FILE_SIZE, FINE, FINE_END, HEADER, Image},
     sample::Sample,
 };
 
@@ -48,8 +48,7 @@ impl Files {
     /// Writes what is new of an instance.
     pub(super) fn write(&self, name: &InstanceName, news: News) -> io::Result<()> {
         let path = self.path(name);
-        let whole = news.first || news.over.is_some();
-        if !whole {
+        if !news.first && news.over.is_none() {
             let opened = open(&path, options().write(true));
             match opened {
                 Ok(file) => return news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample)),
@@ -57,9 +56,9 @@ impl Files {
                 Err(error) => return Err(error),
             }
         }
-        let Some((file, image)) = self.renewed(&path, news.sample.is_some())? else { return Ok(()) };
-        let before = |sample: Sample| image.unfinished(sample.at);
-        for sample in news.sample.map(before).unwrap_or_default() {
+        let Some((file, image)) = self.renewed(&path, news)? else { return Ok(()) };
+        let unfinished = |sample: Sample| image.unfinished(sample.at);
+        for sample in news.sample.filter(|_| news.first).map(unfinished).unwrap_or_default() {
             put_coarse(&file, &sample)?;
         }
         if let Some(over) = news.over.and_then(|at| image.of_parts(at)) {
@@ -68,14 +67,14 @@ impl Files {
         news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample))
     }
 
-    /// The file, sound, and what was in it; with `make` also if there was none.
-    fn renewed(&self, path: &Path, make: bool) -> io::Result<Option<(File, Image)>> {
+    /// The file, sound, and what was in it that has to be known; made, if there is something to write.
+    fn renewed(&self, path: &Path, news: News) -> io::Result<Option<(File, Image)>> {
         let file = match open(path, options().read(true).write(true)) {
-            Err(error) if is_no_file(&error) && make => self.made(path)?,
+            Err(error) if is_no_file(&error) && news.sample.is_some() => made(path)?,
             Err(error) if is_no_file(&error) => return Ok(None),
             other => other?,
         };
-        let image = read(&file)?;
+        let image = read(&file, if news.first { FILE_SIZE } else { FINE_END })?;
         if !image.is_sound() {
             file.set_len(0)?;
             file.write_all_at(&HEADER, 0)?;
@@ -83,18 +82,10 @@ impl Files {
         Ok(Some((file, image)))
     }
 
-    fn made(&self, path: &Path) -> io::Result<File> {
-        if let Some(folder) = path.parent() {
-            private_dir(folder)?;
-        }
-        gone(fs::remove_file(path))?;
-        options().read(true).write(true).create_new(true).mode(0o600).open(path)
-    }
-
     /// What there is of an instance; nothing is as good as nothing sound.
     pub(super) fn read(&self, name: &InstanceName) -> io::Result<Image> {
         match open(&self.path(name), options().read(true)) {
-            Ok(file) => read(&file),
+            Ok(file) => read(&file, FILE_SIZE),
             Err(error) if is_no_file(&error) => Ok(Image::new(Vec::new())),
             Err(error) => Err(error),
         }
@@ -154,9 +145,18 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn read(file: &File) -> io::Result<Image> {
-    let mut bytes = Vec::new();
-    file.take(FILE_SIZE).read_to_end(&mut bytes)?;
+fn made(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        private_dir(folder)?;
+    }
+    gone(fs::remove_file(path))?;
+    options().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The first bytes of a file.
+fn read(file: &File, length: u64) -> io::Result<Image> {
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(length).read_to_end(&mut bytes)?;
     Ok(Image::new(bytes))
 }
 

@@ -45,6 +45,8 @@ pub(super) const FINE: Ring = Ring { step: 10, count: 360, begin: HEADER_SIZE as
 pub(super) const COARSE: Ring = Ring { step: 300, count: 2016, begin: FINE.begin + FINE.count * SIZE as u32 };
 /// Fine intervals in a coarse one.
 pub(super) const PARTS: u32 = COARSE.step / FINE.step;
+/// Where the fine ones end in the file.
+pub(super) const FINE_END: u64 = COARSE.begin as u64;
 /// The length of a file with all there can be.
 pub(super) const FILE_SIZE: u64 = (COARSE.begin + COARSE.count * SIZE as u32) as u64;
 
@@ -114,7 +116,7 @@ impl Image {
     /// Intervals of 5 min within the week before `second` that are over and were not brought to their end, as a daemon was
     /// killed. Their parts may be as old: nothing takes their places while an instance sleeps.
     pub(super) fn unfinished(&self, second: u32) -> Vec<Sample> {
-        let end = self.0.len().min(COARSE.begin as usize);
+        let end = self.0.len().min(FINE_END as usize);
         let ring = self.0.get(FINE.begin as usize..end).unwrap_or_default();
         let parts = ring.chunks_exact(SIZE).filter_map(record::decode);
         let all: BTreeSet<_> = parts.map(|part| COARSE.start_of(part.at)).collect();

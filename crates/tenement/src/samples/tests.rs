@@ -253,7 +253,8 @@ fn five_minutes_of_one_that_fell_asleep_are_brought_to_their_end() {
 
 #[test]
 fn whatever_stands_in_the_place_of_a_file_is_made_anew() {
-    let strange: [(&str, &dyn Fn(&Path)); 7] = [
+    type Strange<'a> = (&'a str, &'a dyn Fn(&Path));
+    let strange: [Strange; 7] = [
         ("empty", &|path| fs::write(path, "").unwrap()),
         ("noise", &|path| fs::write(path, [7; 70_000]).unwrap()),
         ("header only", &|path| fs::write(path, ring::HEADER).unwrap()),

@@ -92,7 +92,12 @@ fn a_deletion_that_is_killed_leaves_all_or_nothing_and_one_that_was_answered_not
                     let purged = how == "--purge";
                     assert_eq!(rest, if purged { [false; 4] } else { [false, true, true, true] }, "{case}");
                 }
-                assert!(!daemon.folder.path().join("data/pipes/app/a").exists() || record, "{case}");
+                for folder in ["pipes", "samples"] {
+                    assert!(
+                        !daemon.folder.path().join("data").join(folder).join("app/a").exists() || record,
+                        "{case}"
+                    );
+                }
             }
         }
     }
