@@ -102,18 +102,24 @@ def drain(readers, seconds):
 
 
 def spent(pid):
-    """Processor time in seconds of the control plane, and of all of a process, as the scheduler counts it: ticks are too coarse."""
-    control = whole = 0
+    """Processor time in seconds of each thread, and whether it is of the control plane; as the scheduler counts it, as ticks are too
+    coarse."""
+    threads = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{thread}/schedstat") as counted, open(f"/proc/{pid}/task/{thread}/comm") as name:
-                took, name = int(counted.read().split()[0]) / 1e9, name.read().strip()
+                # The table's task is on the first thread, and looks at the machine on those of the runtime.
+                control = int(thread) == pid or name.read().strip() == "tokio-rt-worker"
+                threads[thread] = (control, int(counted.read().split()[0]) / 1e9)
         except FileNotFoundError:  # it ended meanwhile
             continue
-        whole += took
-        # The table's task is on the first thread, and looks at the machine on those of the runtime.
-        control += took if int(thread) == pid or name == "tokio-rt-worker" else 0
-    return control, whole
+    return threads
+
+
+def since(before, now, took):
+    """Percent of a core of the control plane, and of all; without what threads did that have ended."""
+    did = [(control, spent - before.get(thread, (control, 0))[1]) for thread, (control, spent) in now.items()]
+    return [sum(spent for control, spent in did if control or everything) / took * 100 for everything in (False, True)]
 
 
 def measure(daemon, port, secret, count, seconds):
@@ -122,7 +128,7 @@ def measure(daemon, port, secret, count, seconds):
     before, begun = spent(daemon), time.monotonic()
     told = drain(readers, seconds) if readers else (time.sleep(seconds), Count())[1]
     took = time.monotonic() - begun
-    shares = [(now - then) / took * 100 for now, then in zip(spent(daemon), before)]
+    shares = since(before, spent(daemon), took)
     for reader in readers:
         reader.socket.close()
     return shares, told, took
