@@ -102,7 +102,7 @@ impl Example {
 /// A printed body without what stands for more of the same.
 fn sample(body: &str) -> Value {
     let kept: Vec<_> = body.lines().filter(|line| line.trim() != "...").collect();
-    let joined = kept.join("\n").replace("[...]", "[]");
+    let joined = kept.join("\n").replace("[...]", "[]").replace(", ...]", "]");
     let closed = joined.replace(",\n  ]", "\n  ]").replace(",\n    ]", "\n    ]");
     let mut text = String::new();
     for line in closed.lines() {

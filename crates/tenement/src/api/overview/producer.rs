@@ -57,7 +57,11 @@ pub(super) async fn produce(api: Api, table: Arc<Table>, bell: watch::Sender<()>
                 figures(&api, &table).await;
                 machine(&api, &table).await;
             }
-            () = watch.changed() => if !changes(&table, &watch, wakes).await { return },
+            () = watch.changed() => {}
+        }
+        // Whatever woke it: what changed is not to wait for another pause.
+        if !changes(&table, &watch, wakes).await {
+            return;
         }
         bell.send_replace(());
         sleep(PAUSE).await;
