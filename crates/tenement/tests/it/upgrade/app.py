@@ -79,7 +79,7 @@ def chatter():
     while not os.path.exists(f"{DATA}/quiet"):
         print(f"line {number}", flush=True)
         number += 1
-        time.sleep(0.001)
+        time.sleep(0.002)
     note("printed", number)
 
 
