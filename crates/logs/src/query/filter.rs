@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -69,7 +69,7 @@ impl Filter {
             since: query.since.unwrap_or_default(),
             until: query.until.unwrap_or(WallMillis(u64::MAX)),
             plan: (!plan.is_empty()).then(|| Arc::new(plan)),
-            deadline: Deadline::new(query.deadline),
+            deadline: Deadline::new(query),
         })
     }
 
@@ -217,6 +217,7 @@ impl Filter {
 /// Until when there has to be an answer.
 struct Deadline {
     at: Option<Instant>,
+    abandoned: Option<Arc<AtomicBool>>,
     /// Bytes for regular expressions since it was looked at the clock: some are so slow that a block takes seconds.
     unwatched: AtomicU64,
 }
@@ -225,17 +226,18 @@ impl Deadline {
     /// Bytes for regular expressions between two looks at the clock.
     const WATCH: u64 = 16 << 10;
 
-    fn new(at: Option<Instant>) -> Self {
-        Self { at, unwatched: AtomicU64::new(0) }
+    fn new(query: &LogQuery) -> Self {
+        Self { at: query.deadline, abandoned: query.abandoned.clone(), unwatched: AtomicU64::new(0) }
     }
 
     fn is_over(&self) -> bool {
         self.at.is_some_and(|at| clock::instant() >= at)
+            || self.abandoned.as_ref().is_some_and(|abandoned| abandoned.load(Relaxed))
     }
 
     /// Whether there is time to match `bytes`.
     fn allows(&self, bytes: &[u8]) -> bool {
-        if self.at.is_none() {
+        if self.at.is_none() && self.abandoned.is_none() {
             return true;
         }
         let unwatched = self.unwatched.load(Relaxed) + bytes.len() as u64;

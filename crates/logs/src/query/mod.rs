@@ -12,7 +12,7 @@ mod page_end;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -94,6 +94,8 @@ pub struct LogQuery {
     pub max_bytes: usize,
     /// When it is given up.
     pub deadline: Option<Instant>,
+    /// Set when nobody waits for the answer any more: it is given up then.
+    pub abandoned: Option<Arc<AtomicBool>>,
 }
 
 impl Default for LogQuery {
@@ -118,6 +120,7 @@ impl Default for LogQuery {
             offset: 0,
             max_bytes: usize::MAX,
             deadline: None,
+            abandoned: None,
         }
     }
 }

@@ -1,6 +1,12 @@
 //! What can be asked, and what an answer costs at most.
 
-use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_logs::{
@@ -288,6 +294,9 @@ fn who_takes_too_long_is_told_and_a_regular_expression_is_interrupted() {
         assert!(matches!(store.histogram(&over, Grain::Buckets(60)), Err(QueryError::Late)));
     };
     late(query(50));
+    let abandoned = LogQuery { abandoned: Some(Arc::new(AtomicBool::new(true))), ..query(50) };
+    assert!(matches!(store.query(&abandoned), Err(QueryError::Late)), "nobody waits for it");
+    assert!(matches!(store.histogram(&abandoned, Grain::Buckets(60)), Err(QueryError::Late)));
     late(LogQuery { terms: vec!["nowhere".into()], ..query(50) });
     // Linear in the text, and yet a step for each of thousands of states at each byte.
     let slow = LogQuery { grep: Some("(a|b|ab){1,3000}c$".into()), ..query(50) };

@@ -278,6 +278,7 @@ impl LogsQuery {
             offset: page.offset,
             max_bytes: ANSWER_MAX,
             deadline: None,
+            abandoned: None,
         })
     }
 }
