@@ -1,6 +1,6 @@
 """An app that looks like work on a screenshot: it serves, prints what such apps print, holds some memory, fails a little.
 
-/error 500   /broken ends it, as a bug would   everything else 200 after some milliseconds
+/error 500   /broken ends it soon after the answer, as a bug would   everything else 200 after some milliseconds
 """
 
 import hashlib
@@ -25,6 +25,12 @@ def say(level, msg, **fields):
     print(json.dumps({"level": level, "msg": msg, **fields}), flush=True)
 
 
+def fall():
+    print('Traceback (most recent call last):\n  File "app.py", line 88, in render', file=sys.stderr)
+    print("KeyError: 'customer'", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -32,15 +38,13 @@ class App(BaseHTTPRequestHandler):
         began = time.monotonic()
         time.sleep(random.expovariate(80))
         if self.path == "/broken":
-            print("Traceback (most recent call last):\n  File \"app.py\", line 88, in render", file=sys.stderr)
-            print("KeyError: 'customer'", file=sys.stderr, flush=True)
-            os._exit(1)
+            threading.Timer(0.3, fall).start()
         failed = self.path == "/error"
         took = round((time.monotonic() - began) * 1000, 1)
         if failed:
             say("error", "upstream did not answer", path="/api/rates", took_ms=took)
         elif self.path != "/health":
-            say("info", f"GET {self.path}", status=200, took_ms=took, user=random.randrange(100, 999))
+            print(f"GET {self.path} 200 {took} ms", flush=True)
         body = b"failed" if failed else b"ok"
         self.send_response(500 if failed else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -63,7 +67,7 @@ def work():
     while True:
         time.sleep(random.uniform(1, 6))
         if random.random() < 0.12:
-            print(f"WARN slow query: SELECT … FROM orders took {random.randrange(300, 900)} ms", file=sys.stderr, flush=True)
+            say("warn", "slow query", table="orders", took_ms=random.randrange(300, 900))
         else:
             say("info", random.choice(JOBS), job=random.randrange(10_000, 99_999), took_ms=random.randrange(4, 90))
 

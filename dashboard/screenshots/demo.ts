@@ -11,6 +11,11 @@ const AGENT = ['alice', 'carol', 'dave', 'grace', 'ivan', 'judy', 'oscar'];
 const MAILER = ['eu', 'us', 'ap'];
 const names = (ids: string[]): string => ids.map((id) => `"${id}"`).join(', ');
 
+/** Each service has its own file, as it would be. */
+export const FILES = Object.fromEntries(
+  ['notes', 'shop', 'preview', 'agent', 'mailer'].map((name) => [`${name}.py`, APP]),
+);
+
 export const CONFIG = `# One process for each customer, one for each branch.
 [settings]
 domain = "localhost"
@@ -18,7 +23,7 @@ max_restarts = 5
 backoff_base_ms = 200
 
 [service.notes]
-command = "python3 ${APP}"
+command = "python3 notes.py"
 health = "/health"
 
 [service.notes.env]
@@ -26,7 +31,7 @@ OWNER = "{id}"
 SMTP_PASSWORD = "not on a screenshot"
 
 [service.shop]
-command = "python3 ${APP}"
+command = "python3 shop.py"
 health = "/health"
 
 [service.shop.env]
@@ -34,15 +39,15 @@ CURRENCY = "EUR"
 WORKERS = "4"
 
 [service.preview]
-command = "python3 ${APP}"
+command = "python3 preview.py"
 idle_timeout = 20
 
 [service.agent]
-command = "python3 ${APP}"
+command = "python3 agent.py"
 idle_timeout = "10m"
 
 [service.mailer]
-command = "python3 ${APP}"
+command = "python3 mailer.py"
 
 [instances]
 notes = [${names(NOTES)}]
@@ -96,7 +101,8 @@ export function traffic(ten: Daemon): () => Promise<void> {
           ]);
       const path = service === 'shop' && turn % 60 === 0 ? '/error' : any(PATHS);
       await ten.visit(service, id, path).catch(() => {});
-      if (turn % 400 === 0) await ten.visit('agent', 'oscar', '/broken').catch(() => {});
+      if (turn % 50 === 0) await ten.visit('preview', any(PREVIEW)).catch(() => {});
+      if (turn % 700 === 0) await ten.visit('agent', 'oscar', '/broken').catch(() => {});
       const swing = 1 + Math.sin(performance.now() / 6000) * 0.6;
       await new Promise((resolve) => setTimeout(resolve, 60 + Math.random() * 160 * swing));
     }

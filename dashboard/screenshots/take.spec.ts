@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
 import { Daemon, expect, go, signIn, test as base, until } from '../tests/fixtures';
-import { CHANGED, CONFIG, prepare, traffic } from './demo';
+import { CHANGED, CONFIG, FILES, prepare, traffic } from './demo';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url));
 /** Seconds of traffic before the first picture; plots want some. */
@@ -12,7 +12,7 @@ const BEFORE = Number(process.env.BEFORE ?? '60');
 const test = base.extend<object, { ten: Daemon }>({
   ten: [
     async ({}, use) => {
-      const ten = await Daemon.start(CONFIG);
+      const ten = await Daemon.start(CONFIG, FILES);
       const end = traffic(ten);
       try {
         await prepare(ten);
@@ -35,7 +35,7 @@ async function take(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: `${FOLDER}${name}.png`, animations: 'disabled', caret: 'hide' });
 }
 
-test('all pages', async ({ page, ten, front }) => {
+test('all pages', async ({ page, ten, front, browser }) => {
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   await page.goto(front.url);
   await expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible();
@@ -51,9 +51,18 @@ test('all pages', async ({ page, ten, front }) => {
   await page.emulateMedia({ colorScheme: 'dark' });
   await take(page, 'overview-dark');
   await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 390, height: 844 });
-  await take(page, 'overview-phone');
-  await page.setViewportSize({ width: 1440, height: 900 });
+  const phone = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+    hasTouch: true,
+    colorScheme: 'light',
+  });
+  const small = await phone.newPage();
+  await signIn(small, front.url, ten.token);
+  await go(small, '/?sort=requests&down=1');
+  await expect(small.getByRole('link', { name: 'shop:acme' })).toBeVisible();
+  await take(small, 'overview-phone');
+  await phone.close();
   await go(page, '/?sort=status');
   await expect(failed).toContainText('failed');
   await take(page, 'overview-failed');
@@ -75,6 +84,10 @@ test('all pages', async ({ page, ten, front }) => {
   await go(page, '/config');
   await page.getByLabel('tenement.toml').fill(CHANGED);
   await expect(page.getByText(/instances? restarted/)).toBeVisible();
+  await page.getByLabel('tenement.toml').evaluate((area) => {
+    area.blur();
+    area.scrollTop = 0;
+  });
   await take(page, 'config');
   await page.getByRole('button', { name: 'Revert' }).click();
 

@@ -161,13 +161,12 @@ test('hostile reasons, variables, lines and addresses stay text', async ({ page,
   await ten.visit('web', 'evil', '/crash?code=4');
   // The daemon writes reasons itself; here is one that it would not.
   await page.route('**/api/overview?*', async (route) => {
-    const answer = await route.fetch({ url: route.request().url().replace('follow=true', 'follow=false') });
-    const body = (await answer.text()).replace(/"reason":(null|"[^"]*")/g, () => {
-      return `"reason":${JSON.stringify(ATTACK)}`;
-    });
-    await route.fulfill({ response: answer, body: body.replace(/"health":"\w+"/g, '"health":"unhealthy"') });
+    const { instances } = await ten.api<{ instances: object[] }>('GET', '/api/overview');
+    const rows = instances.map((row) => ({ ...row, reason: ATTACK, status: 'failed' }));
+    const message = { type: 'snapshot', at: Date.now(), more: false, instances: rows };
+    await route.fulfill({ contentType: 'application/x-ndjson', body: `${JSON.stringify(message)}\n` });
   });
-  await enter('/?q=' + encodeURIComponent('evil'));
+  await enter('/?q=evil');
   await expect(rowOf(page, 'web:evil')).toContainText(ATTACK);
   const scripts = await page.locator('script').count();
   const isInert = async (): Promise<void> => {
