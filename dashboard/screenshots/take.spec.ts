@@ -43,8 +43,8 @@ test('all pages', async ({ page, ten, front, browser }) => {
   await signIn(page, front.url, ten.token);
 
   const failed = page.getByRole('row').filter({ hasText: 'preview:pr-412' });
-  await go(page, '/?sort=requests&down=1');
-  await expect(page.getByRole('link', { name: 'shop:acme' })).toBeVisible();
+  await go(page, '/?sort=status');
+  await expect(failed).toContainText('failed');
   // The sparklines of the machine are drawn while one looks.
   await page.waitForTimeout(BEFORE * 500);
   await take(page, 'overview');
@@ -61,11 +61,12 @@ test('all pages', async ({ page, ten, front, browser }) => {
   await signIn(small, front.url, ten.token);
   await go(small, '/?sort=requests&down=1');
   await expect(small.getByRole('link', { name: 'shop:acme' })).toBeVisible();
+  await small.waitForTimeout(9000);
   await take(small, 'overview-phone');
   await phone.close();
-  await go(page, '/?sort=status');
+  await go(page, '/?sort=status&status=sleeping,stopped,failed');
   await expect(failed).toContainText('failed');
-  await take(page, 'overview-failed');
+  await take(page, 'overview-filtered');
 
   await go(page, '/instances/shop/acme');
   await expect(page.locator('.u-over')).toHaveCount(4);

@@ -49,21 +49,21 @@ test('a request wakes one that sleeps, and its row says so', async ({ page, ten,
 });
 
 test('restart, stop and start by the buttons of a row', async ({ page, ten, enter }) => {
-  await ten.spawn('web', 'deeds');
+  await ten.spawn('web', 'turns');
   await enter();
-  const row = rowOf(page, 'web:deeds');
-  await row.getByRole('button', { name: 'Restart web:deeds' }).click();
+  const row = rowOf(page, 'web:turns');
+  await row.getByRole('button', { name: 'Restart web:turns' }).click();
   await expect(row).toContainText('restarting');
-  await expect(page.getByText('web:deeds was restarted')).toBeVisible();
+  await expect(page.getByText('web:turns was restarted')).toBeVisible();
   await expect(row).toContainText('running');
-  await row.getByRole('button', { name: 'Stop web:deeds' }).click();
-  await expect(page.getByText('web:deeds is stopped')).toBeVisible();
+  await row.getByRole('button', { name: 'Stop web:turns' }).click();
+  await expect(page.getByText('web:turns is stopped')).toBeVisible();
   await expect(row).toContainText('stopped');
-  await expect(row.getByRole('button', { name: 'Stop web:deeds' })).toBeDisabled();
-  await row.getByRole('button', { name: 'Start web:deeds' }).click();
-  await expect(page.getByText('web:deeds runs')).toBeVisible();
+  await expect(row.getByRole('button', { name: 'Stop web:turns' })).toBeDisabled();
+  await row.getByRole('button', { name: 'Start web:turns' }).click();
+  await expect(page.getByText('web:turns runs')).toBeVisible();
   await expect(row).toContainText('running');
-  await ten.api('DELETE', '/api/instances/web/deeds?purge=true');
+  await ten.api('DELETE', '/api/instances/web/turns?purge=true');
 });
 
 test('what the daemon refuses is said, and the row keeps its state', async ({ page, enter }) => {
