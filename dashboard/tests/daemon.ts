@@ -5,7 +5,7 @@
 // Everything that it starts has a variable in its environment by which /proc finds it again.
 import { spawn, execFile, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,8 +59,10 @@ export class Daemon {
   private said = '';
   port = 0;
 
-  static async start(config = CONFIG): Promise<Daemon> {
+  /** `files` are copied beside the configuration: where from, by where to. */
+  static async start(config = CONFIG, files: Record<string, string> = {}): Promise<Daemon> {
     const daemon = new Daemon();
+    for (const [to, from] of Object.entries(files)) cpSync(from, join(daemon.dir, to));
     writeFileSync(daemon.config, config);
     daemon.port = await freePort();
     await daemon.run();

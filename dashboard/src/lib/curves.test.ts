@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gaps, withHoles, type Curves } from './curves';
+import { RANGES, gaps, startOf, withHoles, type Curves } from './curves';
 
 describe('gaps', () => {
   test('nothing before the first value, and nothing after a new one', () => {
@@ -11,6 +11,13 @@ describe('gaps', () => {
     expect(gaps([0, 50], [1, 2], 10, 55)).toEqual([{ from: 0, to: 50 }]);
     expect(gaps([0, 10, 20, 30], [1, null, null, null], 10, 40)).toEqual([{ from: 0, to: 40 }]);
   });
+});
+
+test('the axis begins with the range, or with a younger instance, but is never tiny', () => {
+  const hour = RANGES['1h'];
+  expect(startOf('1h', 2 * hour, 0)).toBe(hour);
+  expect(startOf('1h', 2 * hour, 1.5 * hour)).toBe(1.5 * hour);
+  expect(startOf('1h', 2 * hour, 2 * hour)).toBe(2 * hour - hour / 12);
 });
 
 test('withHoles puts a null where samples are missing', () => {

@@ -17,6 +17,11 @@ export type Curves = {
 export const RANGES = { '1h': 3_600_000, '1d': 86_400_000, '7d': 7 * 86_400_000 } as const;
 export type Range = keyof typeof RANGES;
 
+/** Where the axis of time begins: an instance that is younger than the range has not most of it empty. */
+export function startOf(range: Range, end: number, known: number): number {
+  return Math.max(end - RANGES[range], Math.min(known, end - RANGES[range] / 12));
+}
+
 /** From the first value on: where there is none, and how long that lasted; also where samples are missing altogether. */
 export function gaps(
   times: readonly number[],

@@ -1,0 +1,248 @@
+import type { Locator, Page } from '@playwright/test';
+import { expect, go, isFitForAll, signIn, test, until } from './fixtures';
+
+const ATTACK = '<img src=x onerror="document.title=1">';
+
+const tableOf = (page: Page): Locator => page.getByRole('table', { name: 'Instances' });
+const rowOf = (page: Page, instance: string): Locator =>
+  tableOf(page)
+    .getByRole('row')
+    .filter({ has: page.getByRole('link', { name: instance, exact: true }) });
+
+test.beforeEach(async ({ ten }) => {
+  await ten.becomes('web', 'alice', 'running');
+});
+
+test('a wrong token is refused, a right one shows all instances', async ({ page, ten, front }) => {
+  await page.goto(front.url);
+  await page.getByLabel('Token', { exact: true }).fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('alert')).toContainText('This token is not valid');
+  await signIn(page, front.url, ten.token);
+  const { instances } = await ten.api<{ instances: { instance: string }[] }>('GET', '/api/instances');
+  expect(instances.length).toBeGreaterThanOrEqual(4);
+  for (const { instance } of instances) await expect(rowOf(page, instance)).toBeVisible();
+  await expect(tableOf(page)).toHaveAttribute('aria-rowcount', String(instances.length + 1));
+  await expect(page.getByRole('group', { name: 'Totals' })).toContainText('Daemon');
+});
+
+test('a spawn over the API arrives without a reload, and a deletion too', async ({ page, ten, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  await ten.spawn('web', 'arrives');
+  await expect(rowOf(page, 'web:arrives')).toContainText('running');
+  await ten.api('DELETE', '/api/instances/web/arrives?purge=true');
+  await expect(rowOf(page, 'web:arrives')).toHaveCount(0);
+});
+
+test('a request wakes one that sleeps, and its row says so', async ({ page, ten, enter }) => {
+  await ten.becomes('naps', 'nora', 'sleeping');
+  await enter();
+  const row = rowOf(page, 'naps:nora');
+  await expect(row).toContainText('sleeping');
+  // Open longer than its idle time, so that it is seen awake.
+  const visit = ten.visit('naps', 'nora', '/slow?ms=3000');
+  await expect(row).toContainText('running');
+  await expect(row).toContainText('ago');
+  expect((await visit).status).toBe(200);
+  await expect(row).toContainText('sleeping');
+});
+
+test('restart, stop and start by the buttons of a row', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'turns');
+  await enter();
+  const row = rowOf(page, 'web:turns');
+  await row.getByRole('button', { name: 'Restart web:turns' }).click();
+  await expect(row).toContainText('restarting');
+  await expect(page.getByText('web:turns was restarted')).toBeVisible();
+  await expect(row).toContainText('running');
+  await row.getByRole('button', { name: 'Stop web:turns' }).click();
+  await expect(page.getByText('web:turns is stopped')).toBeVisible();
+  await expect(row).toContainText('stopped');
+  await expect(row.getByRole('button', { name: 'Stop web:turns' })).toBeDisabled();
+  await row.getByRole('button', { name: 'Start web:turns' }).click();
+  await expect(page.getByText('web:turns runs')).toBeVisible();
+  await expect(row).toContainText('running');
+  await ten.api('DELETE', '/api/instances/web/turns?purge=true');
+});
+
+test('what the daemon refuses is said, and the row keeps its state', async ({ page, enter }) => {
+  await page.route('**/api/instances/web/bob/stop', (route) =>
+    route.fulfill({
+      status: 503,
+      json: { error: 'shutting_down', message: 'It is about to end', hint: 'Later' },
+    }),
+  );
+  await enter();
+  const row = rowOf(page, 'web:bob');
+  await row.getByRole('button', { name: 'Stop web:bob' }).click();
+  await expect(page.getByText('web:bob was not stopped')).toBeVisible();
+  await expect(row).toContainText('running');
+});
+
+test('search, order and filters are in the address, and come back', async ({ page, enter }) => {
+  await enter();
+  const table = tableOf(page);
+  await page.keyboard.press('/');
+  await page.keyboard.type('web');
+  await table.getByRole('button', { name: 'Instance' }).click();
+  await page.getByRole('button', { name: /^running/ }).click();
+  const isSo = async (): Promise<void> => {
+    await expect(rowOf(page, 'web:alice')).toBeVisible();
+    await expect(rowOf(page, 'printer:one')).toHaveCount(0);
+    await expect(page.getByRole('searchbox')).toHaveValue('web');
+    await expect(page.getByRole('button', { name: /^running/ })).toHaveAttribute('aria-pressed', 'true');
+    await expect(table.getByRole('columnheader', { name: 'Instance' })).toHaveAttribute(
+      'aria-sort',
+      'descending',
+    );
+    const names = await table.getByRole('link').allTextContents();
+    expect(names).toEqual([...names].sort().reverse());
+  };
+  await isSo();
+  expect(page.url()).toMatch(/q=web.*down=1.*status=running/);
+  await page.reload();
+  await isSo();
+  await page.getByRole('button', { name: 'Clear' }).last().click();
+  await expect(rowOf(page, 'printer:one')).toBeVisible();
+  await page.getByRole('searchbox').fill('nobody is called that');
+  await expect(page.getByRole('heading', { name: 'No instance is like that' })).toBeVisible();
+});
+
+test('a read token has no buttons, a bound one only its own', async ({ page, ten, front }) => {
+  await signIn(page, front.url, await ten.newToken(['read']));
+  await expect(rowOf(page, 'web:bob')).toBeVisible();
+  await expect(tableOf(page).getByRole('button', { name: /^(Restart|Start|Stop) / })).toHaveCount(0);
+  await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(page, front.url, await ten.newToken(['read', 'write'], { instance: 'web:bob' }));
+  await expect(rowOf(page, 'web:bob').getByRole('button', { name: 'Restart web:bob' })).toBeVisible();
+  await expect(tableOf(page).getByRole('link')).toHaveCount(1);
+  await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
+});
+
+// faults: U5
+test('a daemon that is killed is followed by another, and the table by it', async ({ page, ten, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:alice')).toContainText('running');
+  const pid = async (): Promise<number> => (await ten.api<{ pid: number }>('GET', '/api/status')).pid;
+  const before = await pid();
+  process.kill(before, 'SIGKILL');
+  await until(async () => (await pid().catch(() => before)) !== before);
+  await ten.spawn('web', 'after');
+  await expect(rowOf(page, 'web:after')).toContainText('running');
+  await expect(rowOf(page, 'web:alice')).toContainText('running');
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  await ten.api('DELETE', '/api/instances/web/after?purge=true');
+});
+
+// faults: U5
+test('a daemon that is away for longer is said, and the table heals', async ({ page, ten, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:alice')).toContainText('running');
+  await ten.end();
+  const banner = page.getByText('The connection is lost');
+  await expect(banner).toBeVisible();
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  await ten.run();
+  await expect(banner).toHaveCount(0, { timeout: 30_000 });
+  await ten.becomes('web', 'alice', 'running');
+  await expect(rowOf(page, 'web:alice')).toContainText('running');
+});
+
+// faults: G4, U1
+test('hostile reasons, variables, lines and addresses stay text', async ({ page, ten, enter }) => {
+  page.on('dialog', (dialog) => {
+    throw new Error(`a dialog: ${dialog.message()}`);
+  });
+  const text = encodeURIComponent(`${ATTACK}</script><script>alert(1)</script>]]>`);
+  await ten.spawn('web', 'evil', { GREETING: ATTACK });
+  await ten.visit('web', 'evil', `/print?text=${text}`);
+  await ten.visit('web', 'evil', '/crash?code=4');
+  // The daemon writes reasons itself; here is one that it would not.
+  await page.route('**/api/overview?*', async (route) => {
+    const { instances } = await ten.api<{ instances: object[] }>('GET', '/api/overview');
+    const rows = instances.map((row) => ({ ...row, reason: ATTACK, status: 'failed' }));
+    const message = { type: 'snapshot', at: Date.now(), more: false, instances: rows };
+    await route.fulfill({ contentType: 'application/x-ndjson', body: `${JSON.stringify(message)}\n` });
+  });
+  await enter('/?q=evil');
+  await expect(rowOf(page, 'web:evil')).toContainText(ATTACK);
+  const scripts = await page.locator('script').count();
+  const isInert = async (): Promise<void> => {
+    await expect(page.locator('main img, dialog img, [onerror]')).toHaveCount(0);
+    expect(await page.locator('script').count()).toBe(scripts);
+    await expect(page).toHaveTitle(/tenement$/);
+  };
+  await isInert();
+  await page.getByRole('searchbox').fill(ATTACK);
+  await isInert();
+  for (const path of ['/instances/web/evil', '/events?of=web:evil', '/logs?instance=web:evil']) {
+    await go(page, path);
+    await expect(page.locator('main')).toContainText('FATAL about to fall over');
+    await isInert();
+  }
+  await go(page, '/instances/web/evil?tab=env');
+  await expect(page.locator('main')).toContainText(ATTACK);
+  await isInert();
+  await ten.api('DELETE', '/api/instances/web/evil?purge=true');
+});
+
+test('help and colours by keyboard; the choice stays', async ({ page, enter }) => {
+  await enter();
+  await page.keyboard.press('?');
+  const help = page.getByRole('dialog', { name: 'Keys' });
+  await expect(help).toContainText('Next row');
+  await isFitForAll(page);
+  await page.keyboard.press('Escape');
+  await expect(help).toHaveCount(0);
+  await page.emulateMedia({ colorScheme: 'light' });
+  const colours = page.getByRole('button', { name: /^Colours/ });
+  const root = page.locator('html');
+  await colours.press('Enter');
+  await expect(root).toHaveAttribute('data-theme', 'light');
+  await colours.press('Enter');
+  await expect(root).toHaveAttribute('data-theme', 'dark');
+  await page.reload();
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  await expect(root).toHaveAttribute('data-theme', 'dark');
+});
+
+test('j, k and Enter lead to an instance', async ({ page, enter }) => {
+  await enter('/?q=web:alice');
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
+});
+
+test('dark as the system is', async ({ page, enter }) => {
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await enter();
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  const [red] = await page.evaluate(
+    () => getComputedStyle(document.body).backgroundColor.match(/\d+/g)?.map(Number) ?? [255],
+  );
+  expect(red).toBeLessThan(64);
+});
+
+test('a phone of 320 pixels shows all without scrolling sideways', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  await enter();
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  const sideways = await page.evaluate(() =>
+    [document.documentElement, document.getElementById('content')].map(
+      (one) => one !== null && one.scrollWidth > one.clientWidth,
+    ),
+  );
+  expect(sideways).toEqual([false, false]);
+  await page.getByRole('button', { name: 'More' }).click();
+  await page.getByRole('dialog').getByRole('link', { name: 'Host' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Host');
+});
+
+test('it is fit for all', async ({ page, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
+  await isFitForAll(page);
+});
