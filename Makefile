@@ -49,7 +49,7 @@ deny: ## Licences, sources and duplicates of what we depend on
 	cargo fetch --locked -q
 	cargo deny --offline --log-level error check bans licenses sources
 
-bench: ## Measures ten beside nginx and haproxy; see bench/README.md
+bench: dashboard ## Measures ten beside nginx and haproxy; see bench/README.md
 	@scripts/install-deps.sh bench
 	cargo build --release -p tenement --target-dir target
 	python3 bench/proxy.py
@@ -61,6 +61,7 @@ bench: ## Measures ten beside nginx and haproxy; see bench/README.md
 	python3 bench/logs.py
 	python3 bench/followers.py
 	python3 bench/overview.py
+	node bench/dashboard.mjs
 	python3 bench/upgrade.py
 	cargo run --release -p tenement --example token_check --target-dir target
 
