@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if !files.contains_key(INDEX) {
         println!("cargo::rerun-if-changed={UNBUILT}");
+        println!("cargo::warning=the dashboard is not built: '/' will say how to ('make dashboard')");
         files = Files::from([(INDEX.to_owned(), here.join(UNBUILT))]);
     }
     let mut table = String::from("&[\n");

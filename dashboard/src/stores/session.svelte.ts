@@ -4,9 +4,10 @@
 //   start ──#/link/CODE──> POST /api/session ──┐
 //     │───stored token────> GET /api/session ──┴─> in          401 at any time ──> out
 //     └───none────────────> out ──signIn(token)──> in
-import { ApiError, request, useCredentials, wordsOf } from '../api/client';
+import { ApiError, request, Unreachable, useCredentials, wordsOf } from '../api/client';
 import type { CreatedSession, SessionInfo } from '../api/types';
 import { hashOf, parseRoute } from '../lib/route';
+import { confirm, type Question } from './confirm.svelte';
 import { toasts } from './toasts.svelte';
 
 export type Scope = 'read' | 'write' | 'admin';
@@ -19,6 +20,8 @@ class Session {
   /** Why there is a sign-in page, where the reason is not that nobody signed in. */
   reason = $state<string | null>(null);
   private token: string | null = null;
+  /** Of a link that could not be tried yet. */
+  private code: string | null = null;
   private readonly forgetters: (() => void)[] = [];
 
   constructor() {
@@ -47,10 +50,10 @@ class Session {
       if (given !== null) void this.exchange(given);
     });
     const code = takeCode();
-    if (code !== null) return this.exchange(code);
     this.token = stored();
-    if (this.token === null) this.state = 'out';
-    else await this.check();
+    if (this.token !== null) await this.check();
+    else if (code === null) this.state = 'out';
+    if (code !== null) await this.exchange(code);
   }
 
   /** Signs in with a token; throws what the API says of it. */
@@ -62,17 +65,29 @@ class Session {
     this.begin(token, who);
   }
 
-  /** Signs out here, and has a token that a link made revoked. */
+  /** Signs out here, and has a token that a link made revoked; says so where that did not work. */
   async signOut(): Promise<void> {
-    const token = this.token;
+    const { token, who } = this;
     this.end(null);
-    if (token === null) return;
+    if (token !== null && who?.kind === 'link') await this.revoke(token, who);
+  }
+
+  private async revoke(token: string, who: SessionInfo): Promise<void> {
     const headers = { Authorization: `Bearer ${token}` };
-    await request('delete', '/api/session', { anonymous: true, headers }).catch(() => {});
+    try {
+      await request('delete', '/api/session', { anonymous: true, headers });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) return;
+      const remedy = `It is valid until it ends by itself. End it with: ten token-revoke ${who.id}`;
+      toasts.say('bad', 'The daemon could not be told of the sign-out', `${wordsOf(error)} ${remedy}`);
+    }
   }
 
   /** Asks who the stored token is; also what the page of an unreachable daemon does again. */
   async check(): Promise<void> {
+    const code = this.code;
+    this.code = null;
+    if (code !== null) return this.exchange(code);
     try {
       this.who = await request<SessionInfo>('get', '/api/session');
       this.state = 'in';
@@ -84,7 +99,10 @@ class Session {
     }
   }
 
+  /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */
   private async exchange(code: string): Promise<void> {
+    const { token, who } = this;
+    if (who !== null && !(await confirm.ask(replacing(who)))) return;
     try {
       const made = await request<CreatedSession>('post', '/api/session', {
         anonymous: true,
@@ -92,12 +110,17 @@ class Session {
       });
       // Whoever was signed in is not any more.
       this.end(null);
+      if (token !== null && who?.kind === 'link') void this.revoke(token, who);
       this.state = 'starting';
       this.token = made.token;
       keep(made.token);
       await this.check();
     } catch (error) {
-      if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
+      if (error instanceof Unreachable) {
+        this.code = code;
+        this.reason = wordsOf(error);
+        this.state = 'unreachable';
+      } else if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
       else this.end(wordsOf(error));
     }
   }
@@ -118,6 +141,15 @@ class Session {
     this.state = 'out';
     for (const forget of this.forgetters) forget();
   }
+}
+
+function replacing(who: SessionInfo): Question {
+  return {
+    title: 'Sign in by this link?',
+    text: `You are signed in as ${who.name}. The link has a session of its own, with the rights that whoever made it chose.`,
+    action: 'Use the link',
+    danger: false,
+  };
 }
 
 /** The code of a one-time link, which is out of the address and the history from here on. */

@@ -171,6 +171,7 @@ async fn open(
     let wanted = Wanted {
         name: NAME.to_owned(),
         kind: Kind::Link,
+        maker: link.maker.grant().map(|grant| grant.id.clone()),
         scopes: link.scopes.clone(),
         binding: link.binding.clone(),
         expires_at: Some(end_of(&link, now)),

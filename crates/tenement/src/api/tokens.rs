@@ -158,7 +158,7 @@ fn wanted(body: &[u8], now: WallMillis) -> Result<Wanted, ApiError> {
     let scopes = given("scopes").map_or(Ok(vec![Scope::Admin]), scopes)?;
     let binding = binding(given("service"), given("instance"))?;
     let expires_at = days.map(|days| WallMillis(now.0 + days * DAY_MS));
-    Ok(Wanted { name, kind: Kind::Token, scopes, binding, expires_at })
+    Ok(Wanted { name, kind: Kind::Token, maker: None, scopes, binding, expires_at })
 }
 
 /// JSON does not tell 1.0 from 1.

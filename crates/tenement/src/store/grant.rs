@@ -132,6 +132,8 @@ pub struct Grant {
     pub name: String,
     /// How it came to be.
     pub kind: Kind,
+    /// The id of the token whose link it was made for: it does not outlive that.
+    pub maker: Option<String>,
     /// As asked for, in order.
     pub scopes: Vec<Scope>,
     /// Whose things it is for.
@@ -217,6 +219,8 @@ pub struct Wanted {
     pub name: String,
     /// How it comes to be.
     pub kind: Kind,
+    /// The id of the token whose link it is made for.
+    pub maker: Option<String>,
     /// What it allows.
     pub scopes: Vec<Scope>,
     /// Whose things it is for.
@@ -231,7 +235,7 @@ impl Wanted {
     pub fn admin(name: &str) -> Self {
         let scopes = vec![Scope::Admin];
         let (kind, binding) = (Kind::Token, Binding::Nothing);
-        Self { name: name.to_owned(), kind, scopes, binding, expires_at: None }
+        Self { name: name.to_owned(), kind, maker: None, scopes, binding, expires_at: None }
     }
 
     pub(super) fn granted(self, id: String, created_at: WallMillis, last_used: Option<WallMillis>) -> Grant {
@@ -239,6 +243,7 @@ impl Wanted {
             id,
             name: self.name,
             kind: self.kind,
+            maker: self.maker,
             scopes: self.scopes,
             binding: self.binding,
             created_at,

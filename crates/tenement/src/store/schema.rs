@@ -56,6 +56,7 @@ const STEPS: &[&str] = &[
 ",
     "
     ALTER TABLE tokens ADD COLUMN kind TEXT NOT NULL DEFAULT 'token';
+    ALTER TABLE tokens ADD COLUMN maker TEXT;
 ",
     "
     CREATE TABLE made (file TEXT PRIMARY KEY) STRICT;

@@ -1,6 +1,6 @@
 //! Tokens: shown once, kept as a hash.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rusqlite::{Connection, Row, params};
 use tenement_core::{
@@ -80,7 +80,7 @@ fn grant(row: &Row<'_>) -> Result<(Hash, Grant), StoreError> {
 fn wanted(row: &Row<'_>) -> Result<Result<Wanted, String>, rusqlite::Error> {
     let (scopes, service, id): (String, Option<String>, Option<String>) =
         (row.get("scopes")?, row.get("service")?, row.get("instance")?);
-    let (name, expires_at) = (row.get("name")?, moment(row, "expires_at")?);
+    let (name, maker, expires_at) = (row.get("name")?, row.get("maker")?, moment(row, "expires_at")?);
     let scopes = scopes.split(' ').map(|word| Scope::from_word(word).ok_or(format!("scope '{word}'")));
     let binding = match (service, id) {
         (None, _) => Ok(Binding::Nothing),
@@ -91,7 +91,8 @@ fn wanted(row: &Row<'_>) -> Result<Result<Wanted, String>, rusqlite::Error> {
     let kind = Kind::from_word(&kind).ok_or(format!("kind '{kind}'"));
     let scopes = scopes.collect::<Result<_, _>>();
     let binding = binding.map_err(|error| error.to_string());
-    Ok(scopes.and_then(|scopes| Ok(Wanted { name, kind: kind?, scopes, binding: binding?, expires_at })))
+    Ok(scopes
+        .and_then(|scopes| Ok(Wanted { name, kind: kind?, maker, scopes, binding: binding?, expires_at })))
 }
 
 fn moment(row: &Row<'_>, column: &str) -> Result<Option<WallMillis>, rusqlite::Error> {
@@ -112,8 +113,8 @@ fn insert(connection: &Connection, grant: &Grant, hash: Hash) -> Result<bool, ru
         Binding::Instance(name) => (Some(name.service.as_str()), Some(name.id.as_str())),
     };
     let inserted = connection.execute(
-        "INSERT INTO tokens (id, name, hash, scopes, service, instance, created_at, expires_at, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        "INSERT INTO tokens (id, name, hash, scopes, service, instance, created_at, expires_at, kind, maker)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
         params![
             grant.id,
             grant.name,
@@ -123,7 +124,8 @@ fn insert(connection: &Connection, grant: &Grant, hash: Hash) -> Result<bool, ru
             instance,
             signed(grant.created_at),
             grant.expires_at.map(signed),
-            grant.kind.as_str()
+            grant.kind.as_str(),
+            grant.maker
         ],
     )?;
     Ok(inserted > 0)
@@ -164,21 +166,50 @@ impl Store {
             Ok((replaced, insert(transaction, &grant, hash)?))
         })?;
         self.valid.retain(|other, grant| grant.id != FIRST || *other == hash);
+        if replaced {
+            self.revoke_made_by(FIRST)?;
+        }
         if inserted {
             self.valid.insert(hash, grant);
         }
         Ok(replaced)
     }
 
-    /// Ends a token. Returns whether there was one of this id.
+    /// Ends a token, and those that were made for its links. Returns whether there was one of this id.
     ///
     /// # Errors
     /// The database failed; the token is still valid.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
+        let made = self.made_by(id);
         let sql = "DELETE FROM tokens WHERE id = ?1";
-        let revoked = self.db.write(|transaction| Ok(transaction.execute(sql, [id])? > 0))?;
-        self.valid.retain(|_, grant| grant.id != id);
+        let revoked = self.db.write(|transaction| {
+            for one in &made {
+                transaction.execute(sql, [one])?;
+            }
+            Ok(transaction.execute(sql, [id])? > 0)
+        })?;
+        self.valid.retain(|_, grant| grant.id != id && !made.contains(&grant.id));
         Ok(revoked)
+    }
+
+    fn revoke_made_by(&self, id: &str) -> Result<(), StoreError> {
+        self.made_by(id).iter().try_for_each(|one| self.revoke_token(one).map(drop))
+    }
+
+    /// Tokens that were made for links of this one, or of those.
+    fn made_by(&self, id: &str) -> BTreeSet<String> {
+        let (all, mut makers) = (self.valid.all(), BTreeSet::from([id.to_owned()]));
+        loop {
+            let made =
+                all.iter().filter(|grant| grant.maker.as_ref().is_some_and(|maker| makers.contains(maker)));
+            let made: Vec<_> =
+                made.map(|grant| grant.id.clone()).filter(|made| !makers.contains(made)).collect();
+            if made.is_empty() {
+                makers.remove(id);
+                return makers;
+            }
+            makers.extend(made);
+        }
     }
 
     /// Every token, the expired ones too, in the order they were made.

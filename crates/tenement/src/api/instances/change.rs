@@ -121,5 +121,8 @@ async fn end(
 ) -> Result<Json<Became>, ApiError> {
     let name = caller.named(service, id)?;
     api.supervisor.by(caller.actor()).stop(name.clone(), mode).await?;
+    if mode == StopMode::Purge {
+        api.links.forget(&name);
+    }
     Ok(Json(Became { instance: name.to_string(), status: Status::Stopped.as_str() }))
 }

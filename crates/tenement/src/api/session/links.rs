@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tenement_core::time::WallMillis;
+use tenement_core::{name::InstanceName, time::WallMillis};
 use tenement_runtime::clock;
 use utoipa::ToSchema;
 
@@ -35,7 +35,7 @@ use crate::{
     store::{Binding, Scope, random_code},
 };
 
-/// Links at the same time. The oldest goes for a newer one.
+/// Links of one token at the same time. The oldest goes for a newer one.
 const MOST: usize = 100;
 /// Seconds that one is good for, and at most.
 const LASTS: u64 = 300;
@@ -72,10 +72,20 @@ impl Links {
 
     pub(super) fn put(&self, link: Link) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.remove(0);
+        let maker = link.maker.actor();
+        let own = |other: &Link| other.maker.actor() == maker;
+        if all.iter().filter(|other| own(other)).count() >= MOST
+            && let Some(oldest) = all.iter().position(own)
+        {
+            all.remove(oldest);
         }
         all.push(link);
+    }
+
+    /// Those for one instance, which is purged: the next of its name may be somebody else's.
+    pub(crate) fn forget(&self, name: &InstanceName) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|link| link.binding != Binding::Instance(name.clone()));
     }
 
     /// The link of a code, which is none after that. Of several who come at once one gets it.
@@ -201,6 +211,19 @@ mod tests {
         assert!(links.take("1", WallMillis(1)).is_some());
         assert_eq!(links.good(WallMillis(1)).len(), MOST - 1);
         assert!(links.good(WallMillis(10)).is_empty());
+    }
+
+    #[test]
+    fn a_purge_ends_links_for_what_is_purged() {
+        let (links, gone): (_, InstanceName) = (Links::default(), "api:a".parse().unwrap());
+        let bound =
+            |code, name: &str| Link { binding: Binding::Instance(name.parse().unwrap()), ..link(code, 10) };
+        links.put(bound("a", "api:a"));
+        links.put(bound("b", "api:b"));
+        links.put(link("c", 10));
+        links.forget(&gone);
+        let left = ["a", "b", "c"].map(|code| links.take(code, WallMillis(1)).is_some());
+        assert_eq!(left, [false, true, true]);
     }
 
     #[test]

@@ -80,6 +80,31 @@ async fn a_link_lets_in_once_with_its_own_rights_and_whoever_signs_out_is_out() 
     fixture.end().await;
 }
 
+// faults: U3
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_token_has_let_in_is_out_when_it_is_revoked() {
+    let mut fixture = Fixture::new();
+    let administrator = fixture.token.clone();
+    fixture.token = fixture.token_for(Scope::Admin, Binding::Nothing);
+    let (_, maker) = fixture.call("GET", "/api/session", "").await;
+    let mut entered = Vec::new();
+    for _ in 0..2 {
+        let made = fixture.link("{}").await;
+        let (_, session) = fixture.exchange(code(&made), "192.0.2.1").await;
+        // The second one is let in by the first.
+        fixture.token = session["token"].as_str().unwrap().to_owned();
+        entered.push(fixture.token.clone());
+    }
+    fixture.token = administrator;
+    let path = format!("/api/tokens/{}", maker["id"].as_str().unwrap());
+    assert_eq!(fixture.call("DELETE", &path, "").await.0, 204);
+    for token in entered {
+        fixture.token = token;
+        assert_eq!(fixture.call("GET", "/api/session", "").await.0, 401);
+    }
+    fixture.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_for_no_more_than_its_maker_and_no_longer() {
     let mut fixture = Fixture::new();
