@@ -13,8 +13,14 @@ pub trait Backend: Send + Sync + 'static {
     /// The table that is looked up at every request.
     fn routes(&self) -> &ArcSwap<RouteTable>;
 
-    /// Resolves when requests may be let through to an instance. `failed` names a run that was found broken.
-    fn wake(&self, name: InstanceName, failed: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>>;
+    /// Resolves when requests may be let through to an instance. `failed` names a run that was found broken; `by` is
+    /// the request, `GET /path`, for people.
+    fn wake(
+        &self,
+        name: InstanceName,
+        failed: Option<RunId>,
+        by: Option<String>,
+    ) -> BoxFuture<Result<(), WakeRefusal>>;
 
     /// A new connection to the control plane, which speaks HTTP/1.1 on its other end.
     ///

@@ -145,7 +145,20 @@ impl Supervisor {
     /// # Errors
     /// Why it can't be had.
     pub async fn wake(&self, name: InstanceName, failed: Option<RunId>) -> Result<(), WakeRefusal> {
-        let answer = self.ask(|reply| Message::Wake { name, failed, reply }).await;
+        self.wake_by(name, failed, None).await
+    }
+
+    /// The same for a request of which is told what it is, if it is the one that wakes it.
+    ///
+    /// # Errors
+    /// See [`Self::wake`].
+    pub async fn wake_by(
+        &self,
+        name: InstanceName,
+        failed: Option<RunId>,
+        by: Option<String>,
+    ) -> Result<(), WakeRefusal> {
+        let answer = self.ask(|reply| Message::Wake { name, failed, by, reply }).await;
         answer.unwrap_or_else(|| Err(crate::engine::shutting_down()))
     }
 

@@ -29,7 +29,12 @@ impl Backend for NoInstances {
         &self.routes
     }
 
-    fn wake(&self, _: InstanceName, _: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>> {
+    fn wake(
+        &self,
+        _: InstanceName,
+        _: Option<RunId>,
+        _: Option<String>,
+    ) -> BoxFuture<Result<(), WakeRefusal>> {
         Box::pin(async { Err(WakeRefusal::Unknown) })
     }
 

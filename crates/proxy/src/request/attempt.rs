@@ -99,7 +99,8 @@ pub(super) async fn serve(client: &mut Client, head: &RequestHead) -> Next {
     };
     loop {
         let failed = request.failed.take();
-        let leasing = wake::lease(&thread, &request.target, failed, &mut request.waiting);
+        let by = wake::by(&request.target, &client.request);
+        let leasing = wake::lease(&thread, &request.target, failed, &mut request.waiting, by);
         let lease = match unless_gone(client, leasing).await {
             Leased::Done(Ok(lease)) => lease,
             Leased::Left => {

@@ -193,7 +193,12 @@ impl Backend for Instances {
         &self.routes
     }
 
-    fn wake(&self, name: InstanceName, failed: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>> {
+    fn wake(
+        &self,
+        name: InstanceName,
+        failed: Option<RunId>,
+        _by: Option<String>,
+    ) -> BoxFuture<Result<(), WakeRefusal>> {
         self.wakes.fetch_add(1, Ordering::SeqCst);
         let answer = (self.on_wake)(&self.slots[&name], failed);
         let place = self.holds.load(Ordering::SeqCst).then(|| Place::take(&self.waiting));

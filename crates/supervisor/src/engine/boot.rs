@@ -108,6 +108,7 @@ impl Engine {
             busy: None,
             queue: VecDeque::new(),
             actor: None,
+            woken_by: None,
             exit: None,
             ended_by: None,
             stage_since: None,

@@ -267,6 +267,7 @@ impl Engine {
         &mut self,
         name: &InstanceName,
         failed: Option<RunId>,
+        by: Option<String>,
         reply: oneshot::Sender<Result<(), WakeRefusal>>,
     ) {
         if let Err(refusal) = self.check_wake(name) {
@@ -275,6 +276,7 @@ impl Engine {
         }
         let Some(entry) = self.entries.get_mut(name) else { return };
         entry.waiters.push(Waiter { failed, reply });
+        entry.woken_by = by;
         self.step(name, Event::Wake { failed });
     }
 

@@ -77,6 +77,8 @@ pub(super) struct Entry {
     pub(super) queue: VecDeque<(Command, Option<Actor>)>,
     /// Who gave the last command.
     pub(super) actor: Option<Actor>,
+    /// The request that was about to wake it last.
+    pub(super) woken_by: Option<String>,
     /// How the last run's first process ended; nothing while one is being started or runs.
     pub(super) exit: Option<ExitStatus>,
     /// Why the last run was ended, if it did not end by itself.

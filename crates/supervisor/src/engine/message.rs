@@ -42,6 +42,7 @@ pub(crate) enum Message {
     Wake {
         name: InstanceName,
         failed: Option<RunId>,
+        by: Option<String>,
         reply: oneshot::Sender<Result<(), WakeRefusal>>,
     },
     /// Put it in force, or only say what that would do.

@@ -256,7 +256,7 @@ impl Engine {
             Message::Reconfigure { config, dry_run, reply } => {
                 let _ = reply.send(self.reconfigure(config, dry_run));
             }
-            Message::Wake { name, failed, reply } => self.wake(&name, failed, reply),
+            Message::Wake { name, failed, by, reply } => self.wake(&name, failed, by, reply),
             Message::News(name, news) => self.news(&name, news),
             Message::Shutdown(reply) => self.begin_shutdown(reply),
             Message::HandOver(reply) => self.begin_hand_over(reply),

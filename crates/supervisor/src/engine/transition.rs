@@ -50,6 +50,7 @@ impl Before {
             // How an earlier life ended was told then.
             entry.exit = None;
         }
+        let woken_by = entry.woken_by.take().filter(|_| cause == Cause::Request && status != Status::Running);
         let lasted = now.since(entry.since);
         entry.since = now;
         Some(Transition {
@@ -61,7 +62,7 @@ impl Before {
             health: self.health,
             cause,
             actor: if by_hand { entry.actor.clone() } else { None },
-            reason: reason.map(str::to_owned),
+            reason: reason.map(str::to_owned).or(woken_by),
             exit: entry.exit,
             lasted_ms: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
         })

@@ -36,7 +36,12 @@ impl Backend for Daemon {
         self.supervisor.routes()
     }
 
-    fn wake(&self, name: InstanceName, failed: Option<RunId>) -> BoxFuture<Result<(), WakeRefusal>> {
+    fn wake(
+        &self,
+        name: InstanceName,
+        failed: Option<RunId>,
+        by: Option<String>,
+    ) -> BoxFuture<Result<(), WakeRefusal>> {
         let (supervisor, mut ending) = (self.supervisor.clone(), self.ending.clone());
         Box::pin(async move {
             tokio::select! {
@@ -46,7 +51,7 @@ impl Backend for Daemon {
                     reason: "tenement is shutting down".into(),
                     retry_after: RESTARTED,
                 }),
-                woken = supervisor.wake(name, failed) => woken,
+                woken = supervisor.wake_by(name, failed, by) => woken,
             }
         })
     }

@@ -49,6 +49,8 @@ fn a_hundred_requests_wake_a_sleeping_instance_once() {
         assert!(asks.into_iter().all(|ask| ok(&ask.join().unwrap())));
     });
     assert_eq!(daemon.metric("tenement_instances_total"), before + 1);
+    let events = daemon.ok(&["events", "--json"]);
+    assert!(events.contains("\"reason\":\"GET /\""), "which request it was: {events}");
 }
 
 /// Answers in one piece, so that nothing of an answer can have come when it is killed before.
