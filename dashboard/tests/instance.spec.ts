@@ -50,10 +50,10 @@ test('stop, start and restart, by button and by key', async ({ page, ten, enter 
   await ten.spawn('web', 'deeds');
   await enter('/instances/web/deeds');
   const state = page.getByRole('region', { name: 'State' });
-  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await expect(state.getByText('stopped', { exact: true })).toBeVisible();
   await expect(page.getByText('web:deeds is stopped')).toBeVisible();
-  await page.getByRole('button', { name: 'Start' }).click();
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
   await expect(page.getByText('web:deeds runs')).toBeVisible();
   await expect(state.getByText('running', { exact: true })).toBeVisible();
   await page.keyboard.press('r');

@@ -66,6 +66,8 @@ pub struct Proof {
     pub env: BTreeMap<String, String>,
 }
 
+/// How often an environment that is empty is looked at again, a millisecond later.
+const EXECUTING: usize = 50;
 /// Between the moment that a marker names and the start of its process there is a system call; in clock ticks.
 const BIRTH: u64 = 200;
 
@@ -161,7 +163,7 @@ impl Host {
         let stats = tree.members().into_iter().filter_map(|pid| Some((pid, Stat::read(pid).ok()?)));
         // Whoever leads a session of its own first: what it has started came later.
         let (pid, first) = stats.min_by_key(|(pid, stat)| (stat.start_time, stat.session != *pid, *pid))?;
-        let environment = procfs::read(format!("/proc/{pid}/environ")).ok()?;
+        let environment = environment_of(pid)?;
         let env: BTreeMap<String, String> = environment
             .split(|&byte| byte == 0)
             .filter_map(|entry| {
@@ -226,4 +228,16 @@ impl Host {
         let walk = |(marker, (start_time, pid))| Tree::Walk(Walk { pid, start_time, marker });
         unknown.into_iter().map(walk).collect()
     }
+}
+
+/// What a process has in its environment. One that is just executing another program has none for a moment.
+fn environment_of(pid: u32) -> Option<Vec<u8>> {
+    for _ in 0..EXECUTING {
+        let environment = procfs::read(format!("/proc/{pid}/environ")).ok()?;
+        if !environment.is_empty() {
+            return Some(environment);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    None
 }

@@ -4,16 +4,15 @@
 //! What can't be a file of ours, or has no sound header, is made anew.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use rustix::{fs::OFlags, io::Errno};
 use tenement_core::name::InstanceName;
-use tenement_runtime::output::private_dir;
 
 use super::{
     record,
@@ -146,8 +145,12 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 }
 
 fn made(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        private_dir(folder)?;
+    // No further up: a data directory that is gone is not begun anew.
+    for folder in path.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
     }
     gone(fs::remove_file(path))?;
     options().read(true).write(true).create_new(true).mode(0o600).open(path)
