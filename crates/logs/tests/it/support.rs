@@ -114,6 +114,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never {what}");
-        std::thread::yield_now();
+        // Looking without a pause would take the processor from what is waited for.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -331,7 +331,8 @@ pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
     let start = clock::instant();
     while !happened() {
         assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        thread::yield_now();
+        // Looking without a pause would take the processor from what is waited for.
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

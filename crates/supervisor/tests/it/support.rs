@@ -147,7 +147,8 @@ impl Fixture {
                 "{name} never {what}: {:?}",
                 self.view(name).await
             );
-            tokio::task::yield_now().await;
+            // Looking without a pause would take the processor from what is waited for.
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
