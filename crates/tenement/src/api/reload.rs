@@ -154,7 +154,7 @@ async fn reload(
 }
 
 fn dry_run(body: &[u8]) -> Result<bool, ApiError> {
-    if body.trim_ascii().is_empty() {
+    if matches!(body.trim_ascii(), b"" | b"null") {
         return Ok(false);
     }
     let members = body::object::<Option<bool>>(body)?;

@@ -141,7 +141,7 @@ async fn upgrade(
 }
 
 fn asked(body: &[u8]) -> Result<Asked, ApiError> {
-    if body.trim_ascii().is_empty() {
+    if matches!(body.trim_ascii(), b"" | b"null") {
         return Ok(Asked::default());
     }
     let members = body::object::<Value>(body)?;

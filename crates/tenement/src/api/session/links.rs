@@ -154,7 +154,7 @@ pub(super) async fn create(
 
 fn wanted(body: &[u8], maker: Caller, hash: Hash, now: WallMillis) -> Result<Link, ApiError> {
     let members: BTreeMap<String, Value> =
-        if body.trim_ascii().is_empty() { BTreeMap::new() } else { body::object(body)? };
+        if matches!(body.trim_ascii(), b"" | b"null") { BTreeMap::new() } else { body::object(body)? };
     body::only(&["scopes", "service", "instance", "expires_in_seconds"], &members)?;
     let given = |key: &str| members.get(key).filter(|value| !value.is_null());
     let seconds = given("expires_in_seconds").map_or(Some(LASTS), tokens::whole);
