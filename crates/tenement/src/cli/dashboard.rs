@@ -4,14 +4,12 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::{Value, json};
-use tenement_core::name::ServiceName;
 
 use super::{
     Failure, Global,
     client::Client,
-    instance,
     output::{note, text},
-    print, print_json,
+    print, print_json, token_gen,
 };
 
 /// Opens an address with what the desktop has for it.
@@ -63,16 +61,7 @@ impl Dashboard {
 
     fn body(&self) -> Result<Value, Failure> {
         let mut body = json!({});
-        if !self.scopes.is_empty() {
-            body["scopes"] = json!(self.scopes);
-        }
-        if let Some(service) = &self.service {
-            let service: ServiceName = service.parse().map_err(Failure::config)?;
-            body["service"] = json!(service.as_str());
-        }
-        if let Some(instance) = &self.instance {
-            body["instance"] = json!(instance::parse(instance, None)?.to_string());
-        }
+        token_gen::grant(&mut body, &self.scopes, self.service.as_deref(), self.instance.as_deref())?;
         Ok(body)
     }
 }

@@ -104,18 +104,29 @@ impl TokenGen {
 
     fn body(&self) -> Result<Value, Failure> {
         let mut body = json!({ "name": self.name, "expires_in_days": self.expires });
-        if !self.scopes.is_empty() {
-            body["scopes"] = json!(self.scopes);
-        }
-        if let Some(service) = &self.service {
-            let service: ServiceName = service.parse().map_err(Failure::config)?;
-            body["service"] = json!(service.as_str());
-        }
-        if let Some(instance) = &self.instance {
-            body["instance"] = json!(instance::parse(instance, None)?.to_string());
-        }
+        grant(&mut body, &self.scopes, self.service.as_deref(), self.instance.as_deref())?;
         Ok(body)
     }
+}
+
+/// Adds what is to be allowed to what is asked for, where something is said of it.
+pub(super) fn grant(
+    body: &mut Value,
+    scopes: &[String],
+    service: Option<&str>,
+    instance: Option<&str>,
+) -> Result<(), Failure> {
+    if !scopes.is_empty() {
+        body["scopes"] = json!(scopes);
+    }
+    if let Some(service) = service {
+        let service: ServiceName = service.parse().map_err(Failure::config)?;
+        body["service"] = json!(service.as_str());
+    }
+    if let Some(instance) = instance {
+        body["instance"] = json!(instance::parse(instance, None)?.to_string());
+    }
+    Ok(())
 }
 
 /// The API calls the option by the name of its member.
