@@ -1359,6 +1359,11 @@ export interface components {
       context_after?: number | null;
       /** @description Instead of `context`: before each. */
       context_before?: number | null;
+      /**
+       * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+       *     the end of the page, and one more if there are more.
+       */
+      count?: boolean | null;
       /** @description The next older page: `next_cursor` of the one before. Not together with `offset`. */
       cursor?: string | null;
       /**
@@ -1797,7 +1802,7 @@ export interface components {
       results: components['schemas']['LogLine'][];
       /**
        * Format: int64
-       * @description All that match, before `limit` and `offset`.
+       * @description All that match, before `limit` and `offset`, unless `count` is false.
        */
       total: number;
     };
@@ -5020,6 +5025,11 @@ export interface operations {
         limit?: number;
         /** @description Skips so many of the newest. */
         offset?: number;
+        /**
+         * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+         *     the end of the page, and one more if there are more.
+         */
+        count?: boolean;
         /** @description Of this service only. */
         service?: string;
         /** @description Of this instance only: `service:id`, or the id next to `service`; several with commas. */
@@ -6314,6 +6324,11 @@ export interface operations {
         limit?: number;
         /** @description Skips so many of the newest. */
         offset?: number;
+        /**
+         * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+         *     the end of the page, and one more if there are more.
+         */
+        count?: boolean;
         /** @description Of this stream only. */
         stream?: string;
         /** @description Of exactly these levels: `warn,error`. */

@@ -32,6 +32,7 @@ test('words are searched, expressions are not', () => {
     query: 'x',
     fields: ['a=1'],
     limit: 100,
+    count: false,
     cursor: 'c',
   });
   expect(searchBody(params(of('q=x&re=1')), 100)).toBe(null);

@@ -66,11 +66,18 @@ export function search(given: Params, more: Record<string, string | undefined> =
   return query.toString();
 }
 
-/** The body of `POST /api/logs/search`; null where it is no search of words. */
+/** The body of `POST /api/logs/search`, which leaves the counting to the histogram; null where it is no search of words. */
 export function searchBody(given: Params, limit: number, cursor?: string): Record<string, unknown> | null {
   const { query, field, grep, ...rest } = given;
   if (typeof query !== 'string' || grep !== undefined) return null;
-  return { ...rest, query, limit, ...(field ? { fields: field } : {}), ...(cursor ? { cursor } : {}) };
+  return {
+    ...rest,
+    query,
+    limit,
+    count: false,
+    ...(field ? { fields: field } : {}),
+    ...(cursor ? { cursor } : {}),
+  };
 }
 
 /** What a search is of; two that are the same find the same. */

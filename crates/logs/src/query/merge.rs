@@ -67,6 +67,14 @@ impl StreamTail {
         }
     }
 
+    /// Whether a matching line is left.
+    fn any(&mut self, filter: &Filter) -> io::Result<bool> {
+        while self.left.is_empty() && self.cursor.peek().is_some() {
+            self.step(filter)?;
+        }
+        Ok(!self.left.is_empty())
+    }
+
     /// Counts all matching lines that are left.
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let mut matching = 0;
@@ -163,6 +171,11 @@ impl InstanceTail {
         Ok(Some(line))
     }
 
+    fn any(&mut self, filter: &Filter) -> io::Result<bool> {
+        let [out, err] = &mut self.streams;
+        Ok(out.any(filter)? || err.any(filter)?)
+    }
+
     fn count(&mut self, filter: &Filter) -> io::Result<u64> {
         let [out, err] = &mut self.streams;
         Ok(out.count(filter)? + err.count(filter)?)
@@ -233,4 +246,14 @@ pub(super) fn newest(
 /// Counts the matching lines that are left.
 pub(super) fn count(tails: &mut [InstanceTail], filter: &Filter) -> io::Result<u64> {
     tails.iter_mut().try_fold(0, |sum, tail| Ok(sum + tail.count(filter)?))
+}
+
+/// Whether a matching line is left.
+pub(super) fn any(tails: &mut [InstanceTail], filter: &Filter) -> io::Result<bool> {
+    for tail in tails {
+        if tail.any(filter)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -90,6 +90,8 @@ pub struct LogQuery {
     pub limit: usize,
     /// Skips so many of the newest.
     pub offset: usize,
+    /// Whether all that match are counted, which may take longer by far than to find a page of them.
+    pub count: bool,
     /// No more lines than fit into so many bytes of JSON, but one at least.
     pub max_bytes: usize,
     /// When it is given up.
@@ -118,6 +120,7 @@ impl Default for LogQuery {
             bounds: Bounds::default(),
             limit: 50,
             offset: 0,
+            count: true,
             max_bytes: usize::MAX,
             deadline: None,
             abandoned: None,
@@ -148,7 +151,8 @@ impl LogQuery {
 pub struct LogPage {
     /// In the order they were written.
     pub lines: Vec<LogLine>,
-    /// All that match, before `limit` and `offset`.
+    /// All that match, before `limit` and `offset`; where they were not to be counted, those up to the end of the page,
+    /// and one more if there is one.
     pub total: u64,
     /// There are older ones.
     pub has_more: bool,
@@ -243,8 +247,10 @@ fn page(
     let (mut lines, passed) = merge::newest(&mut tails, filter, query, &mut next)?;
     let left = if filter.is_open() {
         tails.iter().map(|tail| tail.lines).sum()
-    } else {
+    } else if query.count {
         passed + merge::count(&mut tails, filter)?
+    } else {
+        passed + u64::from(merge::any(&mut tails, filter)?)
     };
     filter.check()?;
     lines.reverse();

@@ -163,6 +163,31 @@ fn pages_of_a_search_go_on_where_the_last_ended() {
 }
 
 #[test]
+fn a_page_that_counts_nothing_is_the_same_page_and_says_whether_there_is_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = printed(folder.path());
+    let terms = vec!["request".to_owned()];
+    let of = |count, limit, cursor| LogQuery { terms: terms.clone(), count, cursor, ..query(limit) };
+    for _ in 0..2 {
+        let total = store.query(&of(true, 1, None)).unwrap().total as usize;
+        let (mut cursor, mut seen) = (None, 0);
+        loop {
+            let page = store.query(&of(false, 777, cursor.clone())).unwrap();
+            let counted = store.query(&of(true, 777, cursor)).unwrap();
+            assert_eq!((&page.lines, page.has_more), (&counted.lines, counted.has_more));
+            seen += page.lines.len();
+            assert_eq!(page.total as usize, seen + usize::from(page.has_more));
+            if !page.has_more {
+                break;
+            }
+            cursor = Some(page.next);
+        }
+        assert_eq!(seen, total);
+        settled(&store, folder.path());
+    }
+}
+
+#[test]
 fn a_missing_or_damaged_index_costs_no_answer_and_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = printed(folder.path());

@@ -229,6 +229,12 @@ fn lines_around_bars_pages_and_all_lines() {
     let next = json!({ "query": "marked", "limit": 3, "cursor": first["pagination"]["next_cursor"] });
     let (_, second) = search(&daemon, &next);
     assert_eq!(messages(&second["results"]), ["line 1500 [ERROR] marked", "line 500 [ERROR] marked"]);
+    let uncounted = json!({ "query": "marked", "limit": 3, "count": false });
+    let (_, found) = search(&daemon, &uncounted);
+    assert_eq!((&found["results"], &found["total"]), (&first["results"], &json!(4)));
+    let page = ask(&daemon, "/api/logs?query=marked&count=false&limit=5");
+    assert_eq!(page["pagination"]["total"], 5);
+    assert_eq!(search(&daemon, &json!({ "query": "marked", "count": 1 })).0, 400);
 
     let (status, lines, well) = exchange(&daemon, "GET", "/api/logs/export", "");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -6,7 +6,6 @@ import type { LogLine } from '../../lib/linewindow';
 export type LogPage = {
   /** In ascending time. */
   lines: LogLine[];
-  total: number;
   more: boolean;
   cursor: string | null;
   damaged: number;
@@ -29,7 +28,9 @@ export async function page(
     older.before === undefined && older.until === undefined ? searchBody(given, limit, older.cursor) : null;
   const response =
     body === null
-      ? await send(`/api/logs?${search(given, { ...older, limit: String(limit) })}`, { signal })
+      ? await send(`/api/logs?${search(given, { ...older, count: 'false', limit: String(limit) })}`, {
+          signal,
+        })
       : await send('/api/logs/search', {
           method: 'POST',
           headers: { 'Content-Type': 'application/json' },
@@ -40,7 +41,6 @@ export async function page(
   const answer = (await response.json()) as Partial<Schemas['LogList'] & Schemas['SearchResult']>;
   return {
     lines: answer.logs ?? (answer.results ?? []).reverse(),
-    total: answer.total ?? answer.pagination?.total ?? 0,
     more: answer.pagination?.has_more ?? false,
     cursor: answer.pagination?.next_cursor ?? null,
     damaged: answer.damaged ?? 0,

@@ -1,5 +1,4 @@
 // How many lines of which level there are over time: asked for once it is settled what of, then counted on with the lines that come.
-// One question at a time: the daemon carries each out to its end, whoever went away meanwhile, and searches would wait for them.
 import { send, type Schemas } from '../../api/client';
 import { LEVELS, count, type Bucket, type Level } from '../../lib/brush';
 import type { LogLine } from '../../lib/linewindow';
@@ -19,14 +18,13 @@ export class Counts {
     for (const bucket of this.buckets) for (const level of LEVELS) all[level] += bucket.levels[level];
     return all;
   });
+  /** Whether they are of all that is asked for. */
+  readonly settled = $derived(!this.loading && this.error === null);
   private asked: string | null = null;
   private wanted: LogState | null = null;
   private width = 100;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly abort = new AbortController();
-  /** One is under way; another one is to follow. */
-  private running = false;
-  private due = false;
+  private abort = new AbortController();
   private redraw: ReturnType<typeof setTimeout> | undefined;
 
   /** Counts what belongs to this state, whatever its levels. */
@@ -66,35 +64,29 @@ export class Counts {
 
   private again(delay: number): void {
     clearTimeout(this.timer);
+    // The daemon gives up what nobody waits for.
+    this.abort.abort();
+    this.abort = new AbortController();
+    const { signal } = this.abort;
     this.loading = true;
-    this.due = true;
-    this.timer = setTimeout(() => void this.load(), delay);
+    this.timer = setTimeout(() => void this.load(signal), delay);
   }
 
-  private async load(): Promise<void> {
-    if (this.wanted === null || this.running) return;
-    this.running = true;
-    this.due = false;
-    await this.ask(search(params(this.wanted, false), { buckets: String(this.width) }));
-    this.running = false;
-    // Another one was wanted meanwhile.
-    if (this.due) this.again(0);
-    else this.loading = false;
-  }
-
-  private async ask(query: string): Promise<void> {
-    const { abort } = this;
+  private async load(signal: AbortSignal): Promise<void> {
+    if (this.wanted === null) return;
+    const query = search(params(this.wanted, false), { buckets: String(this.width) });
     try {
-      const response = await send(`/api/logs/histogram?${query}`, { signal: abort.signal });
+      const response = await send(`/api/logs/histogram?${query}`, { signal });
       const answer = (await response.json()) as Schemas['LogHistogram'];
-      if (abort.signal.aborted || this.due) return;
+      if (signal.aborted) return;
       this.interval = answer.interval_ms;
       this.buckets = answer.buckets.map((one) => ({ start: Date.parse(one.start), levels: one.levels }));
       this.error = null;
     } catch (error) {
-      if (abort.signal.aborted) return;
+      if (signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
       this.buckets = [];
     }
+    this.loading = false;
   }
 }

@@ -34,7 +34,6 @@ export class Tail {
   error = $state.raw<Error | null>(null);
   /** What is shown is not yet what was asked for, and it takes longer than a moment. */
   stale = $state(false);
-  total = $state(0);
   damaged = $state(0);
   more = $state(false);
   loadingOlder = $state(false);
@@ -167,7 +166,6 @@ export class Tail {
     this.progress.begin(answer.lines, answer.at);
     this.shown = state;
     this.error = this.olderError = null;
-    this.total = answer.total;
     this.more = answer.more;
     this.cursor = answer.cursor;
     this.damaged = answer.damaged;
@@ -206,7 +204,6 @@ export class Tail {
       fresh.push(data);
       if (this.isHeld) this.hold(data);
     }
-    this.total += fresh.length;
     this.oncounted(fresh);
     if (this.isHeld) {
       this.waiting = this.held.length;

@@ -31,8 +31,18 @@ const CONTEXT_MAX: usize = 100;
 const INSTANCES_MAX: usize = 1000;
 
 /// Parameters that mean nothing where there are no pages.
-pub(crate) const PAGED: [&str; 9] =
-    ["limit", "offset", "before", "cursor", "context", "context_before", "context_after", "follow", "from"];
+pub(crate) const PAGED: [&str; 10] = [
+    "limit",
+    "offset",
+    "count",
+    "before",
+    "cursor",
+    "context",
+    "context_before",
+    "context_after",
+    "follow",
+    "from",
+];
 
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -43,6 +53,9 @@ pub(super) struct LogsQuery {
     /// Skips so many of the newest.
     #[param(inline, value_type = Option<Whole>)]
     pub(super) offset: Option<String>,
+    /// `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+    /// the end of the page, and one more if there are more.
+    pub(super) count: Option<bool>,
     /// Of this service only.
     #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
     pub(super) service: Option<String>,
@@ -169,6 +182,7 @@ impl LogsQuery {
         let given = [
             limit,
             offset,
+            self.count.is_some(),
             before,
             cursor,
             context,
@@ -276,6 +290,7 @@ impl LogsQuery {
             bounds: bounds(caller),
             limit: page.limit.unwrap_or(LINES),
             offset: page.offset,
+            count: self.count != Some(false),
             max_bytes: ANSWER_MAX,
             deadline: None,
             abandoned: None,

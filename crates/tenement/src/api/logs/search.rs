@@ -43,6 +43,9 @@ struct Search {
     /// Skips so many of the newest.
     #[schema(inline, value_type = Option<Whole>)]
     offset: Option<u64>,
+    /// `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+    /// the end of the page, and one more if there are more.
+    count: Option<bool>,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
     #[schema(pattern = "^[0-9]{1,9}[smhd]$", example = "1h")]
     since: Option<String>,
@@ -94,10 +97,11 @@ impl PartialSchema for Names {
     }
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "query",
     "limit",
     "offset",
+    "count",
     "since",
     "until",
     "service",
@@ -118,7 +122,7 @@ const KEYS: [&str; 15] = [
 pub(super) struct Found {
     /// The newest first.
     results: Vec<Line>,
-    /// All that match, before `limit` and `offset`.
+    /// All that match, before `limit` and `offset`, unless `count` is false.
     total: u64,
     pagination: Pagination,
     /// There was too much around the lines that were found: some have less than was asked for.
@@ -179,6 +183,11 @@ fn wanted(members: &BTreeMap<String, Value>) -> Result<LogsQuery, ApiError> {
         query: Some(query),
         limit: number("limit")?,
         offset: number("offset")?,
+        count: match given("count") {
+            None => None,
+            Some(Value::Bool(count)) => Some(*count),
+            Some(_) => return Err(ApiError::bad_request("'count' must be true or false")),
+        },
         service: text("service")?,
         instance: match given("instance") {
             Some(Value::Array(names)) => Some(list("instance", names)?.join(",")),

@@ -1,0 +1,92 @@
+// Rows of a long table are shown by elements that are used again: neither focus nor a click may pass to another row by that.
+import type { Page } from '@playwright/test';
+import { Daemon, expect, go, signIn, test as base } from './fixtures';
+
+const COUNT = 400;
+const ids = Array.from({ length: COUNT }, (_, n) => `n${String(n).padStart(3, '0')}`);
+const CONFIG = `[settings]
+[service.rest]
+command = "sleep 1000000"
+autostart = false
+
+[instances]
+rest = [${ids.map((id) => `"${id}"`).join(', ')}]
+`;
+
+const test = base.extend<object, { ten: Daemon }>({
+  ten: [
+    async ({}, use) => {
+      const ten = await Daemon.start(CONFIG);
+      try {
+        await use(ten);
+      } finally {
+        await ten.stop();
+      }
+    },
+    { scope: 'worker', timeout: 90_000 },
+  ],
+});
+
+/** The rows that are in the page, from above to below, with the names they show. */
+const rowsOf = (page: Page): Promise<{ index: number; name: string; tagged: boolean }[]> =>
+  page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>('[data-row]')].map((link) => ({
+      index: Number(link.dataset.row),
+      name: link.textContent.trim(),
+      tagged: link.dataset.tagged !== undefined,
+    })),
+  );
+
+async function far(page: Page, by: number): Promise<void> {
+  const before = (await rowsOf(page))[0].index;
+  await page.mouse.move(600, 500);
+  await page.mouse.wheel(0, by);
+  await expect.poll(async () => Math.abs((await rowsOf(page))[0].index - before)).toBeGreaterThan(20);
+}
+
+test.beforeEach(async ({ page, ten }) => {
+  await signIn(page, ten.url, ten.token);
+  await go(page, '/');
+  await expect(page.locator('[data-row="0"]')).toBeVisible();
+});
+
+test('rows that come into sight take the elements of those that left it, each in its place', async ({
+  page,
+}) => {
+  await page.evaluate(() => {
+    for (const link of document.querySelectorAll<HTMLElement>('[data-row]')) link.dataset.tagged = '';
+  });
+  const tagged = (await rowsOf(page)).length;
+  for (const by of [6000, 3000, -5000]) {
+    await far(page, by);
+    const rows = await rowsOf(page);
+    for (const [place, row] of rows.entries()) {
+      expect(row.index).toBe(rows[0].index + place);
+      expect(row.name).toBe(`rest:${ids[row.index]}`);
+    }
+    expect(rows.filter((row) => row.tagged).length).toBeGreaterThanOrEqual(tagged - 1);
+  }
+});
+
+test('the focus goes to no other row, and the keys go on from where it was', async ({ page }) => {
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  await expect(page.locator('[data-row="1"]')).toBeFocused();
+  await far(page, 6000);
+  await expect(page.locator('[data-row]:focus')).toHaveCount(0);
+  await page.keyboard.press('j');
+  await expect(page.locator('[data-row="2"]')).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n002');
+});
+
+test('what is pressed keeps its place until the click', async ({ page, ten }) => {
+  const button = page.getByRole('button', { name: 'Start rest:n001' });
+  const { x, y, width, height } = (await button.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.down();
+  await ten.api('DELETE', '/api/instances/rest/n000?purge=true');
+  const asked = page.waitForRequest((request) => request.method() === 'POST');
+  await page.mouse.up();
+  expect(new URL((await asked).url()).pathname).toContain('/rest/n001');
+});
