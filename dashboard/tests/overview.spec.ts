@@ -66,6 +66,25 @@ test('restart, stop and start by the buttons of a row', async ({ page, ten, ente
   await ten.api('DELETE', '/api/instances/web/turns?purge=true');
 });
 
+test('a stop of one that has requests is asked about', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'busy');
+  await ten.becomes('web', 'busy', 'running');
+  await enter();
+  const row = rowOf(page, 'web:busy');
+  for (let n = 0; n < 20; n++) expect((await ten.visit('web', 'busy')).status).toBe(200);
+  await expect(row.locator('.c-requests')).not.toHaveText('0');
+  await row.getByRole('button', { name: 'Stop web:busy' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Stop web:busy?' });
+  await expect(dialog).toContainText('It has requests just now');
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+  await expect(row).toContainText('running');
+  await row.getByRole('button', { name: 'Stop web:busy' }).click();
+  await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
+  await expect(row).toContainText('stopped');
+  await ten.api('DELETE', '/api/instances/web/busy?purge=true');
+});
+
 test('what the daemon refuses is said, and the row keeps its state', async ({ page, enter }) => {
   await page.route('**/api/instances/web/bob/stop', (route) =>
     route.fulfill({

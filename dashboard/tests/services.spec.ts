@@ -50,6 +50,13 @@ test('what the daemon refuses is said in the dialog', async ({ page, ten, enter 
   await expect(dialog.getByRole('alert')).toContainText('bob');
 });
 
+test('a service that is not there is said to be none', async ({ page, enter }) => {
+  await enter('/services/nobody');
+  await expect(page.getByText('There is no service nobody')).toBeVisible();
+  await page.getByRole('link', { name: 'Show all' }).click();
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
+});
+
 test('a read token has no spawn', async ({ page, ten, enter }) => {
   await enter('/services', await ten.newToken(['read']));
   await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();

@@ -141,6 +141,12 @@ impl ServiceRoutes {
         self.slots.values()
     }
 
+    /// Whether an instance lets requests in.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.slots.values().any(|slot| slot.is_open())
+    }
+
     /// The instance that lets requests in and has the fewest in flight.
     #[must_use]
     pub fn least_busy(&self) -> Option<&Arc<Slot>> {

@@ -29,6 +29,7 @@ pub(super) type Waiting = Option<Instant>;
 pub(super) fn by(target: &Target, head: &[u8]) -> Option<String> {
     match target {
         Target::Instance(slot) if !slot.is_open() => {}
+        Target::Service(service) if !service.is_awake() => {}
         Target::New(_) => {}
         _ => return None,
     }
@@ -50,7 +51,7 @@ pub(super) async fn lease(
     match target {
         Target::Control => Ok(None),
         Target::Instance(slot) => instance(thread, Arc::clone(slot), failed, waiting, by).await.map(Some),
-        Target::Service(service) => any(thread, service, failed, waiting).await.map(Some),
+        Target::Service(service) => any(thread, service, failed, waiting, by).await.map(Some),
         Target::New(name) => unknown(thread, name, failed, waiting, by).await.map(Some),
     }
 }
@@ -86,15 +87,16 @@ async fn any(
     service: &ServiceRoutes,
     failed: Option<RunId>,
     waiting: &mut Waiting,
+    by: Option<String>,
 ) -> Result<Lease, Answer> {
     if let Some(slot) = service.least_busy() {
-        return instance(thread, Arc::clone(slot), failed, waiting, None).await;
+        return instance(thread, Arc::clone(slot), failed, waiting, by).await;
     }
     let mut slots: Vec<_> = service.slots().collect();
     slots.sort_by_key(|slot| (std::cmp::Reverse(slot.last_active()), slot.name().clone()));
     let mut refusal = Answer::new(404, "this service has no instances");
     for slot in slots {
-        match instance(thread, Arc::clone(slot), failed, waiting, None).await {
+        match instance(thread, Arc::clone(slot), failed, waiting, by.clone()).await {
             // Starting one after another in vain would take as long as there are instances.
             Err(answer) if !answer.tried && matches!(answer.status, 503 | 404) => refusal = answer,
             other => return other,

@@ -24,9 +24,14 @@ use super::{
     page::{Page, Pagination, Whole},
     query::QueryOf,
 };
-use crate::history::{Change, ChangeQuery, Changed};
+use crate::{
+    history::{Change, ChangeQuery, Changed},
+    store::is_token_id,
+};
 
 const ENTRIES: usize = 50;
+/// Ids of tokens follow it.
+const TOKENS: &str = "/api/tokens/";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list))
@@ -38,7 +43,14 @@ pub(super) struct Attempt(Change);
 impl Attempt {
     pub(super) fn of(api: &Api, name: &str, caller: &Caller, request: &Request, words: &Words) -> Self {
         let local = request.extensions().get::<Trust>() == Some(&Trust::LocalAdministrator);
-        let (instance, token) = named_by(words);
+        let (instance, mut token) = named_by(words);
+        let mut path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+        if token.as_deref().is_some_and(|word| !is_token_id(word)) {
+            // Perhaps the text of a token, where its id belongs: nobody is to read it here.
+            token = None;
+            path.truncate(path.find(TOKENS).map_or(0, |at| at + TOKENS.len()));
+            path.push('…');
+        }
         Self(Change {
             at: clock::wall(),
             actor: caller.actor().0,
@@ -46,7 +58,7 @@ impl Attempt {
             source: (!local).then(|| api.source(request.headers()).to_string()),
             action: name.to_owned(),
             method: request.method().to_string(),
-            path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
+            path,
             instance,
             token,
             status: 0,

@@ -52,8 +52,13 @@ pub fn replace(path: &Path, before: &[u8], text: &[u8]) -> Result<(), ReplaceErr
     if !found.is_file() {
         return Err(ReplaceError::NotAFile);
     }
-    // Whoever may write to its folder could put another one in its place; that it is not to be written is respected.
-    access(&target, Access::WRITE_OK).map_err(|errno| tried("it is read-only")(errno.into()))?;
+    // Whoever may write to its folder could put another one in its place, and root anything; that it is not to be written is
+    // respected.
+    let read_only = tried("it is read-only");
+    if found.mode() & 0o222 == 0 {
+        return Err(read_only(io::ErrorKind::PermissionDenied.into()));
+    }
+    access(&target, Access::WRITE_OK).map_err(|errno| read_only(errno.into()))?;
     let folder = target.parent().unwrap_or(Path::new("/"));
     let beside = beside(&target);
     let written = write(&beside, &found, text).and_then(|()| {
@@ -137,6 +142,9 @@ mod tests {
         fs::write(&file, "other").unwrap();
         assert!(matches!(replace(&file, b"old", b"new"), Err(ReplaceError::Changed)));
         assert!(matches!(replace(folder.path(), b"", b"new"), Err(ReplaceError::NotAFile)));
+        fs::set_permissions(&file, Permissions::from_mode(0o444)).unwrap();
+        let refused = replace(&file, b"other", b"new").unwrap_err().to_string();
+        assert!(refused.starts_with("it is read-only"), "{refused}");
         let gone = replace(&folder.path().join("none"), b"", b"new").unwrap_err();
         assert!(matches!(&gone, ReplaceError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound));
         assert_eq!(fs::read(&file).unwrap(), b"other");

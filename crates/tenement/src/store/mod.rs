@@ -28,7 +28,7 @@ pub use grant::{Binding, Grant, Kind, Scope, Wanted};
 pub const SCHEMA: i64 = schema::NEWEST;
 
 pub use share::{Held, Share};
-pub use tokens::{NewToken, random_code, random_token};
+pub use tokens::{NewToken, is_token_id, random_code, random_token};
 
 pub use crate::damage::Loss;
 use crate::{room, token_file};

@@ -15,6 +15,7 @@ use super::{
 
 const PREFIX: &str = "tenement_";
 const RANDOM_BYTES: usize = 24;
+const ID_BYTES: usize = 8;
 /// The id of the first token, of which there is one.
 const FIRST: &str = "first";
 
@@ -35,6 +36,12 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
     Ok(bytes)
+}
+
+/// Whether a token may have this id.
+#[must_use]
+pub fn is_token_id(word: &str) -> bool {
+    word == FIRST || (word.len() == 2 * ID_BYTES && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The text of a token, 192 random bits, that nobody keeps yet.
@@ -137,7 +144,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
-        let (text, id) = (random_token()?, hex(&random::<8>()?));
+        let (text, id) = (random_token()?, hex(&random::<ID_BYTES>()?));
         let grant = Arc::new(wanted.granted(id, now, None));
         let mut over = self.valid.all();
         over.retain(|grant| grant.is_forgotten(now));

@@ -51,6 +51,14 @@ fn a_hundred_requests_wake_a_sleeping_instance_once() {
     assert_eq!(daemon.metric("tenement_instances_total"), before + 1);
     let events = daemon.ok(&["events", "--json"]);
     assert!(events.contains("\"reason\":\"GET /\""), "which request it was: {events}");
+    until("asleep", || daemon.status("notes:alice") == "sleeping");
+    assert!(ok(&daemon.get("notes.localhost", "/")));
+    let events = daemon.ok(&["events", "--json"]);
+    assert_eq!(
+        events.matches("\"reason\":\"GET /\"").count(),
+        2,
+        "also by the name of the service: {events}"
+    );
 }
 
 /// Answers in one piece, so that nothing of an answer can have come when it is killed before.

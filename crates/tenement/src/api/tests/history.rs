@@ -81,5 +81,13 @@ async fn who_changed_what_is_written_down() {
     assert!(!all.to_string().contains(made["token"].as_str().unwrap()));
     let (_, some) = fixture.call("GET", "/api/audit?instance=api:a&action=stop_instance", "").await;
     assert_eq!(some["pagination"]["total"], 1);
+    let text = made["token"].as_str().unwrap();
+    fixture.call("DELETE", &format!("/api/tokens/{text}?why=mistaken"), "").await;
+    let all = fixture.once("/api/audit", 5).await;
+    assert_eq!(
+        (&all["audit"][4]["path"], &all["audit"][4]["token"]),
+        (&json!("/api/tokens/…"), &json!(null))
+    );
+    assert!(!all.to_string().contains(text), "where its id belongs somebody gave the token itself");
     fixture.end().await;
 }
