@@ -1,20 +1,39 @@
 //! Work that waits for a disk, off the thread that serves everybody.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
+
+use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::ApiError;
 
-/// Somebody who waits for such work: when the connection ends, what is asked for on it is dropped, and the work can see
+/// Somebody who waits for an answer: it is dropped with the connection that it is for, and the work, which goes on, can see
 /// that it is for nobody.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Arc<AtomicBool>);
 
+/// Set once nobody waits any more. In the extensions of every request that comes over a connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Abandoned(Arc<AtomicBool>);
+
 impl Waiting {
-    /// Set once nobody waits any more.
-    pub(super) fn abandoned(&self) -> Arc<AtomicBool> {
+    pub(super) fn abandoned(&self) -> Abandoned {
+        Abandoned(Arc::clone(&self.0))
+    }
+}
+
+impl Abandoned {
+    /// Of a request.
+    pub(super) fn of(parts: &Parts) -> Self {
+        parts.extensions.get().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -22,6 +41,14 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Abandoned {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
     }
 }
 

@@ -70,6 +70,11 @@ impl Caller {
         self.grant().map_or_else(Actor::local, |grant| Actor(grant.id.clone()))
     }
 
+    /// The token that all goes back to by which it was let in; `None` for the machine's own administrator.
+    pub(super) fn root(&self) -> Option<&str> {
+        self.grant().map(|grant| grant.root.as_str())
+    }
+
     /// Whether its scopes include `scope`.
     pub(crate) fn allows(&self, scope: Scope) -> bool {
         self.grant().is_none_or(|grant| grant.allows(scope))

@@ -6,7 +6,7 @@
 
 mod links;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -162,22 +162,29 @@ async fn open(
     let local = trust.is_some_and(|Extension(trust)| trust == Trust::LocalAdministrator);
     let source = (!local).then(|| api.source(&headers));
     let now = clock::wall();
-    let Some(link) = api.links.take(code, now) else {
-        return Err(match source.map_or(Ok(()), |source| api.limits.failed(source, now)) {
-            Ok(()) => ApiError::no_such_link(),
-            Err(window) => ApiError::too_many_failures(&window),
-        });
+    let refused = || match source.map_or(Ok(()), |source| api.limits.failed(source, now)) {
+        Ok(()) => ApiError::no_such_link(),
+        Err(window) => ApiError::too_many_failures(&window),
     };
-    let wanted = Wanted {
-        name: NAME.to_owned(),
-        kind: Kind::Link,
-        maker: link.maker.grant().map(|grant| grant.id.clone()),
-        scopes: link.scopes.clone(),
-        binding: link.binding.clone(),
-        expires_at: Some(end_of(&link, now)),
+    // Who guesses makes nobody wait for the disk.
+    if !api.links.has(code, now) {
+        return Err(refused());
+    }
+    let (store, links, code) = (api.store.clone(), Arc::clone(&api.links), code.clone());
+    let letting_in = move || {
+        let mut taken = None;
+        let made = store.let_in(
+            || {
+                taken = links.take(&code, now);
+                taken.as_ref().map(|link| wanted(link, now))
+            },
+            now,
+        );
+        Ok::<_, ApiError>((taken, made))
     };
-    let store = api.store.clone();
-    let made = blocking(move || store.new_token(wanted, now)).await;
+    let (taken, made) = blocking(letting_in).await?;
+    let Some(link) = taken else { return Err(refused()) };
+    let made = made.map_err(ApiError::from).and_then(|made| made.ok_or_else(ApiError::no_such_link));
     let status = made.as_ref().map_or_else(ApiError::status, |_| StatusCode::CREATED);
     api.history.record(Change {
         at: now,
@@ -192,11 +199,23 @@ async fn open(
         token: made.as_ref().ok().map(|made| made.grant.id.clone()),
         status: status.as_u16(),
     });
+    // One whose maker has ended meanwhile is none from then on.
     let made = made.inspect_err(|_| api.links.put(link))?;
     let session = Session::of(&api, &Caller::token(made.grant));
     let answer = Json(Opened { token: made.text, session });
     let private = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::CREATED, private, answer).into_response())
+}
+
+fn wanted(link: &Link, now: WallMillis) -> Wanted {
+    Wanted {
+        name: NAME.to_owned(),
+        kind: Kind::Link,
+        maker: link.maker.grant().map(|grant| grant.id.clone()),
+        scopes: link.scopes.clone(),
+        binding: link.binding.clone(),
+        expires_at: Some(end_of(link, now)),
+    }
 }
 
 /// A session does not outlive the token that let it in.

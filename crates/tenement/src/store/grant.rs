@@ -134,6 +134,9 @@ pub struct Grant {
     pub kind: Kind,
     /// The id of the token whose link it was made for: it does not outlive that.
     pub maker: Option<String>,
+    /// The id of the token that this goes back to, its own if nothing let it in. Its rate limit and its share are those of
+    /// everything it lets in.
+    pub root: String,
     /// As asked for, in order.
     pub scopes: Vec<Scope>,
     /// Whose things it is for.
@@ -238,8 +241,17 @@ impl Wanted {
         Self { name: name.to_owned(), kind, maker: None, scopes, binding, expires_at: None }
     }
 
-    pub(super) fn granted(self, id: String, created_at: WallMillis, last_used: Option<WallMillis>) -> Grant {
+    /// `maker`: whose link it is made for, if it is known.
+    pub(super) fn granted(
+        self,
+        id: String,
+        created_at: WallMillis,
+        last_used: Option<WallMillis>,
+        maker: Option<&Grant>,
+    ) -> Grant {
         Grant {
+            root: maker.map_or_else(|| id.clone(), |maker| maker.root.clone()),
+            share: maker.map_or_else(Share::default, |maker| maker.share.clone()),
             id,
             name: self.name,
             kind: self.kind,
@@ -248,7 +260,6 @@ impl Wanted {
             binding: self.binding,
             created_at,
             expires_at: self.expires_at,
-            share: Share::default(),
             last_used: AtomicU64::new(last_used.unwrap_or_default().0),
             revoked: watch::Sender::new(false),
         }

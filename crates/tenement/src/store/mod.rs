@@ -120,6 +120,8 @@ fn remedy(fault: StorageFault) -> &'static str {
 pub struct Store {
     db: db::Db,
     valid: valid::Valid,
+    /// Held while a token is made or ended, in the database and in `valid`: what is let in by one that ends goes with it.
+    changing: Mutex<()>,
     /// A part of what kept answers are sealed with.
     seal: String,
     /// What was found to be lost when it was opened.
@@ -202,7 +204,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let open::Opened { db, valid, loss } = open::open(path)?;
         let seal = seal(path)?;
-        let store = Self { db, valid, seal, found: loss.clone(), unwritten: Mutex::default() };
+        let (found, unwritten, changing) = (loss.clone(), Mutex::default(), Mutex::default());
+        let store = Self { db, valid, changing, seal, found, unwritten };
         loss.into_iter().for_each(|loss| store.note(loss));
         Ok(store)
     }

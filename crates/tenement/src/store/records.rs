@@ -144,6 +144,7 @@ impl Registry for Store {
 
     fn forget(&self, name: &InstanceName) -> Result<(), StorageError> {
         let of = key(name);
+        let _changing = self.changing_tokens();
         let logs_too = self.db.write(|transaction| {
             let sql = "SELECT logs FROM leaving WHERE service = ?1 AND id = ?2";
             let logs_too = transaction.query_row(sql, of, |row| row.get(0)).optional()?.unwrap_or(false);

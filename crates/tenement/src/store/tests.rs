@@ -119,3 +119,93 @@ fn errors_of_the_disk_are_told_apart() {
     }
     assert!(!StoreError::Sql(failed(rusqlite::ffi::SQLITE_CORRUPT)).is_of_the_disk());
 }
+
+fn link(maker: &str, binding: Binding) -> Wanted {
+    Wanted { kind: Kind::Link, maker: Some(maker.to_owned()), binding, ..Wanted::admin("dashboard") }
+}
+
+// faults: U3
+#[test]
+fn nobody_is_let_in_by_a_token_that_ends_at_that_moment() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    for round in 0..30 {
+        let maker = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant.id.clone();
+        let ends = std::sync::Barrier::new(5);
+        let let_in: Vec<String> = std::thread::scope(|scope| {
+            let enter = || {
+                ends.wait();
+                let made = store.let_in(|| Some(link(&maker, Binding::Nothing)), WallMillis(11)).unwrap();
+                made.map(|made| made.text)
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
+            ends.wait();
+            assert!(store.revoke_token(&maker).unwrap());
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(let_in.iter().all(|text| store.grant(text, WallMillis(12)).is_none()), "round {round}");
+    }
+    assert!(store.tokens().is_empty());
+    drop(store);
+    assert!(Store::open(&path).unwrap().tokens().is_empty());
+}
+
+// faults: U3
+#[test]
+fn nobody_is_let_in_to_an_instance_that_is_purged_at_that_moment() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let maker = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant.id.clone();
+    for round in 0..30 {
+        store.save(&record("a:1")).unwrap();
+        store.leave(&Leaving { name: "a:1".parse().unwrap(), data: true, logs: true }).unwrap();
+        // As links are: who takes one is known to the store before those that nobody took are forgotten.
+        let links = Mutex::new(4);
+        let ends = std::sync::Barrier::new(5);
+        let take = || {
+            let mut left = links.lock().unwrap();
+            *left = usize::checked_sub(*left, 1)?;
+            Some(link(&maker, Binding::Instance("a:1".parse().unwrap())))
+        };
+        let let_in: Vec<String> = std::thread::scope(|scope| {
+            let enter = || {
+                ends.wait();
+                store.let_in(take, WallMillis(11)).unwrap().map(|made| made.text)
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
+            ends.wait();
+            *links.lock().unwrap() = 0;
+            store.forget(&"a:1".parse().unwrap()).unwrap();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(let_in.iter().all(|text| store.grant(text, WallMillis(12)).is_none()), "round {round}");
+    }
+}
+
+#[test]
+fn what_a_token_lets_in_shares_its_limits_and_ends_with_it_however_far_from_it() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let root = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant;
+    let enter = |maker: &str, at| {
+        store.let_in(|| Some(link(maker, Binding::Nothing)), WallMillis(at)).unwrap().unwrap().grant
+    };
+    let oldest = enter(&root.id, 11);
+    let child = enter(&oldest.id, 12);
+    assert_eq!((child.root.as_str(), root.root.as_str()), (root.id.as_str(), root.id.as_str()));
+    let streams: Vec<_> = std::iter::from_fn(|| child.share.stream()).collect();
+    assert!(!streams.is_empty() && root.share.stream().is_none(), "one share for all");
+    for at in 13..150 {
+        enter(&child.id, at);
+    }
+    let valid = |store: &Store| store.tokens().iter().filter(|grant| grant.kind == Kind::Link).count();
+    assert_eq!(valid(&store), 100, "the oldest end for newer ones");
+    assert!(oldest.is_valid(WallMillis(200)) && child.is_valid(WallMillis(200)), "but not those that let in");
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert!(store.tokens().iter().all(|grant| grant.root == root.id));
+    assert!(store.revoke_token(&root.id).unwrap());
+    assert_eq!(valid(&store), 0);
+}

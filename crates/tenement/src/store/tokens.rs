@@ -1,6 +1,9 @@
 //! Tokens: shown once, kept as a hash.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, MutexGuard, PoisonError},
+};
 
 use rusqlite::{Connection, Row, params};
 use tenement_core::{
@@ -16,6 +19,9 @@ use super::{
 const PREFIX: &str = "tenement_";
 const RANDOM_BYTES: usize = 24;
 const ID_BYTES: usize = 8;
+/// Of those that one token lets in so many are valid at the same time.
+const LET_IN: usize = 100;
+const DELETE: &str = "DELETE FROM tokens WHERE id = ?1";
 /// The id of the first token, of which there is one.
 const FIRST: &str = "first";
 
@@ -63,24 +69,56 @@ pub fn random_code() -> Result<String, StoreError> {
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
 pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT * FROM tokens")?;
-    let mut rows = statement.query(())?;
-    while let Some(row) = rows.next()? {
-        let (hash, grant) = grant(row)?;
-        valid.insert(hash, Arc::new(grant));
+    let mut kept = statement.query_and_then((), kept)?.collect::<Result<Vec<_>, _>>()?;
+    let mut loaded: HashMap<String, Arc<Grant>> = HashMap::new();
+    // Makers first, in whatever order rows come.
+    loop {
+        let ready =
+            |kept: &mut Kept| kept.wanted.maker.as_ref().is_none_or(|maker| loaded.contains_key(maker));
+        let ready: Vec<_> = kept.extract_if(.., ready).collect();
+        if ready.is_empty() {
+            break;
+        }
+        for kept in ready {
+            let hash = kept.hash;
+            let grant = Arc::new(kept.granted(|maker| loaded.get(maker).cloned()));
+            loaded.insert(grant.id.clone(), Arc::clone(&grant));
+            valid.insert(hash, grant);
+        }
+    }
+    for orphan in kept {
+        // It would have ended with its maker, and answers to nobody now.
+        tracing::warn!(token = orphan.id, "a token without the one whose link it was made for is not valid");
     }
     Ok(())
 }
 
 /// Whether a row is a token.
 pub(super) fn check(row: &Row<'_>) -> Result<(), StoreError> {
-    grant(row).map(drop)
+    kept(row).map(drop)
 }
 
-fn grant(row: &Row<'_>) -> Result<(Hash, Grant), StoreError> {
+/// A row.
+struct Kept {
+    id: String,
+    hash: Hash,
+    wanted: Wanted,
+    created_at: WallMillis,
+    last_used: Option<WallMillis>,
+}
+
+impl Kept {
+    fn granted(self, maker: impl FnOnce(&str) -> Option<Arc<Grant>>) -> Grant {
+        let maker = self.wanted.maker.as_deref().and_then(maker);
+        self.wanted.granted(self.id, self.created_at, self.last_used, maker.as_deref())
+    }
+}
+
+fn kept(row: &Row<'_>) -> Result<Kept, StoreError> {
     let id: String = row.get("id")?;
     let wanted = wanted(row)?.map_err(|why| StoreError::Damaged(format!("token {id}: {why}")))?;
-    let grant = wanted.granted(id, moment(row, "created_at")?.unwrap_or_default(), moment(row, "last_used")?);
-    Ok((row.get("hash")?, grant))
+    let created_at = moment(row, "created_at")?.unwrap_or_default();
+    Ok(Kept { id, hash: row.get("hash")?, wanted, created_at, last_used: moment(row, "last_used")? })
 }
 
 /// What a row says of a token; in words what is wrong with it.
@@ -144,19 +182,64 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
+        let _changing = self.changing_tokens();
+        self.make(wanted, None, now)
+    }
+
+    /// The same for a link: `wanted` takes it, while no token ends and no instance is purged, so that what lets in and what
+    /// is let in end together. `None`: there is no link, or its maker is not valid any more. Of those that one token let in,
+    /// itself or by others, the oldest ends where there are too many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn let_in(
+        &self,
+        wanted: impl FnOnce() -> Option<Wanted>,
+        now: WallMillis,
+    ) -> Result<Option<NewToken>, StoreError> {
+        let _changing = self.changing_tokens();
+        let Some(wanted) = wanted() else { return Ok(None) };
+        let Some(maker) = &wanted.maker else { return self.make(wanted, None, now).map(Some) };
+        let Some(maker) = self.valid.by_id(maker).filter(|maker| maker.is_valid(now)) else {
+            return Ok(None);
+        };
+        self.make(wanted, Some(&maker), now).map(Some)
+    }
+
+    fn make(&self, wanted: Wanted, maker: Option<&Grant>, now: WallMillis) -> Result<NewToken, StoreError> {
         let (text, id) = (random_token()?, hex(&random::<ID_BYTES>()?));
-        let grant = Arc::new(wanted.granted(id, now, None));
-        let mut over = self.valid.all();
-        over.retain(|grant| grant.is_forgotten(now));
+        let grant = Arc::new(wanted.granted(id, now, None, maker));
+        let mut over = self.too_many(maker, now);
+        over.extend(self.valid.all().iter().filter(|old| old.is_forgotten(now)).map(|old| old.id.clone()));
         self.db.write(|transaction| {
-            for grant in &over {
-                transaction.execute("DELETE FROM tokens WHERE id = ?1", [&grant.id])?;
+            for id in &over {
+                transaction.execute(DELETE, [id])?;
             }
             Ok(insert(transaction, &grant, hash(&text))?)
         })?;
-        self.valid.retain(|_, grant| !over.iter().any(|over| over.id == grant.id));
+        self.valid.retain(|_, grant| !over.contains(&grant.id));
         self.valid.insert(hash(&text), Arc::clone(&grant));
         Ok(NewToken { grant, text })
+    }
+
+    /// Those that end when `maker` lets in one more: the oldest of all that its root let in, with what they let in
+    /// themselves, but never those by which it is there itself.
+    fn too_many(&self, maker: Option<&Grant>, now: WallMillis) -> BTreeSet<String> {
+        let Some(maker) = maker else { return BTreeSet::new() };
+        let mut let_in = self.valid.all();
+        let_in.retain(|grant| grant.kind == Kind::Link && grant.root == maker.root && grant.is_valid(now));
+        let mut over = BTreeSet::new();
+        for oldest in &let_in {
+            let left = let_in.iter().filter(|grant| !over.contains(&grant.id)).count();
+            if left < LET_IN {
+                break;
+            }
+            let ends = self.with_made_by(&oldest.id);
+            if !ends.contains(&maker.id) {
+                over.extend(ends);
+            }
+        }
+        over
     }
 
     /// Keeps the first token in place of an earlier first one, which is not valid any more. Returns whether there
@@ -166,15 +249,21 @@ impl Store {
     /// The database failed.
     pub fn set_first_token(&self, text: &str, now: WallMillis) -> Result<bool, StoreError> {
         let hash = hash(text);
-        let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None));
+        let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None, None));
+        let _changing = self.changing_tokens();
+        let mut over = self.with_made_by(FIRST);
+        over.remove(FIRST);
         let (replaced, inserted) = self.db.write(|transaction| {
             let sql = "DELETE FROM tokens WHERE id = ?1 AND hash <> ?2";
             let replaced = transaction.execute(sql, (FIRST, hash))? > 0;
+            for id in over.iter().filter(|_| replaced) {
+                transaction.execute(DELETE, [id])?;
+            }
             Ok((replaced, insert(transaction, &grant, hash)?))
         })?;
-        self.valid.retain(|other, grant| grant.id != FIRST || *other == hash);
         if replaced {
-            self.revoke_made_by(FIRST)?;
+            self.valid
+                .retain(|other, grant| (grant.id != FIRST || *other == hash) && !over.contains(&grant.id));
         }
         if inserted {
             self.valid.insert(hash, grant);
@@ -187,35 +276,43 @@ impl Store {
     /// # Errors
     /// The database failed; the token is still valid.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
-        let made = self.made_by(id);
-        let sql = "DELETE FROM tokens WHERE id = ?1";
-        let revoked = self.db.write(|transaction| {
-            for one in &made {
-                transaction.execute(sql, [one])?;
+        let _changing = self.changing_tokens();
+        let known = self.valid.by_id(id).is_some();
+        self.end(&self.with_made_by(id))?;
+        Ok(known)
+    }
+
+    fn end(&self, over: &BTreeSet<String>) -> Result<(), StoreError> {
+        self.db.write(|transaction| {
+            for id in over {
+                transaction.execute(DELETE, [id])?;
             }
-            Ok(transaction.execute(sql, [id])? > 0)
+            Ok(())
         })?;
-        self.valid.retain(|_, grant| grant.id != id && !made.contains(&grant.id));
-        Ok(revoked)
+        self.valid.retain(|_, grant| !over.contains(&grant.id));
+        Ok(())
     }
 
-    fn revoke_made_by(&self, id: &str) -> Result<(), StoreError> {
-        self.made_by(id).iter().try_for_each(|one| self.revoke_token(one).map(drop))
+    /// Nobody else makes or ends a token while it is held.
+    pub(super) fn changing_tokens(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tokens that were made for links of this one, or of those.
-    fn made_by(&self, id: &str) -> BTreeSet<String> {
-        let (all, mut makers) = (self.valid.all(), BTreeSet::from([id.to_owned()]));
+    /// A token, and those that were made for links of it, or of those.
+    fn with_made_by(&self, id: &str) -> BTreeSet<String> {
+        let all = self.valid.all();
+        let mut makers: BTreeSet<_> =
+            all.iter().filter(|grant| grant.root == id).map(|grant| grant.id.clone()).collect();
+        makers.insert(id.to_owned());
         loop {
+            let known = makers.len();
             let made =
                 all.iter().filter(|grant| grant.maker.as_ref().is_some_and(|maker| makers.contains(maker)));
-            let made: Vec<_> =
-                made.map(|grant| grant.id.clone()).filter(|made| !makers.contains(made)).collect();
-            if made.is_empty() {
-                makers.remove(id);
+            let made: Vec<_> = made.map(|grant| grant.id.clone()).collect();
+            makers.extend(made);
+            if makers.len() == known {
                 return makers;
             }
-            makers.extend(made);
         }
     }
 

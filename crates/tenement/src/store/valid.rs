@@ -51,6 +51,12 @@ impl Valid {
         })
     }
 
+    /// By its id, whether or not it has expired.
+    pub(super) fn by_id(&self, id: &str) -> Option<Arc<Grant>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().find(|grant| grant.id == id).cloned()
+    }
+
     /// All of them, the expired ones too, in the order they were made.
     pub(super) fn all(&self) -> Vec<Arc<Grant>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

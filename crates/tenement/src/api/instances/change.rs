@@ -120,6 +120,10 @@ async fn end(
     mode: StopMode,
 ) -> Result<Json<Became>, ApiError> {
     let name = caller.named(service, id)?;
+    if mode == StopMode::Purge {
+        // With the tokens for it the store ends those that came by a link until then; no link may outlast that.
+        api.links.forget(&name);
+    }
     api.supervisor.by(caller.actor()).stop(name.clone(), mode).await?;
     if mode == StopMode::Purge {
         api.links.forget(&name);

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     super::{
         Api, ApiError, Caller,
-        blocking::{Waiting, blocking},
+        blocking::blocking,
         instances::timestamp,
         moment,
         page::{Whole, whole},
@@ -110,9 +110,8 @@ pub(super) async fn histogram(
 ) -> Result<Json<Counted>, ApiError> {
     request.unpaged()?;
     let (mut query, grain) = (request.query(&caller)?, shape.grain()?);
-    let waiting = Waiting::default();
-    (query.deadline, query.abandoned) = (Some(clock::instant() + WITHIN), Some(waiting.abandoned()));
     let (logs, _held) = (api.logs.clone(), caller.share().answer().await);
+    query.deadline = Some(clock::instant() + WITHIN);
     let counted = blocking(move || logs.histogram(&query, grain)).await?;
     let buckets = counted.buckets.iter().map(Counts::from).collect();
     let Histogram { interval: interval_ms, total, damaged, .. } = counted;

@@ -27,7 +27,7 @@ pub(super) use self::query::PAGED;
 use self::{feed::LogFeed, fields::Fields, query::LogsQuery};
 use super::{
     Api, ApiError, Caller,
-    blocking::{Waiting, blocking},
+    blocking::blocking,
     delivery,
     page::Pagination,
     query::Instance,
@@ -90,8 +90,7 @@ impl From<QueryError> for ApiError {
 async fn page(api: &Api, request: &LogsQuery, mut query: LogQuery) -> Result<Lines, ApiError> {
     let (limit, logs) = (query.limit, api.logs.clone());
     let deadline = Some(clock::instant() + WITHIN);
-    let waiting = Waiting::default();
-    (query.deadline, query.abandoned) = (deadline, Some(waiting.abandoned()));
+    query.deadline = deadline;
     let around = request.around()?.map(|(before, after)| {
         let max_bytes = query::ANSWER_MAX;
         Context { before, after, max_bytes, deadline }

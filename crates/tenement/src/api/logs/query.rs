@@ -14,7 +14,9 @@ use tenement_runtime::clock;
 use utoipa::IntoParams;
 
 use super::super::{
-    ApiError, Caller, body, moment,
+    ApiError, Caller,
+    blocking::Abandoned,
+    body, moment,
     page::{Page, Whole, whole},
     query::{self, QueryOf},
     stream,
@@ -80,6 +82,10 @@ pub(super) struct LogsQuery {
     /// Conditions on fields.
     #[serde(skip)]
     pub(super) fields: Vec<String>,
+    /// Whether anybody waits for the answer.
+    #[serde(skip)]
+    #[param(ignore)]
+    pub(super) abandoned: Abandoned,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
     #[param(pattern = "^[0-9]{1,9}[smhd]$")]
     pub(super) since: Option<String>,
@@ -126,7 +132,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LogsQuery {
         let QueryOf(asked) = QueryOf::<Self>::from_request_parts(parts, state).await?;
         let QueryOf(pairs) = QueryOf::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
         let fields = pairs.iter().filter_map(|(key, value)| fields::of_pair(key, value)).collect();
-        Ok(Self { fields, ..asked })
+        Ok(Self { fields, abandoned: Abandoned::of(parts), ..asked })
     }
 }
 
@@ -293,7 +299,7 @@ impl LogsQuery {
             count: self.count != Some(false),
             max_bytes: ANSWER_MAX,
             deadline: None,
-            abandoned: None,
+            abandoned: Some(self.abandoned.flag()),
         })
     }
 }

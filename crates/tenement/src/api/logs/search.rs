@@ -16,6 +16,7 @@ use utoipa::{
 use super::{
     super::{
         Api, ApiError, Caller,
+        blocking::Abandoned,
         body::{self, JsonBody},
         delivery,
         page::{Pagination, Whole},
@@ -148,9 +149,11 @@ pub(super) struct Found {
 pub(super) async fn search(
     State(api): State<Api>,
     caller: Caller,
+    abandoned: Abandoned,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let request = wanted(&body::object(&body)?)?;
+    let mut request = wanted(&body::object(&body)?)?;
+    request.abandoned = abandoned;
     let query = request.query(&caller)?;
     let held = caller.share().answer().await;
     let Lines { mut logs, pagination, context_cut, damaged } = page(&api, &request, query).await?;

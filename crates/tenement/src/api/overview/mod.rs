@@ -15,11 +15,7 @@ mod pace;
 mod producer;
 mod row;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use tenement_runtime::clock;
 use tenement_supervisor::CommandError;
@@ -34,6 +30,8 @@ use self::{
 };
 use super::{
     Api, ApiError, Caller,
+    blocking::blocking,
+    delivery,
     query::QueryOf,
     stream::{self, Reader},
 };
@@ -86,13 +84,16 @@ async fn overview(
         let feed = OverviewFeed::new(&api, caller.clone());
         return stream::answer(&api, caller, feed, reader);
     }
+    let held = caller.share().answer().await;
     let mut seat = api.overview.join(&api);
     seat.filled().await?;
-    let state = seat.look();
-    let seen = state.board.rows().filter(|(name, _)| caller.sees(name));
-    let instances = seen.map(|(name, line)| line.with_spark(measured::spark(&api, name))).collect();
-    let Some(machine) = feed::machine(&state, &caller) else {
-        return Err(CommandError::ShuttingDown.into());
-    };
-    Ok(Json(Everything { at: clock::wall().0, machine, instances }).into_response())
+    let everything = blocking(move || {
+        // Everybody waits for who looks: no longer than it takes to copy.
+        let state = seat.look();
+        let seen = state.board.rows().filter(|(name, _)| caller.sees(name));
+        let instances = seen.map(|(name, line)| line.with_spark(measured::spark(&api, name))).collect();
+        let machine = feed::machine(&state, &caller).ok_or(CommandError::ShuttingDown)?;
+        Ok::<_, ApiError>(Everything { at: clock::wall().0, machine, instances })
+    });
+    delivery::json(&everything.await?, held)
 }

@@ -35,7 +35,7 @@ use crate::{
     store::{Binding, Scope, random_code},
 };
 
-/// Links of one token at the same time. The oldest goes for a newer one.
+/// Links of one token, and of all that it let in, at the same time. The oldest goes for a newer one.
 const MOST: usize = 100;
 /// Seconds that one is good for, and at most.
 const LASTS: u64 = 300;
@@ -72,14 +72,19 @@ impl Links {
 
     pub(super) fn put(&self, link: Link) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let maker = link.maker.actor();
-        let own = |other: &Link| other.maker.actor() == maker;
+        let own = |other: &Link| other.maker.root() == link.maker.root();
         if all.iter().filter(|other| own(other)).count() >= MOST
             && let Some(oldest) = all.iter().position(own)
         {
             all.remove(oldest);
         }
         all.push(link);
+    }
+
+    /// Whether there is a link of this code, without taking it.
+    pub(super) fn has(&self, code: &str, now: WallMillis) -> bool {
+        let hash = hash(code);
+        self.good(now).iter().any(|link| bool::from(link.hash.ct_eq(&hash)))
     }
 
     /// Those for one instance, which is purged: the next of its name may be somebody else's.
