@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page } from '@playwright/test';
+import type { Page, Request } from '@playwright/test';
 import { CONFIG, Daemon, expect, go, signIn, test as base } from './fixtures';
 
 const APP = fileURLToPath(new URL('./apps/app.py', import.meta.url));
@@ -45,8 +45,9 @@ async function see(page: Page, seen: boolean): Promise<void> {
 function streams(page: Page): { open: number } {
   const count = { open: 0 };
   page.on('request', (one) => (count.open += one.url().includes('follow=true') ? 1 : 0));
-  for (const end of ['requestfinished', 'requestfailed'] as const)
-    page.on(end, (one) => (count.open -= one.url().includes('follow=true') ? 1 : 0));
+  const ended = (one: Request): unknown => (count.open -= one.url().includes('follow=true') ? 1 : 0);
+  page.on('requestfinished', ended);
+  page.on('requestfailed', ended);
   return count;
 }
 
