@@ -19,6 +19,8 @@ export default defineConfig({
     target: ['chrome120', 'firefox121', 'safari17.2'],
     // The policy of the page allows no data: but for images, and a polyfill of a browser that old would not do.
     assetsInlineLimit: 0,
+    // A style that did not come once is never asked for again by the loader of pages, and the page would have none.
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },

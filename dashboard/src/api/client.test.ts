@@ -76,3 +76,31 @@ test('bodies are JSON, or the text as it is', async () => {
   expect(init?.body).toBe('[service.a]');
   expect(new Headers(init?.headers).get('Content-Type')).toBe('application/toml');
 });
+
+test('who is not answered in time is told so; a stream that began may take as long as it likes', async () => {
+  vi.useFakeTimers();
+  const signals: AbortSignal[] = [];
+  const silent = (_: string, { signal }: { signal: AbortSignal }): Promise<Response> =>
+    new Promise((_, reject) => {
+      signals.push(signal);
+      signal.addEventListener('abort', () => reject(new DOMException('gone', 'AbortError')));
+    });
+  vi.stubGlobal('fetch', silent);
+  const asked = get('/api/instances').catch((failure: unknown) => failure);
+  await vi.advanceTimersByTimeAsync(15_000);
+  const failure = await asked;
+  expect(failure).toBeInstanceOf(Unreachable);
+  expect(String(failure)).toMatch(/did not answer within 15 s.*close some/);
+
+  const leaving = new AbortController();
+  const left = get('/api/instances', { signal: leaving.signal }).catch((failure: unknown) => failure);
+  leaving.abort();
+  expect(await left).toMatchObject({ name: 'AbortError' });
+
+  answer(200, {});
+  await get('/api/instances');
+  const { signal } = vi.mocked(fetch).mock.calls[0][1] as { signal: AbortSignal };
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(signal.aborted).toBe(false);
+  vi.useRealTimers();
+});

@@ -4,7 +4,7 @@
 //        │ fills in the path, adds the token
 //        ▼
 //      fetch ──> 2xx: the JSON    401: the session ends, ApiError    else: ApiError with the API's own message
-//        └─ no answer at all: Unreachable
+//        └─ no answer at all, or none in time: Unreachable
 import type { components, paths } from './schema';
 
 /** The types of the description, by name: `Schemas['LogLine']`. */
@@ -60,8 +60,11 @@ export class ApiError extends Error {
 
 /** There was no answer: the daemon is down, restarts, or the network is gone. */
 export class Unreachable extends Error {
-  constructor(readonly why: string) {
-    super('The daemon does not answer. It may be restarting; is `ten serve` running?');
+  constructor(
+    readonly why: string,
+    message = 'The daemon does not answer. It may be restarting; is `ten serve` running?',
+  ) {
+    super(message);
     this.name = 'Unreachable';
   }
 }
@@ -88,31 +91,60 @@ export function address(
   return `${filled}?${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}`;
 }
 
+/** Seconds until an answer has to begin: the daemon gives up a search of logs after 10. */
+const PATIENCE = 15;
+/** A start or a stop is answered when it is done, for which a service may be given much time. */
+const PATIENCE_DEED = 120;
+
+type Sent = RequestInit & { anonymous?: boolean };
+
 /** A request with the token; resolves with the response when it is a success. */
-export async function send(url: string, init: RequestInit & { anonymous?: boolean } = {}): Promise<Response> {
+export async function send(url: string, init: Sent = {}): Promise<Response> {
   const { anonymous = false, ...rest } = init;
   const headers = new Headers(init.headers);
   const token = anonymous ? null : credentials.token();
   if (token !== null) headers.set('Authorization', `Bearer ${token}`);
-  let response: Response;
-  try {
-    response = await fetch(url, {
-      ...rest,
-      headers,
-      cache: 'no-store',
-      credentials: 'omit',
-      redirect: 'error',
-    });
-  } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new Unreachable(String(error));
-  }
+  const deed = (init.method ?? 'GET') !== 'GET' && !anonymous && !url.startsWith('/api/logs');
+  const response = await answered(url, { ...rest, headers }, deed ? PATIENCE_DEED : PATIENCE);
   if (response.ok) return response;
   const refusal = await refusalOf(response);
   // Only if the token is still the one that was refused: the answer may be late.
   if (response.status === 401 && token !== null && token === credentials.token())
     credentials.refused(refusal.message);
   throw refusal;
+}
+
+/** The response as soon as its headers are there; what comes after them may take as long as it likes. */
+async function answered(url: string, init: RequestInit, seconds: number): Promise<Response> {
+  const { signal } = init;
+  const control = new AbortController();
+  const giveUp = (): void => control.abort();
+  if (signal?.aborted) giveUp();
+  signal?.addEventListener('abort', giveUp);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    giveUp();
+  }, seconds * 1000);
+  try {
+    return await fetch(url, {
+      ...init,
+      signal: control.signal,
+      cache: 'no-store',
+      credentials: 'omit',
+      redirect: 'error',
+    });
+  } catch (error) {
+    if (late)
+      throw new Unreachable(
+        'late',
+        `The daemon did not answer within ${seconds} s. If other tabs of this dashboard are open, close some: the browser gives all of them together only a few connections.`,
+      );
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new Unreachable(String(error));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function refusalOf(response: Response): Promise<ApiError> {

@@ -3,6 +3,8 @@
 //   connecting ──headers──> live ──ends, breaks, silent──> lost ──back-off──> connecting …
 //        └──4xx──> refused (nothing is tried again: it would be refused again)
 //
+// A page that nobody sees gives its connections back: a browser has six of them for all tabs of a daemon together.
+//
 // Read with fetch, because EventSource can't send the token.
 import { ApiError, address, send, type Query } from './client';
 import { linesOf, ndjson, sse, type Message, type Parser } from './framing';
@@ -30,8 +32,10 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 /** A connection that lived so long was a good one: the next back-off begins anew. */
 const GOOD = 5_000;
-/** The daemon sends a comment every 15 s where nothing happens. */
-const SILENCE = 40_000;
+/** The daemon sends a comment every 15 s where nothing happens; one of them may be late. */
+const SILENCE = 32_000;
+/** Who only looks into another tab for a moment finds all as it was. */
+const UNSEEN = 5_000;
 
 /** Milliseconds to wait before the attempt after `failures` failures: growing, and not all readers at once. */
 export function backOff(failures: number, random: () => number = Math.random): number {
@@ -52,23 +56,32 @@ class Reader<T> {
   private failures = 0;
   private lastId: string | null = null;
   private wake: (() => void) | null = null;
-  private readonly hurry = (): void => {
-    if (document.visibilityState === 'visible') this.retry();
+  /** Nobody has seen the page for a while. */
+  private unseen = false;
+  private leaving: ReturnType<typeof setTimeout> | undefined;
+  private readonly looked = (): void => {
+    clearTimeout(this.leaving);
+    if (document.visibilityState === 'visible') {
+      this.unseen = false;
+      this.retry();
+    } else this.leaving = setTimeout(() => this.leave(), UNSEEN);
   };
 
   constructor(private readonly options: StreamOptions<T>) {}
 
   start(): void {
-    window.addEventListener('online', this.hurry);
-    document.addEventListener('visibilitychange', this.hurry);
+    window.addEventListener('online', this.looked);
+    document.addEventListener('visibilitychange', this.looked);
+    this.looked();
     void this.run();
   }
 
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    window.removeEventListener('online', this.hurry);
-    document.removeEventListener('visibilitychange', this.hurry);
+    clearTimeout(this.leaving);
+    window.removeEventListener('online', this.looked);
+    document.removeEventListener('visibilitychange', this.looked);
     this.abort.abort();
     this.wake?.();
     this.options.state('closed', { error: null, retryAt: null });
@@ -79,12 +92,26 @@ class Reader<T> {
     this.wake?.();
   }
 
+  private leave(): void {
+    this.unseen = true;
+    this.abort.abort();
+    this.wake?.();
+  }
+
   private async run(): Promise<void> {
     while (!this.closed) {
+      if (this.unseen) {
+        await this.pause(null);
+        continue;
+      }
       this.options.state('connecting', { error: null, retryAt: null });
       const began = performance.now();
       const error = await this.connect();
       if (this.closed) return;
+      if (this.unseen) {
+        this.failures = 0;
+        continue;
+      }
       if (error instanceof ApiError && isFinal(error)) {
         this.options.state('refused', { error, retryAt: null });
         return;
@@ -138,14 +165,15 @@ class Reader<T> {
     if (last) this.lastId = last.id;
   }
 
-  private pause(delay: number): Promise<void> {
+  /** Until somebody wakes it, or the delay is over. */
+  private pause(delay: number | null): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
         this.wake = null;
         resolve();
       };
-      const timer = setTimeout(done, delay);
+      const timer = delay === null ? undefined : setTimeout(done, delay);
       this.wake = done;
     });
   }

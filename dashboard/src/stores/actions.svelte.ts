@@ -2,7 +2,8 @@
 // the stream has said what became of it; nothing is shown as done before it is.
 //
 //   run ──> asks, where it has consequences ──> word, toast ──> POST or DELETE ──> what became of it
-import { ApiError, del, get, post, wordsOf } from '../api/client';
+import { Unreachable, del, get, post, wordsOf } from '../api/client';
+import type { Status } from '../api/types';
 import { confirm, type Question } from './confirm.svelte';
 import { toasts } from './toasts.svelte';
 
@@ -20,8 +21,16 @@ const WORDS: Record<Action, { now: string; saying: string; done: string; failed:
 const GRACE = 600;
 /** Seconds until a restart has to be through. */
 const BACK = 60;
-/** Seconds of one wait: one that failed meanwhile is noticed after it. */
-const TURN = 3;
+/** Milliseconds between two looks. */
+const TURN = 300;
+
+/** Whether it can be done with an instance that is so: what the buttons offer, and keys do. */
+export function offers(status: Status, action: Action): boolean {
+  const up = status === 'running' || status === 'starting' || status === 'restarting';
+  if (action === 'start') return !up && status !== 'stopping';
+  if (action === 'restart') return up;
+  return action !== 'stop' || up || status === 'sleeping';
+}
 
 class Actions {
   private words = $state.raw<ReadonlyMap<string, string>>(new Map());
@@ -38,16 +47,18 @@ class Actions {
     if (question !== null && !(await confirm.ask(question))) return false;
     const { now, saying, done, failed } = WORDS[action];
     this.mark(target.instance, now);
-    const toast = toasts.say('info', `${saying} ${target.instance}…`);
+    const toast = toasts.say('info', `${saying} ${target.instance}…`, null, true);
+    let grace = GRACE;
     try {
       await this.send(action, target);
       toasts.change(toast, 'good', `${target.instance} ${done}`);
       return true;
     } catch (error) {
+      grace = 0;
       toasts.change(toast, 'bad', `${target.instance} ${failed}`, wordsOf(error));
       return false;
     } finally {
-      setTimeout(() => this.mark(target.instance, null), GRACE);
+      setTimeout(() => this.mark(target.instance, null), grace);
     }
   }
 
@@ -63,21 +74,22 @@ class Actions {
     }
   }
 
-  /** Resolves when it runs; throws why it does not. */
+  /**
+   * Resolves when it runs; throws why it does not. It looks again and again: a wait that the daemon ends with 408 is
+   * sent once more by the browser itself, and nobody here would hear of it.
+   */
   private async runs(path: { service: string; id: string }): Promise<void> {
     const end = performance.now() + BACK * 1000;
     while (performance.now() < end) {
-      try {
-        await get('/api/instances/{service}/{id}/wait', {
-          path,
-          query: { status: 'running', timeout: TURN },
-        });
-        return;
-      } catch (error) {
-        if (!(error instanceof ApiError && error.status === 408)) throw error;
-      }
-      const { status, reason } = await get('/api/instances/{service}/{id}', { path });
-      if (status === 'failed' || status === 'stopped') throw new Error(reason ?? `It is ${status}.`);
+      const found = await get('/api/instances/{service}/{id}', { path }).catch((error: unknown) => {
+        // A daemon that is being replaced is back in a moment.
+        if (error instanceof Unreachable) return null;
+        throw error;
+      });
+      if (found?.status === 'running') return;
+      if (found?.status === 'failed' || found?.status === 'stopped')
+        throw new Error(found.reason ?? `It is ${found.status}.`);
+      await new Promise((resolve) => setTimeout(resolve, TURN));
     }
     throw new Error(`It was not running again after ${BACK} s.`);
   }

@@ -15,6 +15,11 @@ class Confirm {
   question = $state.raw<Question | null>(null);
   private answer: ((yes: boolean) => void) | null = null;
 
+  constructor() {
+    // Who goes to another page has not said yes; a link that signs in asks after that.
+    window.addEventListener('popstate', () => this.settle(false));
+  }
+
   /** Resolves with whether somebody said yes. */
   ask(question: Question): Promise<boolean> {
     this.settle(false);

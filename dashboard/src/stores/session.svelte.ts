@@ -1,9 +1,10 @@
 // Who is signed in. The token is in memory and in sessionStorage, nowhere else; a code in the address is taken out of it
 // before anything else happens.
 //
-//   start ──#/link/CODE──> POST /api/session ──┐
-//     │───stored token────> GET /api/session ──┴─> in          401 at any time ──> out
-//     └───none────────────> out ──signIn(token)──> in
+//   start ──stored token──> GET /api/session ──> in          401 at any time ──> out
+//     │                           │ then
+//     ├─────#/link/CODE─────> asks who is in ──> POST /api/session ──> in
+//     └─────neither─────────> out ──signIn(token)──> in
 import { ApiError, request, Unreachable, useCredentials, wordsOf } from '../api/client';
 import type { CreatedSession, SessionInfo } from '../api/types';
 import { hashOf, parseRoute } from '../lib/route';
@@ -12,6 +13,7 @@ import { toasts } from './toasts.svelte';
 
 export type Scope = 'read' | 'write' | 'admin';
 const KEY = 'tenement.token';
+const ENDED = 'The token was revoked or has expired';
 const RANKS: Record<Scope, number> = { read: 0, write: 1, admin: 2 };
 
 class Session {
@@ -25,7 +27,7 @@ class Session {
   private readonly forgetters: (() => void)[] = [];
 
   constructor() {
-    useCredentials({ token: () => this.token, refused: (message) => this.end(message) });
+    useCredentials({ token: () => this.token, refused: () => this.end(ENDED) });
   }
 
   /** Whether the token is bound to a service or an instance. */
@@ -47,13 +49,14 @@ class Session {
     // A link may be opened where the page is open already.
     window.addEventListener('hashchange', () => {
       const given = takeCode();
-      if (given !== null) void this.exchange(given);
+      if (given === null) return;
+      this.code = given;
+      void this.check();
     });
-    const code = takeCode();
+    this.code = takeCode();
     this.token = stored();
-    if (this.token !== null) await this.check();
-    else if (code === null) this.state = 'out';
-    if (code !== null) await this.exchange(code);
+    if (this.token === null && this.code === null) this.state = 'out';
+    else await this.check();
   }
 
   /** Signs in with a token; throws what the API says of it. */
@@ -83,20 +86,38 @@ class Session {
     }
   }
 
-  /** Asks who the stored token is; also what the page of an unreachable daemon does again. */
+  /** Asks whose the token is, then tries a link; also what the page of an unreachable daemon does again. */
   async check(): Promise<void> {
+    // A link waits until it is known who is signed in, and so who is to be asked.
+    if (this.token !== null && this.who === null && !(await this.known())) return;
     const code = this.code;
     this.code = null;
-    if (code !== null) return this.exchange(code);
+    if (code !== null) await this.exchange(code);
+    else if (this.who !== null) this.state = 'in';
+  }
+
+  /** Whether it is settled whose the token is; one that is refused is nobody's. */
+  private async known(): Promise<boolean> {
+    const { token } = this;
     try {
-      this.who = await request<SessionInfo>('get', '/api/session');
+      const who = await request<SessionInfo>('get', '/api/session');
+      if (token !== this.token) return false;
+      this.who = who;
       this.state = 'in';
+      return true;
     } catch (error) {
       // The client has ended the session when the token was refused.
-      if (error instanceof ApiError && error.status === 401) return;
+      if (error instanceof ApiError && error.status === 401) return true;
       this.reason = wordsOf(error);
       this.state = 'unreachable';
+      return false;
     }
+  }
+
+  /** Whether the token still is one: a page that nothing comes to by itself would not find out. */
+  async look(): Promise<void> {
+    // A refusal ends the session, and who does not answer may do so the next time.
+    if (this.token !== null) await request('get', '/api/session').catch(() => {});
   }
 
   /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */

@@ -9,11 +9,11 @@ class Toasts {
   all = $state.raw<Toast[]>([]);
   private next = 1;
 
-  /** Shows one; returns its id, by which it can be changed or taken away. */
-  say(kind: Toast['kind'], text: string, detail: string | null = null): number {
+  /** Shows one; returns its id, by which it can be changed or taken away. One that `stays` waits for that. */
+  say(kind: Toast['kind'], text: string, detail: string | null = null, stays = false): number {
     const id = this.next++;
     this.all = [...untrack(() => this.all).slice(-4), { id, kind, text, detail }];
-    this.leave(id, LASTS[kind]);
+    if (!stays) this.leave(id, LASTS[kind]);
     return id;
   }
 

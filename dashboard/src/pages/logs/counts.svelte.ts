@@ -1,10 +1,12 @@
 // How many lines of which level there are over time: asked for once it is settled what of, then counted on with the lines that come.
-import { send, type Schemas } from '../../api/client';
+import { ApiError, send, type Schemas } from '../../api/client';
 import { LEVELS, count, type Bucket, type Level } from '../../lib/brush';
 import type { LogLine } from '../../lib/linewindow';
 import { params, search, type LogState } from '../../lib/logfilter';
 
 const SETTLED = 400;
+/** What could not be counted is asked for again, when lines come; what is wrong stays wrong. */
+const AGAIN = 5000;
 /** More buckets than twice what was asked for are too narrow to see. */
 const MOST = 2;
 
@@ -46,6 +48,10 @@ export class Counts {
   /** Counts on. */
   add(logs: readonly LogLine[]): void {
     if (logs.length === 0 || this.loading || this.asked === null) return;
+    if (this.error !== null) {
+      if (!(this.error instanceof ApiError && this.error.status === 400)) this.again(AGAIN);
+      return;
+    }
     // There were no lines at all: now there are.
     if (this.buckets.length === 0) return this.again(SETTLED);
     for (const log of logs) {

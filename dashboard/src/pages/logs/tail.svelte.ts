@@ -154,6 +154,8 @@ export class Tail {
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
+      // What is written now belongs to a search that nobody has any more.
+      this.live.close();
       this.undim();
     }
   }
@@ -261,7 +263,7 @@ export class Tail {
     const waited = [...this.held, ...this.queue];
     this.drop();
     if (waited.length > 0) this.append(waited);
-    if (!full || shown === null) return;
+    if (!full || shown === null || this.error !== null) return;
     if (isOpen(shown)) this.open(shown);
     else this.again();
   }

@@ -1,0 +1,233 @@
+// What the dashboard does when connections are few, the daemon is away, or things do not go as they were meant to.
+import { rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Page, Request } from '@playwright/test';
+import { CONFIG, Daemon, expect, go, signIn, test as base } from './fixtures';
+
+const APP = fileURLToPath(new URL('./apps/app.py', import.meta.url));
+/** While this file is there, `frail` dies as soon as it starts. */
+const FLAG = join(tmpdir(), `ten-ui-frail-${process.pid}`);
+const FRAIL = `
+[service.frail]
+command = "sh -c 'test ! -e ${FLAG} && exec python3 ${APP}'"
+`;
+
+const test = base.extend<object, { ten: Daemon }>({
+  ten: [
+    async ({}, use) => {
+      const ten = await Daemon.start(CONFIG.replace('max_restarts = 6', 'max_restarts = 1') + FRAIL);
+      try {
+        await use(ten);
+      } finally {
+        await ten.stop();
+        rmSync(FLAG, { force: true });
+      }
+    },
+    { scope: 'worker', timeout: 90_000 },
+  ],
+});
+
+/** What the browser would tell the page: that somebody sees it, or nobody. */
+async function see(page: Page, seen: boolean): Promise<void> {
+  await page.evaluate((visible) => {
+    const set = (name: string, value: unknown): void => {
+      Object.defineProperty(document, name, { configurable: true, get: () => value });
+    };
+    set('visibilityState', visible ? 'visible' : 'hidden');
+    set('hidden', !visible);
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, seen);
+}
+
+/** How many streams are open. */
+function streams(page: Page): { open: number } {
+  const count = { open: 0 };
+  page.on('request', (one) => (count.open += one.url().includes('follow=true') ? 1 : 0));
+  const ended = (one: Request): unknown => (count.open -= one.url().includes('follow=true') ? 1 : 0);
+  page.on('requestfinished', ended);
+  page.on('requestfailed', ended);
+  return count;
+}
+
+test('a page that nobody sees has no stream, and nothing is missing when it is seen again', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.becomes('web', 'alice', 'running');
+  const count = streams(page);
+  await enter('/logs?instance=web:alice');
+  await ten.visit('web', 'alice', '/print?text=before');
+  const texts = page.getByRole('log').locator('.text');
+  await expect(texts.filter({ hasText: /^before$/ })).toHaveCount(1);
+  expect(count.open).toBe(1);
+  await see(page, false);
+  await expect.poll(() => count.open).toBe(0);
+  for (let n = 0; n < 5; n++) await ten.visit('web', 'alice', `/print?text=unseen-${n}.`);
+  await see(page, true);
+  for (let n = 0; n < 5; n++)
+    await expect(texts.filter({ hasText: new RegExp(`^unseen-${n}\.$`) })).toHaveCount(1);
+  await expect(page.getByText('The connection is lost')).toHaveCount(0);
+  await go(page, '/instances/web/alice');
+  await expect.poll(() => count.open).toBe(2);
+  await see(page, false);
+  await expect.poll(() => count.open).toBe(0);
+  await ten.api('POST', '/api/instances/web/alice/stop');
+  await see(page, true);
+  await expect(page.getByRole('region', { name: 'State' })).toContainText('stopped');
+  await expect(page.getByRole('list', { name: /What happened/ })).toContainText('Stopped');
+  await go(page, '/');
+  await expect.poll(() => count.open).toBe(1);
+  await see(page, false);
+  await expect.poll(() => count.open).toBe(0);
+  await ten.api('POST', '/api/instances/web/alice/start');
+  await see(page, true);
+  await expect(page.getByRole('row').filter({ hasText: 'web:alice' })).toContainText('running');
+});
+
+test('who is not answered is told so, and asked again', async ({ page, ten, front }) => {
+  await page.clock.install();
+  await signIn(page, front.url, ten.token);
+  let silent = true;
+  await page.route('**/api/session', (route) => (silent ? undefined : route.continue()));
+  await page.reload();
+  await page.clock.runFor(1000);
+  await expect(page.getByRole('main')).toBeVisible();
+  await page.clock.runFor(15_000);
+  await expect(page.getByRole('alert')).toContainText('did not answer within 15 s');
+  await expect(page.getByRole('alert')).toContainText('close some');
+  silent = false;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('navigation', { name: 'Pages' })).toBeVisible();
+});
+
+test('a restart that fails is said as soon as the daemon knows', async ({ page, ten, enter }) => {
+  await ten.spawn('frail', 'one');
+  await ten.becomes('frail', 'one', 'running');
+  const waits: string[] = [];
+  page.on('request', (one) => one.url().includes('/wait') && waits.push(one.url()));
+  await enter('/instances/frail/one');
+  writeFileSync(FLAG, '');
+  await page.getByRole('button', { name: 'Restart' }).click();
+  await ten.becomes('frail', 'one', 'failed');
+  await expect(page.getByText('frail:one was not restarted')).toBeVisible({ timeout: 3000 });
+  await expect(
+    page.getByRole('region', { name: 'State' }).getByText('failed', { exact: true }),
+  ).toBeVisible();
+  expect(waits).toEqual([]);
+});
+
+test('a key does what a button offers, and nothing else', async ({ page, ten, enter }) => {
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/instances/web/bob');
+  await expect(page.getByRole('button', { name: 'Restart' })).toBeVisible();
+  const sent: string[] = [];
+  page.on('request', (one) => one.method() === 'POST' && sent.push(one.url()));
+  await page.keyboard.press('s');
+  await page.keyboard.press('x');
+  await expect(page.getByText('web:bob is stopped')).toBeVisible();
+  expect(sent.map((url) => url.split('/').at(-1))).toEqual(['stop']);
+  await ten.api('POST', '/api/instances/web/bob/start');
+});
+
+test('an expression with a mistake is asked for once, and nothing is counted', async ({ page, enter }) => {
+  await enter('/logs?instance=printer:one');
+  await expect(page.getByRole('log').getByRole('listitem').first()).toBeVisible();
+  const count = streams(page);
+  count.open = 1;
+  const asked: string[] = [];
+  page.on('request', (one) => one.url().includes('histogram') && asked.push(one.url()));
+  await page.getByRole('button', { name: 'Regular expression' }).click();
+  await page.locator('[data-search]').fill('tick(');
+  await expect.poll(() => count.open).toBe(0);
+  // Lines come twice a second: what was asked for each of them is seen in the time of some.
+  await page.waitForResponse((answer) => answer.url().includes('histogram'));
+  const before = asked.length;
+  await page.waitForRequest((one) => one.url().includes('histogram'), { timeout: 2500 }).catch(() => {});
+  expect(asked.length).toBe(before);
+  await page.locator('[data-search]').fill('tick');
+  await expect.poll(() => count.open).toBe(1);
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+});
+
+test('a page that could not be loaded is loaded when the daemon is back', async ({ page, ten, enter }) => {
+  await enter();
+  await page.route('**/assets/**', (route) => route.abort());
+  await page.route('**/health', (route) => route.abort());
+  await go(page, '/tokens');
+  await expect(page.getByRole('alert')).toContainText('The daemon does not answer');
+  await page.unrouteAll();
+  await expect(page.getByRole('button', { name: 'New token' }).first()).toBeVisible();
+  expect(await page.evaluate(() => getComputedStyle(document.querySelector('main table')!).width)).not.toBe(
+    '',
+  );
+  await ten.becomes('web', 'bob', 'running');
+});
+
+test('who leaves an instance asks for no other', async ({ page, enter }) => {
+  await enter('/instances/web/bob');
+  await expect(page.getByRole('region', { name: 'State' })).toBeVisible();
+  const asked: string[] = [];
+  page.on('request', (one) => one.url().includes('undefined') && asked.push(one.url()));
+  await go(page, '/services');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+  await expect(page.getByPlaceholder('Search services')).toBeVisible();
+  await page.goBack();
+  await expect(page.getByRole('region', { name: 'State' })).toBeVisible();
+  expect(asked).toEqual([]);
+});
+
+for (const how of ['503', 'abort'])
+  test(`a link asks whoever is signed in, also after a ${how}`, async ({ page, ten, front }) => {
+    const link = (body: object) => ten.api<{ code: string }>('POST', '/api/links', body);
+    const made = (await ten.api('POST', '/api/session', { link: (await link({})).code })) as {
+      token: string;
+    };
+    await page.goto(front.url);
+    await page.evaluate((token) => sessionStorage.setItem('tenement.token', token), made.token);
+    let failed = false;
+    await page.route('**/api/session', async (route) => {
+      if (failed || route.request().method() !== 'GET') return route.continue();
+      failed = true;
+      if (how === 'abort') return route.abort();
+      return route.fulfill({ status: 503, json: { error: 'unavailable', message: 'busy', status: 503 } });
+    });
+    const other = (await link({ scopes: ['read'] })).code;
+    await page.goto(`${front.url}/?again#/link/${other}`);
+    const dialog = page.getByRole('dialog', { name: 'Sign in by this link?' });
+    await expect(dialog).toBeVisible();
+    expect(await page.evaluate(() => sessionStorage.getItem('tenement.token'))).toBe(made.token);
+    await dialog.getByRole('button', { name: 'Use the link' }).click();
+    await expect
+      .poll(() => page.evaluate(() => sessionStorage.getItem('tenement.token')))
+      .not.toBe(made.token);
+    await expect
+      .poll(() => ten.api('GET', '/api/session', undefined, made.token).then(() => 'valid', String))
+      .toContain('401');
+  });
+
+test('a token that is revoked elsewhere ends also what has no stream', async ({ page, ten, enter }) => {
+  const { id, token } = await ten.api<{ id: string; token: string }>('POST', '/api/tokens', {
+    name: 'short',
+    scopes: ['admin'],
+  });
+  await enter('/config', token);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Config');
+  await expect(page.getByRole('main').getByRole('textbox')).toBeVisible();
+  await ten.api('DELETE', `/api/tokens/${id}`);
+  await expect(page.getByText('The token was revoked or has expired')).toBeVisible();
+  await expect(page.getByRole('main')).not.toContainText('command');
+});
+
+test('a question goes with its page', async ({ page, enter }) => {
+  await enter();
+  await go(page, '/instances/web/bob');
+  await page.getByRole('button', { name: 'More actions' }).click();
+  await page.getByRole('menuitem', { name: /^Delete/ }).click();
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.goBack();
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
+});
