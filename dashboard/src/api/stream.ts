@@ -32,8 +32,8 @@ const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
 /** A connection that lived so long was a good one: the next back-off begins anew. */
 const GOOD = 5_000;
-/** The daemon sends a comment every 15 s where nothing happens; one of them may be late. */
-const SILENCE = 32_000;
+/** Where nothing happens the daemon gives a sign of life every 8 s; one of them may be late. */
+const SILENCE = 20_000;
 /** Who only looks into another tab for a moment finds all as it was. */
 const UNSEEN = 5_000;
 
@@ -129,7 +129,7 @@ class Reader<T> {
     this.abort = new AbortController();
     const { path, query, format, silence = SILENCE } = this.options;
     const headers: Record<string, string> = {
-      Accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
+      Accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson; keep-alive=1',
     };
     if (format === 'sse' && this.lastId !== null) headers['Last-Event-ID'] = this.lastId;
     let watch = this.watch(silence);

@@ -20,9 +20,38 @@ use crate::{api::Caller, store::Held};
 
 /// Tells nginx, and who does as nginx does, to pass on what comes.
 pub(super) const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// After so long without an event there is a comment, so that nobody on the way takes it for a connection that
-/// is forgotten.
-const QUIET: Duration = Duration::from_secs(15);
+/// After so long without an item there is a sign of life, so that nobody on the way takes it for a connection that
+/// is forgotten, and the reader knows one that is dead from one that is quiet.
+const QUIET: Duration = Duration::from_secs(8);
+
+/// How items are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Server-sent events; a sign of life is a comment.
+    Events,
+    /// A JSON object on each line.
+    Lines,
+    /// The same, for a reader that asks for signs of life: those are empty lines.
+    LinesAlive,
+}
+
+impl Form {
+    /// The media type.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream",
+            Self::Lines | Self::LinesAlive => "application/x-ndjson",
+        }
+    }
+
+    fn sign(self) -> Option<&'static str> {
+        match self {
+            Self::Events => Some(":\n\n"),
+            Self::Lines => None,
+            Self::LinesAlive => Some("\n"),
+        }
+    }
+}
 
 type Next<F> = Pin<Box<dyn Future<Output = Option<(Bytes, Source<F>)>> + Send>>;
 
@@ -34,38 +63,38 @@ struct Source<F> {
     caller: Caller,
     _held: Held,
     draining: Arc<watch::Sender<bool>>,
-    events: bool,
+    form: Form,
 }
 
 impl<F: Feed> Text<F> {
-    /// `events`: as server-sent events.
     pub(super) fn new(
         feed: F,
         (caller, held): (Caller, Held),
         draining: Arc<watch::Sender<bool>>,
-        events: bool,
+        form: Form,
     ) -> Self {
-        Self(Some(Box::pin(Source { feed, caller, _held: held, draining, events }.next())))
+        Self(Some(Box::pin(Source { feed, caller, _held: held, draining, form }.next())))
     }
 }
 
 impl<F: Feed> Source<F> {
     async fn next(mut self) -> Option<(Bytes, Self)> {
+        let sign = self.form.sign();
         let text = tokio::select! {
             biased;
             _ = ended(Some(&self.caller), &self.draining) => return None,
             // A failure was told to the log already.
-            items = self.feed.next() => written(&items.ok()?, self.events),
-            () = sleep(QUIET), if self.events => ":\n\n".to_owned(),
+            items = self.feed.next() => written(&items.ok()?, self.form),
+            () = sleep(QUIET), if sign.is_some() => sign.unwrap_or_default().to_owned(),
         };
         Some((text.into(), self))
     }
 }
 
-fn written(items: &[Item], events: bool) -> String {
+fn written(items: &[Item], form: Form) -> String {
     let mut text = String::with_capacity(items.iter().map(|item| item.text.len() + 64).sum());
     for item in items {
-        if events {
+        if form == Form::Events {
             if let Some(id) = &item.id {
                 text.extend(["id: ", id, "\n"]);
             }
@@ -96,6 +125,37 @@ impl<F: Feed> HttpBody for Text<F> {
                 self.0 = Some(Box::pin(source.next()));
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+
+    use super::*;
+    use crate::api::ApiError;
+
+    struct Quiet;
+
+    impl Feed for Quiet {
+        async fn next(&mut self) -> Result<Vec<Item>, ApiError> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_gives_signs_of_life_to_who_takes_them() {
+        for (form, sign) in
+            [(Form::Events, Some(":\n\n")), (Form::LinesAlive, Some("\n")), (Form::Lines, None)]
+        {
+            let caller = Caller::local();
+            let held = caller.share().stream().unwrap();
+            let mut text = Text::new(Quiet, (caller, held), Arc::default(), form);
+            let frame = poll_fn(|context| Pin::new(&mut text).poll_frame(context));
+            let said = tokio::time::timeout(2 * QUIET, frame).await.ok();
+            let said = said.map(|frame| frame.unwrap().unwrap().into_data().unwrap());
+            assert_eq!(said.as_deref(), sign.map(str::as_bytes), "{form:?}");
         }
     }
 }

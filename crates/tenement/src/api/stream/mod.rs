@@ -87,15 +87,15 @@ pub(super) fn answer(
 ) -> Result<Response, ApiError> {
     let held = caller.share().stream().ok_or_else(ApiError::too_many_streams)?;
     let draining = Arc::clone(&api.draining);
-    let events = reader.takes_events();
+    let form = reader.form();
     if let Some(upgrade) = reader.socket(api)? {
         return Ok(upgrade.on_upgrade(move |socket| async move {
             socket::serve(socket, feed, caller, draining).await;
             drop(held);
         }));
     }
-    let kind = if events { "text/event-stream" } else { "application/x-ndjson" };
-    let body = Body::new(body::Text::new(feed, (caller, held), draining, events));
+    let kind = form.kind();
+    let body = Body::new(body::Text::new(feed, (caller, held), draining, form));
     // What buffers on the way would keep lines from who waits for them.
     let headers =
         [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store"), (body::UNBUFFERED, "no")];

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
 };
 
-use super::origin;
+use super::{body::Form, origin};
 use crate::api::{Api, ApiError};
 
 /// The largest message that is taken.
@@ -41,14 +41,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
 }
 
 impl Reader {
-    /// Whether it takes server-sent events.
-    pub(super) fn takes_events(&self) -> bool {
-        names(&self.headers, header::ACCEPT, "text/event-stream")
+    /// In which form it takes what goes on, where that is no WebSocket.
+    pub(super) fn form(&self) -> Form {
+        let lines = |parts: &[&str]| {
+            parts[0].eq_ignore_ascii_case("application/x-ndjson")
+                && parts[1..].iter().any(|part| part.eq_ignore_ascii_case("keep-alive=1"))
+        };
+        match names(&self.headers, header::ACCEPT, "text/event-stream") {
+            true => Form::Events,
+            false if any(&self.headers, header::ACCEPT, lines) => Form::LinesAlive,
+            false => Form::Lines,
+        }
     }
 
     /// Whether its answer is server-sent events.
     pub(in crate::api) fn has_events(&self) -> bool {
-        self.upgrade.is_none() && self.takes_events()
+        self.upgrade.is_none() && self.form() == Form::Events
     }
 
     /// The last event it has seen, when it comes again.
@@ -96,14 +104,18 @@ impl Reader {
 
 /// Whether a list of words in a header has `word`, whatever stands behind a semicolon.
 fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+    any(headers, name, |parts| {
+        // A quality of 0 is a refusal (RFC 9110 section 12.4.2).
+        let refused = |part: &&str| part.to_ascii_lowercase().strip_prefix("q=").is_some_and(is_zero);
+        parts[0].eq_ignore_ascii_case(word) && !parts[1..].iter().any(refused)
+    })
+}
+
+/// Whether there is one in a list in a header: its word first, then what stands behind semicolons.
+fn any(headers: &HeaderMap, name: header::HeaderName, is: impl Fn(&[&str]) -> bool) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let mut words = values.flat_map(|value| value.split(','));
-    words.any(|one| {
-        let mut parts = one.split(';').map(str::trim);
-        // A quality of 0 is a refusal (RFC 9110 section 12.4.2).
-        parts.next().is_some_and(|first| first.eq_ignore_ascii_case(word))
-            && !parts.any(|part| part.to_ascii_lowercase().strip_prefix("q=").is_some_and(is_zero))
-    })
+    words.any(|one| is(&one.split(';').map(str::trim).collect::<Vec<_>>()))
 }
 
 fn is_zero(quality: &str) -> bool {
