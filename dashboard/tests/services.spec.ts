@@ -79,6 +79,13 @@ test('a read token has no spawn', async ({ page, ten, enter }) => {
   await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
 });
 
+test('on a small phone the search has the room for its words', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  await enter('/services');
+  const box = await page.getByLabel('Search services').boundingBox();
+  expect(box?.width).toBeGreaterThan(250);
+});
+
 test('it is fit for all', async ({ page, enter }) => {
   await enter('/services/web');
   await expect(page.getByRole('table', { name: 'Configuration of web' })).toBeVisible();
