@@ -54,6 +54,29 @@ test('a change is planned, shown, saved and put in force', async ({ page, ten, e
   await expect.poll(async () => (await ten.visit('web', 'alice')).body).toContain('changed');
 });
 
+test('of a large difference the first lines are shown, and all when asked for', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await editor.fill(`${CONFIG}${'# more\n'.repeat(900)}`);
+  await page.getByRole('tab', { name: 'Difference to the file' }).click();
+  const lines = page.locator('.diff .line');
+  await expect(lines).toHaveCount(500);
+  await page.getByRole('button', { name: /^Show the other 40\d lines/ }).click();
+  await expect(page.locator('.diff .line.added')).toHaveCount(900);
+});
+
+test('the whole page is printed', async ({ page, enter }) => {
+  await enter('/config?view=force');
+  await expect(page.getByRole('table').first()).toBeVisible();
+  await page.emulateMedia({ media: 'print' });
+  await expect(page.getByRole('navigation', { name: 'Pages' })).toBeHidden();
+  const [shown, whole] = await page
+    .locator('main')
+    .evaluate((main) => [main.clientHeight, main.scrollHeight]);
+  expect(shown).toBeGreaterThanOrEqual(whole);
+});
+
 test('what somebody else wrote meanwhile is not written over unseen', async ({ page, ten, enter }) => {
   await enter('/config');
   const editor = page.getByLabel('tenement.toml');

@@ -241,6 +241,39 @@ test('j, k and Enter lead to an instance', async ({ page, enter }) => {
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
 });
 
+test('Enter leads from the search into the table', async ({ page, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:bob')).toBeVisible();
+  await page.keyboard.press('/');
+  await page.keyboard.type('bob');
+  await expect(page.getByRole('table', { name: 'Instances' }).getByRole('row')).toHaveCount(2);
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('link', { name: 'web:bob' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/#\/instances\/web\/bob/);
+});
+
+test('the focus comes back when a dialog is closed', async ({ page, enter }) => {
+  await enter();
+  const spawn = page.getByRole('button', { name: 'Spawn an instance' });
+  await spawn.focus();
+  for (const key of ['Enter', '?']) {
+    await page.keyboard.press(key);
+    await expect(page.getByRole('dialog')).toBeVisible();
+    await page.keyboard.press('Escape');
+    await expect(page.getByRole('dialog')).toHaveCount(0);
+    await expect(spawn).toBeFocused();
+  }
+  await go(page, '/instances/web/alice');
+  const more = page.getByRole('button', { name: 'More actions' });
+  await more.focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('menuitem').first()).toBeFocused();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  await expect(more).toBeFocused();
+});
+
 test('dark as the system is', async ({ page, enter }) => {
   await page.emulateMedia({ colorScheme: 'dark' });
   await enter();

@@ -51,6 +51,22 @@ test('what the daemon refuses is said in the dialog', async ({ page, ten, enter 
   await expect(dialog.getByRole('alert')).toContainText('bob');
 });
 
+test('an id with a dot is offered no address, which would be another’s', async ({ page, ten, enter }) => {
+  await enter('/services/web?spawn=1');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Id').fill('v1');
+  await expect(dialog).toContainText(/Its address: v1\.web\.localhost:\d+/);
+  await dialog.getByLabel('Id').fill('v1_');
+  await expect(dialog).toContainText('ends with a letter or digit');
+  await expect(dialog).not.toContainText('localhost');
+  await dialog.getByLabel('Id').fill('v1.2');
+  await expect(dialog).toContainText('No address');
+  await dialog.getByRole('button', { name: 'Spawn' }).click();
+  await expect(page.getByLabel('State')).toContainText('No address');
+  await expect(page.getByLabel('State').getByRole('link')).toHaveCount(0);
+  await ten.api('DELETE', '/api/instances/web/v1.2');
+});
+
 test('a service that is not there is said to be none', async ({ page, enter }) => {
   await enter('/services/nobody');
   await expect(page.getByText('There is no service nobody')).toBeVisible();
@@ -62,6 +78,13 @@ test('a read token has no spawn', async ({ page, ten, enter }) => {
   await enter('/services', await ten.newToken(['read']));
   await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
   await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
+});
+
+test('on a small phone the search has the room for its words', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  await enter('/services');
+  const box = await page.getByLabel('Search services').boundingBox();
+  expect(box?.width).toBeGreaterThan(250);
 });
 
 test('it is fit for all', async ({ page, enter }) => {

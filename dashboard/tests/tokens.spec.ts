@@ -12,8 +12,15 @@ test('a token is made, shown once, works, and is revoked', async ({ page, ten, f
   const text = (await dialog.locator('.secret code').textContent()) ?? '';
   expect(text).toMatch(/^tenement_/);
   await isFitForAll(page);
+  await expect(dialog.getByRole('button', { name: 'Copy' })).toBeFocused();
+  // Twice: browsers let a dialog refuse only the first.
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await page.mouse.click(5, 5);
+  await expect(dialog).toContainText(text);
   await dialog.getByRole('button', { name: 'I have it' }).click();
   await expect(page.locator('body')).not.toContainText(text);
+  await expect(page.getByRole('button', { name: 'New token' })).toBeFocused();
   const row = page.getByRole('row').filter({ hasText: 'for bob' });
   await expect(row).toContainText('web:bob');
   await expect(row).toContainText('never');

@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { RANGES, gaps, startOf, withHoles, type Curves } from './curves';
+import { RANGES, gaps, marksOf, startOf, withHoles, type Curves } from './curves';
+import type { Happened } from './story';
 
 describe('gaps', () => {
   test('nothing before the first value, and nothing after a new one', () => {
     expect(gaps([0, 10, 20, 30], [null, null, 1, 1], 10, 35)).toEqual([]);
+  });
+
+  test('all of it, where it never ran', () => {
+    expect(gaps([0, 10, 20, 30], [null, null, null, null], 10, 35)).toEqual([{ from: 0, to: 35 }]);
+    expect(gaps([], [], 10, 35)).toEqual([]);
   });
 
   test('between two values that are far from each other, and up to now', () => {
@@ -18,6 +24,13 @@ test('the axis begins with the range, or with a younger instance, but is never t
   expect(startOf('1h', 2 * hour, 0)).toBe(hour);
   expect(startOf('1h', 2 * hour, 1.5 * hour)).toBe(1.5 * hour);
   expect(startOf('1h', 2 * hour, 2 * hour)).toBe(2 * hour - hour / 12);
+});
+
+test('a crash is drawn over the start of the same second', () => {
+  const event = (cause: string, timestamp: string) =>
+    ({ cause, timestamp, from: 'running', to: 'failed', exit_code: 1 }) as unknown as Happened;
+  const marks = marksOf([event('exit', '2026-01-01T00:00:01Z'), event('start', '2026-01-01T00:00:01.5Z')], 0);
+  expect(marks.map((mark) => mark.tone)).toEqual(['--starting', '--failed']);
 });
 
 test('withHoles puts a null where samples are missing', () => {

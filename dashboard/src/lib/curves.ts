@@ -22,7 +22,10 @@ export function startOf(range: Range, end: number, known: number): number {
   return Math.max(end - RANGES[range], Math.min(known, end - RANGES[range] / 12));
 }
 
-/** From the first value on: where there is none, and how long that lasted; also where samples are missing altogether. */
+/**
+ * From the first value on: where there is none, and how long that lasted; also where samples are missing altogether. All of
+ * it, where there never was a value.
+ */
 export function gaps(
   times: readonly number[],
   values: readonly (number | null)[],
@@ -37,7 +40,8 @@ export function gaps(
     seen = times[i];
   }
   // The newest sample is up to an interval old, and has its own way to go.
-  if (seen !== null && end - seen > interval * 2.5) found.push({ from: seen, to: end });
+  seen ??= times[0] ?? end;
+  if (end - seen > interval * 2.5) found.push({ from: seen, to: end });
   return found;
 }
 
@@ -67,14 +71,18 @@ const MARKED = new Set(['exit', 'start_failed', 'unhealthy', 'restart', 'reload'
 const TONES = { failed: '--failed', starting: '--starting', stopped: '--stopped' } as const;
 
 export function marksOf(events: readonly Happened[], from: number): Mark[] {
-  return events
-    .filter((event) => MARKED.has(event.cause))
-    .map((event) => {
-      const { tone } = storyOf(event);
-      return {
-        at: Date.parse(event.timestamp),
-        tone: TONES[tone as keyof typeof TONES] ?? '--muted',
-      };
-    })
-    .filter((mark) => mark.at >= from);
+  return (
+    events
+      .filter((event) => MARKED.has(event.cause))
+      .map((event) => {
+        const { tone } = storyOf(event);
+        return {
+          at: Date.parse(event.timestamp),
+          tone: TONES[tone as keyof typeof TONES] ?? '--muted',
+        };
+      })
+      .filter((mark) => mark.at >= from)
+      // The last one is drawn over the others: what is grave is not to be covered by the start that follows it.
+      .sort((a, b) => +(a.tone === TONES.failed) - +(b.tone === TONES.failed))
+  );
 }

@@ -16,6 +16,6 @@ test('a fault names its line', () => {
 
 test('ids are what the daemon allows', () => {
   for (const id of ['a', 'user.1_2-3', 'UPPER', 'x'.repeat(63)]) expect(idFault(id)).toBe(null);
-  for (const id of ['', '.', '-a', 'a-', 'a b', 'a/b', 'ü', 'x'.repeat(64)])
+  for (const id of ['', '.', '-a', 'a-', 'a b', 'a/b', 'a..b', 'ü', 'x'.repeat(64)])
     expect(idFault(id)).not.toBe(null);
 });

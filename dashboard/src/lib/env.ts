@@ -29,6 +29,6 @@ function unquote(value: string): string {
 export function idFault(id: string): string | null {
   if (id === '') return 'Enter an id';
   if (id.length > 63) return 'An id has at most 63 characters';
-  if (/^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/.test(id.toLowerCase())) return null;
-  return 'An id has letters, digits, dots, dashes and underscores, and begins and ends with a letter or digit';
+  if (/^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/.test(id.toLowerCase()) && !id.includes('..')) return null;
+  return 'An id has letters, digits, dashes, underscores and single dots, and begins and ends with a letter or digit';
 }

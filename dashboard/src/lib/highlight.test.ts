@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { merged, patternFinder, segments, wordFinder, wordsOf } from './highlight';
+import { merged, paced, patternFinder, segments, wordFinder, wordsOf } from './highlight';
 
 const marked = (message: string, query: string): string =>
   segments(message, wordFinder(query))
@@ -45,6 +45,19 @@ test('expressions', () => {
       .map((part) => part.text),
   ).toEqual(['12ms', '3ms']);
   expect(patternFinder('(')).toBe(null);
+});
+
+test('what a frame has no time for is not searched, and what was found is kept', () => {
+  let left = 1000;
+  const budget = { open: () => left > 0, spend: (steps: number) => void (left -= steps) };
+  const find = paced(patternFinder('ab+', budget.spend), budget);
+  const line = 'xab'.repeat(700);
+  expect(find?.(line)).toHaveLength(100);
+  expect(left).toBeLessThan(0);
+  expect(find?.(line)).toEqual([]);
+  left = 1000;
+  expect(find?.(line)).toHaveLength(100);
+  expect(left).toBe(1000 - 100 * 300);
 });
 
 test('ranges are put together', () => {

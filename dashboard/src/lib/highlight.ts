@@ -4,9 +4,18 @@ import { Pattern, type Range } from './regex';
 
 /** Finds what to mark in a text. */
 export type Finder = (text: string) => Range[];
+/** What may be spent until the next frame. */
+export type Budget = {
+  /** Whether there is some left; where there is none, whoever asked is to ask again. */
+  open: () => boolean;
+  spend: (steps: number) => void;
+};
 export type Segment = { text: string; style: Style | null; hit: boolean; title: string | null };
 
-const HITS_MAX = 200;
+const HITS_MAX = 100;
+/** A mark on the page takes as long as so many steps of a search. */
+const MARK = 300;
+const KNOWN_MAX = 2000;
 
 /** The words of a search, as the daemon takes it apart: what stands in quotes is one. */
 export function wordsOf(query: string): string[] {
@@ -52,9 +61,31 @@ export function wordFinder(query: string): Finder | null {
 }
 
 /** Finds a regular expression; null where it can't be marked, though the daemon may know it. */
-export function patternFinder(pattern: string): Finder | null {
+export function patternFinder(pattern: string, spent?: (steps: number) => void): Finder | null {
   const compiled = pattern === '' ? null : Pattern.of(pattern);
-  return compiled && ((text) => compiled.ranges(text, HITS_MAX));
+  if (compiled === null) return null;
+  return (text) => {
+    const ranges = merged(compiled.ranges(text, HITS_MAX));
+    spent?.(compiled.steps);
+    return ranges;
+  };
+}
+
+/** A finder that keeps to a budget, and keeps what it found. */
+export function paced(find: Finder | null, budget: Budget): Finder | null {
+  if (find === null) return null;
+  const known = new Map<string, Range[]>();
+  return (text) => {
+    if (!budget.open()) return [];
+    let ranges = known.get(text);
+    if (ranges === undefined) {
+      ranges = find(text);
+      if (known.size >= KNOWN_MAX) known.clear();
+      known.set(text, ranges);
+    }
+    budget.spend(ranges.length * MARK);
+    return ranges;
+  };
 }
 
 /** In order, and none in another. */

@@ -8,3 +8,11 @@ export function parseName(text: string): { service?: string; instance?: string }
   const service = name.replace(/:$/, '');
   return /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/.test(service) ? { service } : {};
 }
+
+/** The host name by which an instance is reached; null where its id has a dot, which names another one there. */
+export function hostOf(service: string, id: string, domain: string): string | null {
+  return id.includes('.') ? null : `${id}.${service}.${domain}`;
+}
+
+/** Said where there is no host name. */
+export const NO_HOST = 'No address: in a host name the id would end at its dot';

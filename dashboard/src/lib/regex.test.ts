@@ -75,3 +75,15 @@ test('an expression that takes others hours', () => {
   expect(found('(x+x+)+y', 'x'.repeat(60_000))).toEqual([]);
   expect(performance.now() - began).toBeLessThan(10_000);
 });
+
+test('a line takes so many steps and no more, however many matches it has', () => {
+  const line = 'ab'.repeat(1000);
+  for (const pattern of ['ab+', '(a|b)*c|a', '(\\w+\\W?){1,50}x|ab', '(.*?a){1,20}', '(.*a){20}c']) {
+    const one = Pattern.of(pattern);
+    expect(one?.ranges(line, 200)[0]?.[0] ?? 0, pattern).toBe(0);
+    expect(one?.steps, pattern).toBeLessThanOrEqual(50_001);
+  }
+  const many = Pattern.of('ab+');
+  expect(many?.ranges(line, 200)).toHaveLength(200);
+  expect(many?.steps).toBeLessThan(3000);
+});

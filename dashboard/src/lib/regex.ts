@@ -6,11 +6,13 @@
 import { compile, type Step } from './regex-compile';
 
 /** Steps in one line; after them what was found is all. */
-const STEPS_MAX = 1_500_000;
+const STEPS_MAX = 50_000;
 
 export type Range = [from: number, to: number];
 
 export class Pattern {
+  /** What the last line took. */
+  steps = 0;
   private constructor(private readonly program: Step[]) {}
 
   /** The pattern, or null where it has something that is not known here. */
@@ -33,14 +35,43 @@ export class Pattern {
       if (range[1] > range[0]) found.push(range);
       at = range[1] > range[0] ? range[1] : range[1] + 1;
     }
+    this.steps = run.steps;
     return found;
   }
 }
 
+/**
+ * Numbers, all forgotten at once. It has room for twice the steps of a line, so that a free place is always near; one of
+ * another generation is free. There is one for all lines: to make and to clear it takes longer than to search most of them.
+ */
+const seen = {
+  keys: new Uint32Array(1 << 17),
+  generations: new Uint32Array(1 << 17),
+  generation: 0,
+
+  forget(): void {
+    if (++this.generation <= 0xffff_ffff) return;
+    this.generations.fill(0);
+    this.generation = 1;
+  },
+
+  /** Whether it is new. */
+  add(key: number): boolean {
+    const { keys, generations, generation } = this;
+    let at = Math.imul(key, 0x9e37_79b1) >>> 15;
+    while (generations[at] === generation) {
+      if (keys[at] === key) return false;
+      at = (at + 1) & 0x1_ffff;
+    }
+    generations[at] = generation;
+    keys[at] = key;
+    return true;
+  },
+};
+
 /** Backtracking that never tries the same step at the same place twice. */
 class Run {
-  private steps = 0;
-  private readonly seen: Uint8Array;
+  steps = 0;
   private readonly width: number;
 
   constructor(
@@ -48,12 +79,11 @@ class Run {
     private readonly text: string,
   ) {
     this.width = text.length + 1;
-    this.seen = new Uint8Array(Math.min(program.length * this.width, 32 << 20));
   }
 
   next(from: number): Range | null {
-    if (this.program.length * this.width > this.seen.length) return null;
-    this.seen.fill(0);
+    if (this.program.length * this.width > 0xffff_ffff) return null;
+    seen.forget();
     for (let start = from; start <= this.text.length; start++) {
       const end = this.match(start);
       if (end !== null) return [start, end];
@@ -63,16 +93,15 @@ class Run {
   }
 
   private match(start: number): number | null {
-    const { program, text, seen, width } = this;
+    const { program, text, width } = this;
     const waiting: number[] = [0, start];
     while (waiting.length > 0) {
       let at = waiting.pop() as number;
       let pc = waiting.pop() as number;
       for (;;) {
-        const key = pc * width + at;
-        if (seen[key] === 1) break;
-        seen[key] = 1;
+        // Also steps that were tried before take time.
         if (++this.steps > STEPS_MAX) return null;
+        if (!seen.add(pc * width + at)) break;
         const step = program[pc];
         if (step.do === 'match') return at;
         if (step.do === 'one') {
