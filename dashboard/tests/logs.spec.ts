@@ -188,7 +188,11 @@ test('words and expressions are found and marked', async ({ page, ten, enter }) 
   await expect(rows(page).locator('mark')).toHaveText('later');
 });
 
-test('an expression marks long lines too, also those that have to wait for another frame', async ({ page, ten, enter }) => {
+test('an expression marks long lines too, also those that have to wait for another frame', async ({
+  page,
+  ten,
+  enter,
+}) => {
   await ten.spawn('talker', 'regex');
   await say(ten, 'regex', `${`${'xab'.repeat(666)}\n`.repeat(200)}${'ab'.repeat(31_000)}\n`);
   await enter('/logs?instance=talker:regex&q=words');
