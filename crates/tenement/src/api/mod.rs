@@ -26,6 +26,7 @@ mod limit;
 mod logs;
 mod metrics;
 mod moment;
+mod notes;
 mod overview;
 mod page;
 mod query;
