@@ -169,6 +169,23 @@ fn an_interval_has_what_came_in_it_and_sleep_is_a_gap() {
 }
 
 #[test]
+fn a_worker_that_ends_takes_its_time_along_and_makes_no_spike() {
+    let mut world = World::new();
+    world.knows("a");
+    // A first process with workers that have used an hour, of which one ends.
+    for cpu_ms in [3_600_000, 3_601_000, 1_800_000, 1_802_000] {
+        world.runs("a", 7, cpu_ms, 5);
+        world.tick();
+    }
+    let shares: Vec<_> = world.hour("a").into_iter().map(|sample| sample.unwrap().cpu_percent()).collect();
+    assert_eq!(shares, [None, Some(10.0), None, Some(20.0)]);
+    // Another one is known since it was started.
+    world.runs("a", 8, 500, 5);
+    world.tick();
+    assert_eq!(world.hour("a").last().unwrap().unwrap().cpu_percent(), Some(5.0));
+}
+
+#[test]
 fn what_is_served_between_two_looks_is_seen_though_it_sleeps_at_both() {
     let mut world = World::new();
     let slot = world.knows("a");
