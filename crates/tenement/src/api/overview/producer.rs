@@ -44,7 +44,7 @@ pub(super) async fn produce(api: Api, table: Arc<Table>, bell: watch::Sender<()>
     for some in views.chunks(PAGE) {
         let lines = some.iter().map(|view| {
             let known = wakes.get(&view.name).copied();
-            Line::new(now, view, None, known).at_pace(pace(&api, &view.name, now.wall.0))
+            Line::new(now, view, None, known).at_pace(pace(&api, &view.name, now.clock))
         });
         table.fill(some.iter().map(|view| view.name.clone()).zip(lines));
         yield_now().await;

@@ -172,9 +172,9 @@ impl Line {
         Row { spark: Some(spark), ..self.row.clone() }
     }
 
-    /// When its status began, in milliseconds since 1970.
-    pub(super) fn since(&self) -> u64 {
-        self.row.since
+    /// When its status began. By the clock that nobody sets: what was measured before that is not of this life.
+    pub(super) fn since(&self) -> Millis {
+        self.since
     }
 
     pub(super) fn status(&self) -> Status {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_line_differs_only_when_what_is_told_does() {
         let mut line = Line::new(at(5000, 2_000_000), &view(Status::Running, 4000), None, None);
-        assert_eq!(line.since(), 1_999_000);
+        assert_eq!((line.row.since, line.since()), (1_999_000, Millis(4000)));
         let totals = Totals { requests: 3, errors: 1 };
         assert!(line.figures(Millis(6000), totals, MEASURED));
         assert!(!line.figures(Millis(8000), totals, MEASURED), "as it was");
