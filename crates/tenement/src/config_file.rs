@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 use tenement_core::config::{Parsed, Source, parse};
 
-pub use self::replace::{ReplaceError, replace};
+pub use self::replace::{ReplaceError, replace, tidy};
 
 /// Larger files are no configuration.
 const SIZE_MAX: u64 = 1 << 20;
