@@ -36,7 +36,9 @@ pub(super) struct Counts {
 #[schema(as = OverviewSums)]
 pub(super) struct Sums {
     instances: Counts,
+    /// Over the last 10 s.
     requests_per_second: f64,
+    /// Answers of 500 and above per second, over the last 10 s.
     errors_per_second: f64,
     #[serde(skip)]
     memory_mb: f64,
@@ -47,9 +49,11 @@ pub(super) struct Sums {
 #[schema(as = OverviewDaemon)]
 struct Daemon {
     pid: u32,
+    /// MiB that are resident.
     memory_mb: f64,
-    /// Of one core.
+    /// Of one core, since the last look.
     cpu_percent: f64,
+    /// Milliseconds since it was started.
     uptime_ms: u64,
 }
 
@@ -69,11 +73,13 @@ pub(super) struct Host {
     /// MiB that can't be had without swapping.
     #[schema(required = false)]
     memory_mb: f64,
+    /// MiB that the kernel has.
     #[schema(required = false)]
     memory_total_mb: f64,
     /// MiB that are taken of the file system of the data directory; null when it does not say.
     #[schema(required = false)]
     disk_mb: Option<f64>,
+    /// MiB of that file system as a whole; null when it does not say.
     #[schema(required = false)]
     disk_total_mb: Option<f64>,
     /// MiB of the process trees of all instances.
