@@ -31,6 +31,7 @@ mod overview;
 mod page;
 mod query;
 mod rates;
+mod reason;
 mod rejoined;
 mod reload;
 mod serve;

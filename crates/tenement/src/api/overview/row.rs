@@ -1,5 +1,7 @@
 //! One instance in the live table.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenement_core::{
@@ -10,7 +12,7 @@ use tenement_core::{
 use utoipa::ToSchema;
 
 use super::pace::{Pace, PerSecond, Totals};
-use crate::api::words;
+use crate::api::{Caller, reason, words};
 
 /// What a reader is told of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -60,6 +62,13 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     spark: Option<Vec<f64>>,
+}
+
+impl Row {
+    /// As `caller` may see it.
+    pub(super) fn seen_by(self, caller: &Caller) -> Self {
+        Self { reason: self.reason.map(|reason| reason::seen_by(caller, reason)), ..self }
+    }
 }
 
 /// What is measured of an instance every 10 s.
@@ -162,9 +171,12 @@ impl Line {
         true
     }
 
-    /// As JSON.
-    pub(super) fn text(&self) -> &RawValue {
-        &self.text
+    /// As `caller` may see it, as JSON.
+    pub(super) fn seen_by(&self, caller: &Caller) -> Cow<'_, RawValue> {
+        match &self.row.reason {
+            Some(_) if caller.is_bound() => Cow::Owned(text(&self.row.clone().seen_by(caller))),
+            _ => Cow::Borrowed(&self.text),
+        }
     }
 
     /// With what it had to do over the last minutes.

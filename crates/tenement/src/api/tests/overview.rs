@@ -7,13 +7,13 @@ use tenement_core::slot::StatusClass;
 use super::*;
 
 /// What a reader is told, when it asks.
-struct Reader {
+pub(super) struct Reader {
     body: BodyDataStream,
     rest: String,
 }
 
 impl Fixture {
-    async fn follow(&self) -> Reader {
+    pub(super) async fn follow(&self) -> Reader {
         let request = Request::get("/api/overview?follow=true")
             .header("Authorization", format!("bearer {}", self.token))
             .body(Body::empty())
@@ -30,7 +30,7 @@ impl Fixture {
 
 impl Reader {
     /// The next message of a kind.
-    async fn next(&mut self, kind: &str) -> Value {
+    pub(super) async fn next(&mut self, kind: &str) -> Value {
         loop {
             while let Some((line, rest)) = self.rest.split_once('\n') {
                 let message: Value = serde_json::from_str(line).unwrap();
