@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 use tenement_core::config::{Parsed, Source, parse};
 
-pub use self::replace::{ReplaceError, replace};
+pub use self::replace::{ReplaceError, replace, tidy};
 
 /// Larger files are no configuration.
 const SIZE_MAX: u64 = 1 << 20;
@@ -84,7 +84,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
         return Err(FileError::TooLarge(path.to_owned()));
     }
     let mut bytes = Vec::new();
-    file.by_ref().take(SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    // It may have grown since, and half of it is another configuration.
+    file.by_ref().take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(FileError::TooLarge(path.to_owned()));
+    }
     Ok(bytes)
 }
 

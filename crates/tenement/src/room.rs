@@ -86,7 +86,11 @@ pub(crate) fn probe(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let written = options.write(true).create(true).truncate(true).mode(0o600).open(&probe);
     let written = written.and_then(|mut file| file.write_all(&[0; 64 << 10]).and_then(|()| file.sync_all()));
-    let removed = fs::remove_file(&probe);
+    let removed = match fs::remove_file(&probe) {
+        // Whoever opens another database here tries the same.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
     written.and(removed)
 }
 
@@ -113,5 +117,22 @@ pub(crate) fn version(path: &Path) -> Result<i64, rusqlite::Error> {
         }
         Err(error) if may_be_room(&error) => read(open(path, false)?.connection),
         read => read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_who_try_at_once_find_the_room_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..50).try_for_each(|_| probe(&path)))).collect();
+            all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -310,7 +310,8 @@ impl Shared {
                     pending = self.work.wait(pending).unwrap_or_else(PoisonError::into_inner);
                 }
                 if pending.failing && !pending.stop {
-                    let waited = self.work.wait_timeout(pending, PAUSE);
+                    // More that is to be written is no reason to try sooner.
+                    let waited = self.work.wait_timeout_while(pending, PAUSE, |pending| !pending.stop);
                     pending = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 if pending.stop {

@@ -853,7 +853,7 @@ export interface components {
     ConfigFile: {
       /**
        * @description What `If-Match` of a `PUT` takes, its quotes included; also in the header `ETag`.
-       * @example "9f86d081884c7d65"
+       * @example "9f86d081884c7d659a2feaa0c55ad015"
        */
       etag: string;
       /**
@@ -868,7 +868,7 @@ export interface components {
     ConfigFileWritten: {
       /**
        * @description The tag of what stands there now.
-       * @example "9f86d081884c7d65"
+       * @example "9f86d081884c7d659a2feaa0c55ad015"
        */
       etag: string;
       /** @description What in it is probably not meant. */
@@ -1557,14 +1557,20 @@ export interface components {
     OverviewDaemon: {
       /**
        * Format: double
-       * @description Of one core.
+       * @description Of one core, since the last look.
        */
       cpu_percent: number;
-      /** Format: double */
+      /**
+       * Format: double
+       * @description MiB that are resident.
+       */
       memory_mb: number;
       /** Format: int32 */
       pid: number;
-      /** Format: int64 */
+      /**
+       * Format: int64
+       * @description Milliseconds since it was started.
+       */
       uptime_ms: number;
     };
     /** @description The machine as a whole: all of it, or nothing for tokens that are bound. */
@@ -1585,7 +1591,10 @@ export interface components {
        * @description MiB that are taken of the file system of the data directory; null when it does not say.
        */
       disk_mb?: number | null;
-      /** Format: double */
+      /**
+       * Format: double
+       * @description MiB of that file system as a whole; null when it does not say.
+       */
       disk_total_mb?: number | null;
       /**
        * Format: double
@@ -1599,7 +1608,10 @@ export interface components {
        * @description MiB that can't be had without swapping.
        */
       memory_mb?: number;
-      /** Format: double */
+      /**
+       * Format: double
+       * @description MiB that the kernel has.
+       */
       memory_total_mb?: number;
     };
     /** @description The machine, or of it what belongs to the reader. */
@@ -1702,10 +1714,16 @@ export interface components {
     };
     /** @description Sums over the instances a reader sees. */
     OverviewSums: {
-      /** Format: double */
+      /**
+       * Format: double
+       * @description Answers of 500 and above per second, over the last 10 s.
+       */
       errors_per_second: number;
       instances: components['schemas']['OverviewCounts'];
-      /** Format: double */
+      /**
+       * Format: double
+       * @description Over the last 10 s.
+       */
       requests_per_second: number;
     };
     /** @description What of a list is on a page. */

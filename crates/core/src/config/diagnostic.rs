@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt, ops::Range};
 
+use super::effective::masked;
+
 /// How bad it is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -24,7 +26,7 @@ pub struct Diagnostic {
     pub column: usize,
     /// For people.
     pub message: String,
-    /// The line it is about, as written.
+    /// The line it is about, without secrets.
     pub snippet: String,
     /// The text is no TOML there.
     pub syntax: bool,
@@ -73,6 +75,43 @@ fn without_secrets(line: &str) -> String {
     shown
 }
 
+/// A line without its secrets: those of addresses, and what stands behind a key whose value is not to be shown. `hidden`: it is
+/// in a table of which nothing but keys and headers is shown.
+fn shown(line: &str, hidden: bool) -> String {
+    let line = without_secrets(line);
+    let begin = line.trim_start();
+    if begin.starts_with(['[', '#']) || begin.is_empty() {
+        return line;
+    }
+    if hidden && !line.contains('=') {
+        // A value that goes over several lines.
+        return "***".to_owned();
+    }
+    let ends = line.match_indices('=').map(|(at, _)| at);
+    let secret = ends.into_iter().find(|&at| hidden || is_secret(&line[..at]));
+    secret.map_or_else(|| line.clone(), |at| format!("{} ***", &line[..=at]))
+}
+
+/// Whether what comes behind this and a `=` may be a secret: by the key that it ends with.
+fn is_secret(before: &str) -> bool {
+    let key = before.rsplit(['{', ',']).next().unwrap_or_default();
+    !masked(key, "").is_empty() || hides(key)
+}
+
+/// Whether a table of this name, or a key in it, holds what is not to be shown.
+fn hides(key: &str) -> bool {
+    key.split('.').any(|part| matches!(part.trim().trim_matches(['"', '\'']), "env" | "headers"))
+}
+
+/// The lines that begin a table, and whether it holds what is not to be shown.
+fn tables(text: &str) -> Vec<(usize, bool)> {
+    let begins = text.lines().enumerate().filter_map(|(index, line)| {
+        let name = line.trim_start().strip_prefix('[')?;
+        Some((index + 1, hides(name.split(']').next()?)))
+    });
+    begins.collect()
+}
+
 /// Findings that are kept; nobody reads more of them.
 const MOST: usize = 1000;
 /// Characters of a line that are shown.
@@ -84,6 +123,7 @@ pub(super) struct Findings<'t> {
     text: &'t str,
     /// Where each line begins.
     lines: Vec<usize>,
+    tables: Vec<(usize, bool)>,
     list: Vec<Diagnostic>,
     /// Those that are not kept, and the worst of them.
     more: usize,
@@ -96,7 +136,8 @@ impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Self { text, lines, list: Vec::new(), more: 0, worst: None, broken: BTreeSet::new() }
+        let tables = tables(text);
+        Self { text, lines, tables, list: Vec::new(), more: 0, worst: None, broken: BTreeSet::new() }
     }
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
@@ -157,12 +198,14 @@ impl<'t> Findings<'t> {
         }
         let begin = self.lines[line - 1];
         let whole = self.text[begin..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        let table = self.tables.partition_point(|&(at, _)| at <= line).checked_sub(1);
+        let hidden = table.is_some_and(|table| self.tables[table].1);
         self.list.push(Diagnostic {
             severity,
             line,
             column: self.text[begin..start].chars().count() + 1,
             message,
-            snippet: without_secrets(whole).chars().take(SNIPPET).collect(),
+            snippet: shown(whole, hidden).chars().take(SNIPPET).collect(),
             syntax: false,
         });
     }
@@ -177,5 +220,40 @@ impl<'t> Findings<'t> {
             self.list.push(last);
         }
         self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // faults: A17
+    #[test]
+    fn a_line_is_shown_without_secrets() {
+        let text = r#"
+API_SECRET = "do-not-show-me
+env = { A = "do-not-show-me", B = 1
+tokens = ["do-not-show-me", x]
+kind = "otlp", headers={Authorization="do-not-show-me"}
+more = { level = 1, password = "do-not-show-me" }
+env.LEVEL = "do-not-show-me"
+[service.api."env"]
+LEVEL = ["do-not-show-me"
+  "do-not-show-me"]
+[log_sink.x.headers]
+X = 'do-not-show-me'
+[service.api]
+command = 5 # shown
+"#;
+        let mut findings = Findings::new(text);
+        let begins: Vec<_> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        for at in begins {
+            findings.error(at..at, "wrong");
+        }
+        let shown: Vec<_> = findings.finish().into_iter().map(|finding| finding.snippet).collect();
+        assert!(shown.iter().all(|line| !line.contains("do-not-show-me")), "{shown:#?}");
+        assert_eq!(shown[0], "API_SECRET = ***");
+        assert_eq!(shown[4], "more = { level = 1, password = ***");
+        assert_eq!(shown[12], "command = 5 # shown");
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     pub(crate) parent: u32,
     pub(crate) session: u32,
-    /// User and system time in clock ticks, its own and that of children it waited for.
+    /// User and system time in clock ticks: its own, not that of children it waited for.
     pub(crate) ticks: u64,
     /// In clock ticks since boot: with the pid it names a process for good.
     pub(crate) start_time: u64,

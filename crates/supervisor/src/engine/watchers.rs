@@ -26,6 +26,8 @@ struct Watcher {
 
 impl Watchers {
     fn add(&mut self, bell: Weak<Notify>) -> u64 {
+        // Those who are gone are let go here too: nothing may ever be noted.
+        self.all.retain(|watcher| watcher.bell.strong_count() > 0);
         self.numbered += 1;
         self.all.push(Watcher { number: self.numbered, bell, changed: BTreeSet::new() });
         self.numbered
@@ -63,19 +65,26 @@ impl Engine {
     }
 
     pub(super) fn watch(&mut self, bell: Weak<Notify>) -> (u64, Vec<InstanceView>) {
-        (self.watchers.add(bell), self.views())
+        let now = clock::now();
+        let shown = self.entries.values().filter(|entry| is_shown(entry));
+        let views = shown.map(|entry| entry.view(now)).collect();
+        (self.watchers.add(bell), views)
     }
 
     pub(super) fn changed(&mut self, number: u64) -> Vec<Changed> {
         let now = clock::now();
         let view = |name: InstanceName| {
-            // Of one that is being erased nothing is left to show.
-            let entry = self.entries.get(&name).filter(|entry| entry.known && !entry.life.is_forgotten());
+            let entry = self.entries.get(&name).filter(|entry| is_shown(entry));
             let view = entry.map(|entry: &Entry| entry.view(now));
             (name, view)
         };
         self.watchers.take(number).into_iter().map(view).collect()
     }
+}
+
+/// Of one that is being erased nothing is left to show to who follows.
+fn is_shown(entry: &Entry) -> bool {
+    entry.known && !entry.life.is_forgotten()
 }
 
 #[cfg(test)]
@@ -108,5 +117,18 @@ mod tests {
             "nothing is noted for nobody"
         );
         assert_eq!(watchers.take(numbers[0]).len(), 1);
+    }
+
+    #[test]
+    fn who_is_gone_is_let_go_though_nothing_happens() {
+        let mut watchers = Watchers::default();
+        let stays = Arc::new(Notify::new());
+        let number = watchers.add(Arc::downgrade(&stays));
+        for _ in 0..100 {
+            watchers.add(Arc::downgrade(&Arc::new(Notify::new())));
+        }
+        assert!(watchers.all.len() <= 2, "{}", watchers.all.len());
+        watchers.note(&"a:x".parse().unwrap());
+        assert_eq!(watchers.take(number).len(), 1, "the one who stays hears of it");
     }
 }

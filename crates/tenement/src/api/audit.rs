@@ -22,7 +22,7 @@ use super::{
     instances::timestamp,
     moment,
     page::{Page, Pagination, Whole},
-    query::QueryOf,
+    query::{self, QueryOf},
 };
 use crate::{
     history::{Change, ChangeQuery, Changed},
@@ -194,9 +194,10 @@ async fn list(
     let page = Page::parse(request.limit.as_deref(), request.offset.as_deref())?;
     let (since, until) = moment::span(request.since.as_deref(), request.until.as_deref(), clock::wall())?;
     let limit = page.limit.unwrap_or(ENTRIES);
-    let query = ChangeQuery {
+    let changes = ChangeQuery {
         actor: request.actor,
-        instance: request.instance,
+        // As it is written down, however it is typed.
+        instance: query::instance(None, request.instance.as_deref())?.map(|name| name.to_string()),
         action: request.action,
         since,
         until,
@@ -205,7 +206,7 @@ async fn list(
     };
     api.history.caught_up().await;
     let history = api.history.clone();
-    let found = blocking(move || history.changes_made(&query)).await?;
+    let found = blocking(move || history.changes_made(&changes)).await?;
     let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
     let pagination = page.pagination(limit, found.total, has_more);
     Ok(Json(Entries { audit: found.entries.into_iter().map(Entry::from).collect(), pagination }))

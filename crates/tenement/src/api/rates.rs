@@ -1,12 +1,14 @@
 //! Requests per second: every few seconds the totals are noted, for whoever asks within the next minute.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tenement_core::{name::InstanceName, route::RouteTable, time::Millis};
+
+use super::notes::Notes;
 
 /// Over how long a rate is taken.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -15,7 +17,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(5);
 
 /// What was noted of each instance.
 #[derive(Debug, Default)]
-pub(super) struct Rates(Mutex<HashMap<InstanceName, Notes>>);
+pub(super) struct Rates(Mutex<HashMap<InstanceName, Notes<1>>>);
 
 impl Rates {
     /// Notes the totals of all there are, and drops what was noted of others.
@@ -23,58 +25,31 @@ impl Rates {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|name, _| routes.slot(name).is_some());
         for slot in routes.services().flat_map(|service| service.slots()) {
-            let total = slot.traffic.requests();
-            match all.get_mut(slot.name()) {
-                Some(notes) => notes.add(now, total),
-                None => drop(all.insert(slot.name().clone(), Notes(VecDeque::from([(now, total)])))),
+            let total = [slot.traffic.requests()];
+            if let Some(notes) = all.get_mut(slot.name()) {
+                notes.add(now, total, WINDOW);
+                continue;
             }
+            all.entry(slot.name().clone()).or_default().add(now, total, WINDOW);
         }
     }
 
     /// Of an instance that has had `total` requests and is up for `uptime`.
     pub(super) fn per_second(&self, name: &InstanceName, now: Millis, total: u64, uptime: Duration) -> f64 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = |window| all.get(name).map_or(0.0, |notes| notes.before(now, total, window, uptime));
         let window = uptime.min(WINDOW);
         if window.is_zero() {
             return 0.0;
         }
-        (total as f64 - before(window)).max(0.0) / window.as_secs_f64()
-    }
-}
-
-/// When, and the total then. Of moments between which nothing changed there are two.
-#[derive(Debug)]
-struct Notes(VecDeque<(Millis, u64)>);
-
-impl Notes {
-    fn add(&mut self, now: Millis, total: u64) {
-        if self.0.back().is_some_and(|&(_, last)| last > total) {
-            // A new instance of this name.
-            self.0.clear();
-        }
-        if self.0.iter().rev().take(2).filter(|&&(_, last)| last == total).count() == 2 {
-            self.0.pop_back();
-        }
-        self.0.push_back((now, total));
-        while self.0.get(1).is_some_and(|&(at, _)| now.since(at) >= WINDOW) {
-            self.0.pop_front();
-        }
-    }
-
-    /// How many of `total` came before the last `window`.
-    fn before(&self, now: Millis, total: u64, window: Duration, uptime: Duration) -> f64 {
-        let next = self.0.partition_point(|&(at, _)| now.since(at) >= window);
+        let before = all.get(name).and_then(|notes| {
+            if window == uptime {
+                // It was down in between, so all that came since then came in this life.
+                return notes.last_before(now, window).map(|[had]| had as f64);
+            }
+            notes.before(now, [total], window).map(|[had]| had)
+        });
         // Whoever was not there yet had none.
-        let Some(&(from, had)) = next.checked_sub(1).and_then(|last| self.0.get(last)) else { return 0.0 };
-        if window == uptime {
-            // It was down in between, so all that came since then came in this life.
-            return had as f64;
-        }
-        let &(to, has) = self.0.get(next).unwrap_or(&(now, total));
-        let (span, part) =
-            (to.since(from).as_secs_f64(), now.since(from).saturating_sub(window).as_secs_f64());
-        if span > 0.0 { had as f64 + (has.saturating_sub(had)) as f64 * part / span } else { had as f64 }
+        (total as f64 - before.unwrap_or(0.0)).max(0.0) / window.as_secs_f64()
     }
 }
 
@@ -137,7 +112,7 @@ mod tests {
             clock.note(second);
         }
         same(clock.rate(400, 400), 0.0);
-        let kept = clock.rates.0.lock().unwrap()[clock.slot.name()].0.len();
+        let kept = clock.rates.0.lock().unwrap()[clock.slot.name()].len();
         assert!(kept <= 3, "{kept}");
     }
 

@@ -52,6 +52,7 @@ use grounds::Grounds;
 
 use crate::{
     api::{self, Api},
+    config_file,
     flags::Flags,
     history::{History, HistoryError},
     in_effect::{self, Next},
@@ -153,6 +154,9 @@ pub fn run(
     let config = Arc::new(config);
     data_dir::is_as_it_was(&config.settings.data_dir, &mut kept)?;
     let (grounds, incidents) = Grounds::open(&config, &keeper)?;
+    if let Some(path) = &config.path {
+        config_file::tidy(path);
+    }
     grounds.dir.hold(&keeper).map_err(grounds.dir.failed("can't hold"))?;
     let bound = listen::bind(&config, &keeper, &mut kept)?;
     let admin = admin::bind(grounds.dir.path(), &keeper, &mut kept)

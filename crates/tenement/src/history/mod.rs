@@ -162,6 +162,8 @@ pub struct History {
     /// Counts what was put into the queue, and what came out of it.
     queued: AtomicU64,
     written: watch::Receiver<u64>,
+    /// The same of events alone.
+    happened: watch::Receiver<u64>,
     /// Counts changes of any instance's status, before they are written.
     changes: watch::Sender<u64>,
     lost: AtomicU64,
@@ -194,7 +196,8 @@ impl History {
             opened => Some(opened?),
         };
         let (queue, entries) = sync_channel(QUEUE);
-        let (count, written) = watch::channel(0);
+        let ((all, written), (events, happened)) = (watch::channel(0), watch::channel(0));
+        let count = write::Counts { all, events };
         let (open, is_open) = sync_channel(1);
         let own = Arc::clone(&files);
         let write = move || write::write((writer, &own), &logs, &entries, &is_open, &count);
@@ -206,6 +209,7 @@ impl History {
             writer: Some(writer),
             queued: AtomicU64::new(0),
             written,
+            happened,
             changes: watch::Sender::new(0),
             lost: AtomicU64::new(0),
         })
@@ -257,6 +261,12 @@ impl History {
     #[must_use]
     pub fn written(&self) -> watch::Receiver<u64> {
         self.written.clone()
+    }
+
+    /// Changes whenever an event was written.
+    #[must_use]
+    pub fn happened(&self) -> watch::Receiver<u64> {
+        self.happened.clone()
     }
 
     /// Changes whenever an instance's status does.

@@ -9,6 +9,10 @@ use crate::room;
 
 /// Events, and changes, that are kept.
 const KEPT: i64 = 100_000;
+/// Changes of them that are those of [`ROUTINE`].
+const ROUTINE_KEPT: i64 = 10_000;
+/// Who may sign in may do this as often as they like: it is not to push out what others did.
+const ROUTINE: &str = "('open_session', 'create_link', 'close_session')";
 
 /// Rises with every change that an earlier program would read wrongly.
 const FORMAT: i64 = 0;
@@ -37,7 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.busy_timeout(Duration::from_secs(5))?;
     // What an instance printed is not to be found in the file once it is erased.
     connection.pragma_update(None, "secure_delete", "ON")?;
-    connection.execute_batch(
+    connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          CREATE TABLE IF NOT EXISTS events (
              seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -78,8 +82,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
              lines TEXT NOT NULL
          ) STRICT;
          CREATE INDEX IF NOT EXISTS last_lines_of_instance ON last_lines (of_service, of_id, event);
-         COMMIT;",
-    )?;
+         CREATE INDEX IF NOT EXISTS changes_of_routine ON changes (seq) WHERE action IN {ROUTINE};
+         CREATE INDEX IF NOT EXISTS changes_of_weight ON changes (seq) WHERE action NOT IN {ROUTINE};
+         COMMIT;"
+    ))?;
     Ok(connection)
 }
 
@@ -88,9 +94,24 @@ pub(super) fn prune(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error
     for sql in [
         "DELETE FROM events WHERE seq <= (SELECT MAX(seq) FROM events) - ?1",
         "DELETE FROM last_lines WHERE event <= (SELECT MAX(seq) FROM events) - ?1",
-        "DELETE FROM changes WHERE seq <= (SELECT MAX(seq) FROM changes) - ?1",
     ] {
         transaction.execute(sql, [KEPT])?;
     }
+    prune_changes(transaction, "IN", ROUTINE_KEPT)?;
+    prune_changes(transaction, "NOT IN", KEPT)
+}
+
+/// Keeps the newest of the changes that are, or are not, routine. They are counted only when they may be too many: others
+/// have their places in between.
+fn prune_changes(transaction: &Transaction<'_>, of: &str, kept: i64) -> Result<(), rusqlite::Error> {
+    let those = format!("FROM changes WHERE action {of} {ROUTINE}");
+    let span = format!("SELECT (SELECT MAX(seq) {those}) - (SELECT MIN(seq) {those})");
+    let span: Option<i64> = transaction.prepare_cached(&span)?.query_row((), |row| row.get(0))?;
+    if span.is_none_or(|span| span < kept) {
+        return Ok(());
+    }
+    let too_many =
+        format!("DELETE {those} AND seq <= (SELECT seq {those} ORDER BY seq DESC LIMIT 1 OFFSET ?1)");
+    transaction.prepare_cached(&too_many)?.execute([kept])?;
     Ok(())
 }

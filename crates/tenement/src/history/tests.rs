@@ -147,7 +147,8 @@ fn what_can_not_be_written_now_is_written_when_it_can() {
     let logs = LogStore::open(folder.path().join("logs"), tenement_logs::Limits::default()).unwrap();
     let (queue, entries) = sync_channel(QUEUE);
     let (open, is_open) = sync_channel(1);
-    let (count, written) = watch::channel(0);
+    let (all, written) = watch::channel(0);
+    let count = write::Counts { all, events: watch::Sender::new(0) };
     let others = schema::open(&path).unwrap();
     others.execute_batch("BEGIN IMMEDIATE").unwrap();
     let files = Files { path: path.clone(), reader: Mutex::default() };
@@ -198,4 +199,42 @@ fn the_last_wake_of_each_is_found() {
     let wakes = open(&path).unwrap().wakes().unwrap();
     let woken = Woken { at: WallMillis(5000), took_ms: 20 };
     assert_eq!(wakes, std::collections::HashMap::from([("api:a".parse().unwrap(), woken)]));
+}
+
+#[test]
+fn links_and_sessions_push_out_nothing_but_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let add = |count: u32, action: &str| {
+        let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+            INSERT INTO changes (at, actor, action, method, path, status) SELECT n, 't', ?2, 'POST', '/', 200 FROM numbers";
+        transaction.execute(sql, (count, action)).unwrap();
+        schema::prune(&transaction).unwrap();
+    };
+    let kept = |action: &str| -> (u32, Option<u32>) {
+        let sql = "SELECT COUNT(*), MAX(at) FROM changes WHERE action = ?1";
+        transaction.query_row(sql, [action], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    add(5, "restart_instance");
+    add(100_050, "create_link");
+    assert_eq!((kept("restart_instance"), kept("create_link")), ((5, Some(5)), (10_000, Some(100_050))));
+    add(100_020, "stop_instance");
+    assert_eq!(kept("restart_instance"), (0, None));
+    assert_eq!(
+        (kept("stop_instance"), kept("create_link")),
+        ((100_000, Some(100_020)), (10_000, Some(100_050)))
+    );
+}
+
+#[test]
+fn who_follows_events_is_not_woken_by_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(&folder.path().join("history.db")).unwrap();
+    let (happened, written) = (history.happened(), history.written());
+    history.record(change("local"));
+    history.changed(&transition("api:a", 1));
+    history.record(change("local"));
+    drop(history);
+    assert_eq!((*happened.borrow(), *written.borrow()), (1, 3));
 }

@@ -20,7 +20,7 @@ pub(super) fn write(
     logs: &LogStore,
     entries: &Receiver<Entry>,
     open: &Receiver<()>,
-    count: &watch::Sender<u64>,
+    count: &Counts,
 ) {
     loop {
         let next = match connection {
@@ -51,7 +51,25 @@ pub(super) fn write(
         {
             tell(&batch, connection);
         }
-        count.send_modify(|count| *count += batch.len() as u64);
+        count.add(&batch);
+    }
+}
+
+/// How many entries came out of the queue.
+#[derive(Debug)]
+pub(super) struct Counts {
+    pub(super) all: watch::Sender<u64>,
+    /// Events alone: changes that are made over the API wake nobody who follows those.
+    pub(super) events: watch::Sender<u64>,
+}
+
+impl Counts {
+    fn add(&self, batch: &[Entry]) {
+        let events = batch.iter().filter(|entry| matches!(entry, Entry::Event(_))).count() as u64;
+        if events > 0 {
+            self.events.send_modify(|count| *count += events);
+        }
+        self.all.send_modify(|count| *count += batch.len() as u64);
     }
 }
 

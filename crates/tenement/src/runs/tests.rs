@@ -124,6 +124,30 @@ fn nothing_of_what_is_forgotten_is_found_in_the_files() {
     }
 }
 
+// faults: D4
+#[test]
+fn what_can_t_be_written_is_not_tried_again_with_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    let name: InstanceName = "api:a".parse().unwrap();
+    let store = open(&path, "boot");
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("ALTER TABLE lives RENAME TO elsewhere").unwrap();
+    let until = |failing: bool| {
+        while lock(&store.shared.pending).failing != failing {
+            std::thread::yield_now();
+        }
+    };
+    let begun = std::time::Instant::now();
+    store.changed(&name, life(&name, "one"));
+    until(true);
+    other.execute_batch("ALTER TABLE elsewhere RENAME TO lives").unwrap();
+    store.changed(&name, life(&name, "two"));
+    until(false);
+    assert!(begun.elapsed() >= PAUSE, "{:?}", begun.elapsed());
+    assert_eq!(lives(&store)[0].1.record.env["SECRET"], "two");
+}
+
 /// Another form of this would make an upgrade forget what runs: raise [`FORMAT`] where an earlier program would read it wrongly.
 #[test]
 fn the_form_of_a_life_is_as_it_was_agreed_on() {

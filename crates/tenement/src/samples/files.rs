@@ -1,7 +1,8 @@
 //! Files of samples, one for each instance: `samples/<service>/<id>` in the data directory. None is held open, and none is
 //! synced: what a power cut takes of it is a gap.
 //!
-//! What can't be a file of ours, or has no sound header, is made anew.
+//! What can't be a file of ours, or has no sound header, is made anew, and what is longer than a file of ours is cut. A folder
+//! in its place that something is in stays: that may be a tenant's.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -48,9 +49,11 @@ impl Files {
     pub(super) fn write(&self, name: &InstanceName, news: News) -> io::Result<()> {
         let path = self.path(name);
         if !news.first && news.over.is_none() {
-            let opened = open(&path, options().write(true));
-            match opened {
-                Ok(file) => return news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample)),
+            match open_to_write(&path) {
+                Ok(file) if is_ours(&file)? => {
+                    return news.sample.map_or(Ok(()), |sample| put_fine(&file, &sample));
+                }
+                Ok(_) => {}
                 Err(error) if is_no_file(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -68,7 +71,7 @@ impl Files {
 
     /// The file, sound, and what was in it that has to be known; made, if there is something to write.
     fn renewed(&self, path: &Path, news: News) -> io::Result<Option<(File, Image)>> {
-        let file = match open(path, options().read(true).write(true)) {
+        let file = match open_to_write(path) {
             Err(error) if is_no_file(&error) && news.sample.is_some() => made(path)?,
             Err(error) if is_no_file(&error) => return Ok(None),
             other => other?,
@@ -130,11 +133,30 @@ fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
+/// The same, to be written to: no longer than one of ours.
+fn open_to_write(path: &Path) -> io::Result<File> {
+    let file = open(path, options().read(true).write(true))?;
+    if file.metadata()?.len() > FILE_SIZE {
+        file.set_len(FILE_SIZE)?;
+    }
+    Ok(file)
+}
+
+/// Whether it begins as ours do.
+fn is_ours(file: &File) -> io::Result<bool> {
+    let mut header = [0; HEADER.len()];
+    match file.read_exact_at(&mut header, 0) {
+        Ok(()) => Ok(header == HEADER),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Nothing is there, or something that is no file.
 fn is_no_file(error: &io::Error) -> bool {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    // A link; a pipe or a socket that nobody listens to.
-    error.kind() == io::ErrorKind::NotFound || is(Errno::LOOP) || is(Errno::NXIO)
+    // A link; a pipe or a socket that nobody listens to; a folder.
+    error.kind() == io::ErrorKind::NotFound || is(Errno::LOOP) || is(Errno::NXIO) || is(Errno::ISDIR)
 }
 
 fn gone(removed: io::Result<()>) -> io::Result<()> {
@@ -152,7 +174,10 @@ fn made(path: &Path) -> io::Result<File> {
             _ => {}
         }
     }
-    gone(fs::remove_file(path))?;
+    gone(fs::remove_file(path).or_else(|error| match error.kind() {
+        io::ErrorKind::IsADirectory => fs::remove_dir(path),
+        _ => Err(error),
+    }))?;
     options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 

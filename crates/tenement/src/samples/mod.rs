@@ -26,14 +26,16 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tenement_core::{name::InstanceName, route::RouteTable, slot::Slot};
+use tenement_core::{name::InstanceName, route::RouteTable, slot::Slot, time::Millis};
 use tenement_runtime::seldom::Seldom;
 
 use self::{
     files::{Files, News},
+    round::Moment,
     spark::Spark,
 };
 pub use self::{
@@ -55,11 +57,23 @@ pub struct Rings {
     routes: OnceLock<Arc<ArcSwap<RouteTable>>>,
 }
 
+/// How long an interval is that is measured.
+pub const INTERVAL: Duration = Duration::from_secs(ring::FINE.step as u64);
+
+/// What was measured last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// That.
+    pub sample: Sample,
+    /// When it was: by the monotonic clock, as that of the sample may be set.
+    pub until: Millis,
+}
+
 /// What is in memory of one.
 #[derive(Debug, Default)]
 struct Recent {
     spark: Spark,
-    latest: Option<Sample>,
+    latest: Option<Latest>,
     /// The last write failed, so that its file may be anything.
     unsure: bool,
 }
@@ -88,10 +102,9 @@ impl Rings {
         }
     }
 
-    /// What was measured of an instance last, by this daemon; [`Sample::at`] says when, which is long ago if it sleeps. Does
-    /// not block.
+    /// What was measured of an instance last, by this daemon; long ago if it sleeps. Does not block.
     #[must_use]
-    pub fn latest(&self, name: &InstanceName) -> Option<Sample> {
+    pub fn latest(&self, name: &InstanceName) -> Option<Latest> {
         lock(&self.recent).get(name)?.latest
     }
 
@@ -125,7 +138,7 @@ impl Rings {
     }
 
     /// Writes what is new of everybody. Blocks.
-    fn write(&self, at: u32, news: Vec<(Arc<Slot>, News)>) {
+    fn write(&self, moment: Moment, news: Vec<(Arc<Slot>, News)>) {
         static FAILING: Seldom = Seldom::new();
         for (slot, news) in news {
             let mut leaving = lock(&self.leaving);
@@ -136,7 +149,7 @@ impl Rings {
                 // It could not be erased, and was started again.
                 leaving.remove(slot.name());
             }
-            let unsure = self.remember(slot.name(), news);
+            let unsure = self.remember(slot.name(), news, moment.now);
             let written = self.files.write(slot.name(), News { first: news.first || unsure, ..news });
             if written.is_err() != unsure {
                 self.doubt(slot.name(), written.is_err());
@@ -152,16 +165,16 @@ impl Rings {
                 );
             }
         }
-        self.last.store(at, Relaxed);
+        self.last.store(moment.at, Relaxed);
     }
 
     /// Takes it into memory. Whether its file may be anything.
-    fn remember(&self, name: &InstanceName, news: News) -> bool {
+    fn remember(&self, name: &InstanceName, news: News, now: Millis) -> bool {
         let mut all = lock(&self.recent);
         let recent = all.entry(name.clone()).or_default();
         if let Some(sample) = news.sample {
             recent.spark.set(sample.at, sample.requests_per_second() as f32);
-            recent.latest = Some(sample);
+            recent.latest = Some(Latest { sample, until: now });
         }
         recent.unsure
     }

@@ -141,18 +141,20 @@ impl Round {
 }
 
 impl Before {
-    /// In tenths of a percent of one core. Nothing of a process that ran before this daemon did, at the first look.
+    /// In tenths of a percent of one core. Nothing of a process that ran before this daemon did, at the first look, and
+    /// nothing when there is less than before: without cgroups what a process used goes with it, so that it is not known
+    /// what the others used since.
     fn cpu(&mut self, pid: u32, time: Duration, moment: Moment, since: Millis, looked: bool) -> Option<u64> {
-        let last = self.cpu.filter(|last| last.pid == pid && last.time <= time);
+        let last = self.cpu.filter(|last| last.pid == pid);
         let (spent, window) = match last {
-            Some(last) => (time - last.time, moment.now.since(last.at)),
-            None if looked => (time, moment.now.since(since)),
-            None => (Duration::ZERO, Duration::ZERO),
+            Some(last) => (time.checked_sub(last.time), moment.now.since(last.at)),
+            None if looked => (Some(time), moment.now.since(since)),
+            None => (None, Duration::ZERO),
         };
-        if moment.over || last.is_none() {
+        if moment.over || last.is_none() || spent.is_none() {
             self.cpu = Some(Cpu { pid, time, at: moment.now });
         }
-        let share = spent.as_secs_f64() / window.as_secs_f64();
+        let share = spent?.as_secs_f64() / window.as_secs_f64();
         (!window.is_zero()).then_some((share * 1000.0).round() as u64)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -57,7 +57,7 @@ async fn rounds(
     store: Arc<Store>,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let mut round = Round::begin(clock::now());
+    let round = Arc::new(Mutex::new(Round::begin(clock::now())));
     let mut first = true;
     loop {
         let (wait, over) = next(clock::wall(), first);
@@ -67,17 +67,22 @@ async fn rounds(
         }
         let processes = supervisor.running().await;
         let (rings, store) = (Arc::clone(&rings), Arc::clone(&store));
-        let done = spawn_blocking(move || {
+        aside(&round, move |round| {
             if first {
                 rings.tidy(&store);
             }
-            rings.round(&mut round, over, processes);
-            round
-        });
-        // What was counted until then is lost with a panic, which is told of elsewhere.
-        round = done.await.unwrap_or_else(|_| Round::begin(clock::now()));
+            rings.round(round, over, processes);
+        })
+        .await;
         first = false;
     }
+}
+
+/// Does something that blocks. Should it panic, which is told of elsewhere, what it has not come to is lost, but it goes on
+/// from there: begun anew, all that was ever counted would be that of one interval.
+pub(super) async fn aside(round: &Arc<Mutex<Round>>, work: impl FnOnce(&mut Round) + Send + 'static) {
+    let round = Arc::clone(round);
+    let _ = spawn_blocking(move || work(&mut lock(&round))).await;
 }
 
 /// How long to wait for the next look, and whether an interval is over then.
@@ -104,7 +109,7 @@ impl Rings {
         let Some(routes) = self.routes.get().map(|routes| routes.load_full()) else { return };
         let moment = Moment { at: interval(clock::wall(), over), now: clock::now(), over };
         let news = round.look(moment, &routes, &used);
-        self.write(moment.at, news);
+        self.write(moment, news);
         self.let_go(&routes);
     }
 

@@ -1,7 +1,13 @@
 //! Looks at instances that are none, over real files.
 #![allow(clippy::disallowed_methods, reason = "tests write files and mount disks")]
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
 
 use tenement_core::{
     config::{Service, testing},
@@ -107,7 +113,7 @@ impl World {
         let moment = Moment { at, now: Millis(u64::from(self.now) * 1000), over };
         let routes = self.routes.load_full();
         let news = self.round.look(moment, &routes, &self.used);
-        self.rings.write(at, news);
+        self.rings.write(moment, news);
         self.rings.let_go(&routes);
     }
 
@@ -160,12 +166,29 @@ fn an_interval_has_what_came_in_it_and_sleep_is_a_gap() {
     assert_eq!((second.cpu_percent(), second.memory_mb()), (Some(20.0), Some(80.0)));
     assert!(second.p50.unwrap() < 1000 && second.p95.unwrap() < 1000, "one of 31 is not p95");
     assert_eq!((third.requests, third.cpu_percent()), (1, Some(40.0)), "all since it was started");
-    let (spark, latest) = (world.rings.spark(&name("a")), world.rings.latest(&name("a")).unwrap());
+    let (spark, latest) = (world.rings.spark(&name("a")), world.rings.latest(&name("a")).unwrap().sample);
     assert_eq!((spark.len(), latest.requests), (30, 1));
     assert!((spark[26] - 3.1).abs() < 1e-6 && (spark[29] - 0.1).abs() < 1e-6, "{spark:?}");
     assert_eq!(spark.iter().filter(|&&rate| rate > 0.0).count(), 2);
     assert_eq!(world.rings.latest(&name("b")), None);
     assert_eq!(world.rings.spark(&name("b")), [0.0; 30]);
+}
+
+#[test]
+fn a_worker_that_ends_takes_its_time_along_and_makes_no_spike() {
+    let mut world = World::new();
+    world.knows("a");
+    // A first process with workers that have used an hour, of which one ends.
+    for cpu_ms in [3_600_000, 3_601_000, 1_800_000, 1_802_000] {
+        world.runs("a", 7, cpu_ms, 5);
+        world.tick();
+    }
+    let shares: Vec<_> = world.hour("a").into_iter().map(|sample| sample.unwrap().cpu_percent()).collect();
+    assert_eq!(shares, [None, Some(10.0), None, Some(20.0)]);
+    // Another one is known since it was started.
+    world.runs("a", 8, 500, 5);
+    world.tick();
+    assert_eq!(world.hour("a").last().unwrap().unwrap().cpu_percent(), Some(5.0));
 }
 
 #[test]
@@ -254,7 +277,7 @@ fn five_minutes_of_one_that_fell_asleep_are_brought_to_their_end() {
 #[test]
 fn whatever_stands_in_the_place_of_a_file_is_made_anew() {
     type Strange<'a> = (&'a str, &'a dyn Fn(&Path));
-    let strange: [Strange; 7] = [
+    let strange: [Strange; 8] = [
         ("empty", &|path| fs::write(path, "").unwrap()),
         ("noise", &|path| fs::write(path, [7; 70_000]).unwrap()),
         ("header only", &|path| fs::write(path, ring::HEADER).unwrap()),
@@ -268,6 +291,7 @@ fn whatever_stands_in_the_place_of_a_file_is_made_anew() {
             fs::write(path.with_extension("target"), "theirs").unwrap();
             std::os::unix::fs::symlink(path.with_extension("target"), path).unwrap();
         }),
+        ("a folder", &|path| fs::create_dir(path).unwrap()),
         ("a pipe", &|path| drop(tenement_runtime::output::fifo(path).unwrap())),
     ];
     for (what, make) in strange {
@@ -279,12 +303,36 @@ fn whatever_stands_in_the_place_of_a_file_is_made_anew() {
         fs::remove_file(&path).unwrap();
         make(&path);
         assert_eq!(world.hour("a"), [], "{what}");
-        // As late as this: a file that is sound is not looked at each time.
-        (0..31).for_each(|_| world.tick());
-        assert!(!world.hour("a").is_empty(), "{what}");
+        world.tick();
+        assert_eq!(world.hour("a").len(), 1, "{what}");
+        assert!(fs::metadata(&path).unwrap().len() <= FILE_SIZE, "{what}");
         let target = path.with_extension("target");
         assert!(!target.exists() || fs::read(target).unwrap() == b"theirs");
     }
+}
+
+#[test]
+fn a_file_that_somebody_made_longer_is_cut_and_keeps_what_is_ours() {
+    let mut world = World::new();
+    world.knows("a");
+    world.runs("a", 7, 0, 5);
+    (0..3).for_each(|_| world.tick());
+    File::options().write(true).open(world.path("a")).unwrap().set_len(10 << 20).unwrap();
+    world.tick();
+    assert_eq!(world.hour("a").len(), 4);
+    assert_eq!(fs::metadata(world.path("a")).unwrap().len(), FILE_SIZE);
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_where_it_is() {
+    let mut world = World::new();
+    world.knows("a");
+    world.runs("a", 7, 0, 5);
+    fs::create_dir_all(world.path("a")).unwrap();
+    fs::write(world.path("a").join("theirs"), "of a service that was called samples").unwrap();
+    world.tick();
+    assert!(world.path("a").join("theirs").exists());
+    assert_eq!(world.hour("a"), []);
 }
 
 #[test]
@@ -295,7 +343,7 @@ fn what_can_t_be_written_is_a_gap_and_nothing_else() {
     world.runs("a", 7, 0, 5);
     requests(&slot, 10, 500);
     world.tick();
-    assert_eq!(world.rings.latest(&name("a")).unwrap().requests, 10);
+    assert_eq!(world.rings.latest(&name("a")).unwrap().sample.requests, 10);
     fs::remove_file(world.folder.path().join("samples")).unwrap();
     world.tick();
     assert_eq!(world.hour("a").len(), 1);
@@ -343,7 +391,7 @@ fn a_full_disk_costs_samples_until_there_is_room() {
     world.runs("b", 8, 0, 5);
     (0..40).for_each(|_| world.tick());
     assert_eq!(world.hour("b"), []);
-    let spark = world.rings.latest(&name("b")).unwrap();
+    let spark = world.rings.latest(&name("b")).unwrap().sample;
     assert_eq!(spark.at, world.now - 10, "still in memory");
     fs::remove_file(filler).unwrap();
     let before = world.hour("a").len();
@@ -364,7 +412,7 @@ fn of_whom_was_forgotten_nothing_is_written_any_more() {
     let news = world.round.look(moment, &world.routes.load_full(), &world.used);
     assert_eq!(news.len(), 1);
     world.rings.forget(&name("a")).unwrap();
-    world.rings.write(moment.at, news);
+    world.rings.write(moment, news);
     assert!(!world.path("a").exists() && world.rings.latest(&name("a")).is_none());
     // It is still in the table, and something was counted.
     world.sleeps("a");
@@ -408,6 +456,37 @@ fn a_clock_that_is_set_back_overwrites_and_one_that_is_set_forward_leaves_a_gap(
     assert_eq!((hour.len(), hour[6].unwrap().requests), (14, 4));
     assert_eq!(hour[12], None);
     assert_eq!(hour.iter().flatten().count(), 13);
+}
+
+#[test]
+fn what_was_measured_last_is_known_by_a_clock_that_is_not_set() {
+    let mut world = World::new();
+    world.knows("a");
+    world.runs("a", 7, 0, 5);
+    world.tick();
+    let before = world.rings.latest(&name("a")).unwrap();
+    assert_eq!(before.until, Millis(u64::from(START + 10) * 1000));
+    // An hour back, and ten seconds later.
+    let moment = Moment { at: START - 3600, now: before.until.after(INTERVAL), over: true };
+    let news = world.round.look(moment, &world.routes.load_full(), &world.used);
+    world.rings.write(moment, news);
+    let after = world.rings.latest(&name("a")).unwrap();
+    assert!(after.until > before.until && after.sample.at < before.sample.at, "{after:?}");
+}
+
+#[tokio::test]
+async fn after_a_panic_nothing_is_counted_a_second_time() {
+    let mut world = World::new();
+    let slot = world.knows("a");
+    requests(&slot, 1000, 500);
+    world.tick();
+    requests(&slot, 3, 500);
+    let round = Arc::new(Mutex::new(std::mem::replace(&mut world.round, Round::begin(Millis(0)))));
+    task::aside(&round, |_| panic!("a look that fails")).await;
+    world.round = Arc::into_inner(round).unwrap().into_inner().unwrap_or_else(PoisonError::into_inner);
+    world.tick();
+    let hour: Vec<_> = world.hour("a").into_iter().map(|sample| sample.unwrap().requests).collect();
+    assert_eq!(hour, [1000, 3]);
 }
 
 #[test]

@@ -67,7 +67,10 @@ fn the_file_is_replaced_as_a_whole_and_holds_once_it_is_taken_anew() {
     fs::write(&real, &old).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o604)).unwrap();
     symlink("real.toml", folder.path().join("tenement.toml")).unwrap();
+    let left = folder.path().join(".real.toml.saving");
+    fs::write(&left, "of a daemon that was killed").unwrap();
     let daemon = TestDaemon::start_in(folder, &[]);
+    assert!(!left.exists());
     let (text, tag) = get(&daemon);
     assert_eq!(text, old);
     let new = format!("{}{}", old.replace("'old'", "'new'"), service("web", ""));

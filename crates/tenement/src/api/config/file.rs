@@ -47,7 +47,7 @@ struct File {
     /// With whatever secrets are in it.
     text: String,
     /// What `If-Match` of a `PUT` takes, its quotes included; also in the header `ETag`.
-    #[schema(example = "\"9f86d081884c7d65\"")]
+    #[schema(example = "\"9f86d081884c7d659a2feaa0c55ad015\"")]
     etag: String,
 }
 
@@ -56,7 +56,7 @@ struct File {
 #[schema(as = ConfigFileWritten)]
 struct Written {
     /// The tag of what stands there now.
-    #[schema(example = "\"9f86d081884c7d65\"")]
+    #[schema(example = "\"9f86d081884c7d659a2feaa0c55ad015\"")]
     etag: String,
     /// What in it is probably not meant.
     warnings: Vec<String>,

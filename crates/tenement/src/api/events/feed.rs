@@ -21,7 +21,8 @@ pub(super) struct EventFeed {
     caller: Caller,
     /// What comes next; `None`: the caller sees nothing of what it asks for.
     query: Option<EventQuery>,
-    written: watch::Receiver<u64>,
+    /// Counts events that were written.
+    happened: watch::Receiver<u64>,
     /// There may be something that was not read yet.
     due: bool,
     /// The first events are asked for only to know where to begin.
@@ -36,20 +37,20 @@ impl EventFeed {
             seen.is_none() && query.as_ref().is_some_and(|query| query.after.is_none() && query.limit == 0);
         let query =
             query.map(|query| EventQuery { after: seen.or(query.after), limit: query.limit.max(1), ..query });
-        Self { api: api.clone(), caller, query, written: api.history.written(), due: true, silent }
+        Self { api: api.clone(), caller, query, happened: api.history.happened(), due: true, silent }
     }
 
     /// What comes next; it is passed over only once it was handed out.
     async fn turn(&mut self) -> Result<Vec<Event>, ApiError> {
         let Some(query) = &mut self.query else { return std::future::pending().await };
         if !self.due {
-            if self.written.changed().await.is_err() {
+            if self.happened.changed().await.is_err() {
                 // Nothing is written any more.
                 return std::future::pending().await;
             }
             self.due = true;
         }
-        self.written.mark_unchanged();
+        self.happened.mark_unchanged();
         let found = find(&self.api, query.clone()).await?.entries;
         self.due = found.len() == query.limit;
         query.after = found.last().map(|event| event.seq).or(query.after).or(Some(0));

@@ -21,6 +21,7 @@ use super::{
     moment,
     page::{Page, Pagination, Whole},
     query::{self, QueryOf},
+    reason,
     stream::{self, Reader},
     words,
 };
@@ -112,7 +113,7 @@ struct Events {
 }
 
 impl Happened {
-    /// Who acted is told to those who are bound only if it was themselves.
+    /// Who acted is told to those who are bound only if it was themselves, and where its command is not at all.
     pub(super) fn seen_by(event: Event, caller: &Caller) -> Self {
         let own = caller.actor().0;
         let InstanceName { service, id } = &event.instance;
@@ -129,7 +130,7 @@ impl Happened {
             health: event.health,
             cause: event.cause,
             actor,
-            reason: event.reason,
+            reason: event.reason.map(|reason| reason::seen_by(caller, reason)),
             exit_code: event.exit_code,
             signal: event.signal,
             oom: event.oom,

@@ -103,7 +103,7 @@ async fn list(
     let usage = if query.usage.unwrap_or(false) { Some(usage(&api, &views).await) } else { None };
     let entry = |view: &InstanceView| {
         let usage = usage.as_ref().map(|usage| usage.get(&view.name).copied().unwrap_or_default());
-        Summary::of(view, usage)
+        Summary::of(view, usage, &caller)
     };
     Ok(Json(List { instances: views.iter().map(entry).collect(), pagination }))
 }
@@ -135,5 +135,5 @@ async fn get(
     Instance { service, id }: Instance,
 ) -> Result<Json<Details>, ApiError> {
     let view = api.supervisor.get(&caller.named(&service, &id)?).await?;
-    Ok(Json(Details::of(&view)))
+    Ok(Json(Details::of(&view, &caller)))
 }

@@ -25,6 +25,7 @@ use crate::api::{
     Api, ApiError, Caller, Subject,
     body::{self, JsonBody, Object},
     query::QueryOf,
+    reason,
 };
 
 #[derive(Clone, Copy, Deserialize, IntoParams)]
@@ -133,9 +134,15 @@ pub(super) async fn ready(
         false => supervisor.spawn(name.clone(), env, wait).await,
     };
     spawned.map_err(|error| match error {
-        // Where the operator's programs are is nothing to a tenant.
-        CommandError::StartFailed { command_not_found: true, .. } if caller.is_bound() => {
-            ApiError::unavailable(format!("Instance '{name}' did not start: its command was not found"))
+        CommandError::StartFailed { name, reason, command_not_found: true, timed_out: _ }
+            if caller.is_bound() =>
+        {
+            let reason = reason::seen_by(caller, reason);
+            ApiError::unavailable(format!("Instance '{name}' did not start: {reason}"))
+        }
+        CommandError::StartFailed { name, reason, command_not_found, timed_out } => {
+            let reason = reason::seen_by(caller, reason);
+            CommandError::StartFailed { name, reason, command_not_found, timed_out }.into()
         }
         other => other.into(),
     })

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tenement_core::{time::WallMillis, view::InstanceView};
 use utoipa::ToSchema;
 
-use crate::api::words;
+use crate::api::{Caller, reason, words};
 
 /// RFC 3339 with `Z`.
 pub(crate) fn timestamp(at: WallMillis) -> String {
@@ -68,7 +68,7 @@ pub(super) struct Usage {
 }
 
 impl Summary {
-    pub(super) fn of(view: &InstanceView, usage: Option<Usage>) -> Self {
+    pub(super) fn of(view: &InstanceView, usage: Option<Usage>, caller: &Caller) -> Self {
         Self {
             instance: view.name.to_string(),
             service: view.name.service.to_string(),
@@ -80,7 +80,7 @@ impl Summary {
             uptime_ms: view.uptime_ms,
             health: view.health.as_str(),
             restart_count: view.restart_count,
-            reason: view.reason.clone(),
+            reason: view.reason.clone().map(|reason| reason::seen_by(caller, reason)),
             memory_mb: usage.map(|usage| usage.memory_mb),
             cpu_percent: usage.map(|usage| usage.cpu_percent),
         }
@@ -102,9 +102,9 @@ pub(super) struct Details {
 }
 
 impl Details {
-    pub(super) fn of(view: &InstanceView) -> Self {
+    pub(super) fn of(view: &InstanceView, caller: &Caller) -> Self {
         Self {
-            summary: Summary::of(view, None),
+            summary: Summary::of(view, None, caller),
             created_at: timestamp(view.created_at),
             last_health_check: view.last_health_check.map(timestamp),
         }

@@ -65,7 +65,7 @@ pub(super) async fn wait(
         loop {
             let view = api.supervisor.get(&name).await?;
             if view.status == wanted {
-                return Ok(Details::of(&view));
+                return Ok(Details::of(&view, &caller));
             }
             // The history is a part of the API, so it is there as long as this is.
             let _ = changes.changed().await;

@@ -19,7 +19,7 @@ use super::{
     },
     WITHIN,
     fields::Fields,
-    is_none,
+    is_zero,
     query::LogsQuery,
 };
 
@@ -59,7 +59,7 @@ pub(super) struct Counted {
     /// All lines.
     total: u64,
     /// Parts of the log that can't be read because they are damaged: lines are missing.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     damaged: u64,
 }
 
@@ -110,6 +110,7 @@ pub(super) async fn histogram(
 ) -> Result<Json<Counted>, ApiError> {
     request.unpaged()?;
     let (mut query, grain) = (request.query(&caller)?, shape.grain()?);
+    // Before the time for it begins: others of this caller may take theirs first.
     let (logs, _held) = (api.logs.clone(), caller.share().answer().await);
     query.deadline = Some(clock::instant() + WITHIN);
     let counted = blocking(move || logs.histogram(&query, grain)).await?;

@@ -59,12 +59,12 @@ struct Lines {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     context_cut: bool,
     /// Parts of the log that can't be read because they are damaged: lines are missing.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     damaged: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // So serde calls it.
-fn is_none(count: &u64) -> bool {
+fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

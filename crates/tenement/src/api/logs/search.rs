@@ -23,7 +23,7 @@ use super::{
     },
     Lines,
     fields::{self, list},
-    is_none,
+    is_zero,
     line::Line,
     page,
     query::LogsQuery,
@@ -130,7 +130,7 @@ pub(super) struct Found {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     context_cut: bool,
     /// Parts of the log that can't be read because they are damaged: lines are missing.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     damaged: u64,
 }
 

@@ -1,5 +1,7 @@
 //! The live table for one reader.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenement_core::name::InstanceName;
@@ -35,7 +37,7 @@ pub(super) enum Message<'m> {
         at: u64,
         /// Whole rows, without `spark`.
         #[schema(value_type = Vec<Row>)]
-        instances: Vec<&'m RawValue>,
+        instances: Vec<Cow<'m, RawValue>>,
         /// Instances that are not known any more.
         #[schema(value_type = Vec<String>)]
         gone: Vec<&'m InstanceName>,
@@ -85,12 +87,12 @@ impl OverviewFeed {
         items.extend(turn.map(|turn| match turn {
             Turn::Snapshot { rows, more } => {
                 let row = |(name, line): (&InstanceName, &super::row::Line)| {
-                    line.with_spark(spark(&self.api, name))
+                    line.with_spark(spark(&self.api, name)).seen_by(&self.caller)
                 };
                 Message::Snapshot { at, more, instances: rows.into_iter().map(row).collect() }.item()
             }
             Turn::Changes { rows, gone } => {
-                let instances = rows.into_iter().map(|(_, line)| line.text()).collect();
+                let instances = rows.into_iter().map(|(_, line)| line.seen_by(&self.caller)).collect();
                 Message::Changes { at, instances, gone }.item()
             }
         }));

@@ -32,8 +32,9 @@ use crate::api::{Api, ApiError};
 #[derive(Debug, Default)]
 pub struct Overview {
     current: Mutex<Weak<Live>>,
-    /// The last look at the machine; it outlives who asked for it, so that the next one knows what went on since.
-    pub(super) looks: Mutex<Option<Looks>>,
+    /// The last look at the machine, the first one at the start of the daemon; it outlives who asked for it, so that the next
+    /// one knows what went on since.
+    pub(super) looks: Mutex<Looks>,
     /// When instances were woken before the daemon started.
     pub(super) wakes: OnceCell<HashMap<InstanceName, Woken>>,
 }

@@ -1,6 +1,9 @@
 //! What the whole machine does, beside its instances.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use tenement_core::view::Status;
@@ -33,7 +36,9 @@ pub(super) struct Counts {
 #[schema(as = OverviewSums)]
 pub(super) struct Sums {
     instances: Counts,
+    /// Over the last 10 s.
     requests_per_second: f64,
+    /// Answers of 500 and above per second, over the last 10 s.
     errors_per_second: f64,
     #[serde(skip)]
     memory_mb: f64,
@@ -44,9 +49,11 @@ pub(super) struct Sums {
 #[schema(as = OverviewDaemon)]
 struct Daemon {
     pid: u32,
+    /// MiB that are resident.
     memory_mb: f64,
-    /// Of one core.
+    /// Of one core, since the last look.
     cpu_percent: f64,
+    /// Milliseconds since it was started.
     uptime_ms: u64,
 }
 
@@ -66,11 +73,13 @@ pub(super) struct Host {
     /// MiB that can't be had without swapping.
     #[schema(required = false)]
     memory_mb: f64,
+    /// MiB that the kernel has.
     #[schema(required = false)]
     memory_total_mb: f64,
     /// MiB that are taken of the file system of the data directory; null when it does not say.
     #[schema(required = false)]
     disk_mb: Option<f64>,
+    /// MiB of that file system as a whole; null when it does not say.
     #[schema(required = false)]
     disk_total_mb: Option<f64>,
     /// MiB of the process trees of all instances.
@@ -122,33 +131,45 @@ impl Sums {
     }
 }
 
+/// Shares of a shorter time are noise: processor time is counted in ticks of 10 ms.
+const WINDOW_MIN: Duration = Duration::from_secs(1);
+
 /// Looks at the machine again and again.
 #[derive(Debug)]
 pub(super) struct Looks {
-    data_dir: PathBuf,
     cpu: CpuTime,
     own: Duration,
-    at: std::time::Instant,
+    at: Instant,
+    /// What was told last, in percent.
+    told: Shares,
+}
+
+/// In percent, with one decimal.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Shares {
+    /// Of all processors together.
+    machine: f64,
+    /// Of one core.
+    daemon: f64,
+}
+
+impl Default for Looks {
+    /// What is told first is over the time since this.
+    fn default() -> Self {
+        let cpu = machine::look().cpu;
+        Self { cpu, own: own::load().cpu_time, at: clock::instant(), told: Shares::default() }
+    }
 }
 
 impl Looks {
-    /// What is told first is over the time since this.
-    pub(super) fn new(data_dir: PathBuf) -> Self {
-        let cpu = machine::look().cpu;
-        Self { data_dir, cpu, own: own::load().cpu_time, at: clock::instant() }
-    }
-
     /// Blocks for as long as the file system of the data directory does.
-    pub(super) fn look(&mut self, uptime: Duration, sums: &Sums) -> Host {
-        let (now, own, at) = (machine::look(), own::load(), clock::instant());
-        let passed = at.saturating_duration_since(self.at).as_secs_f64();
-        let spent = own.cpu_time.saturating_sub(self.own).as_secs_f64();
-        let percent = now.cpu.percent_since(&self.cpu);
-        (self.cpu, self.own, self.at) = (now.cpu, own.cpu_time, at);
-        let disk: Option<Disk> = machine::disk(&self.data_dir).ok();
+    pub(super) fn look(&mut self, data_dir: &Path, uptime: Duration, sums: &Sums) -> Host {
+        let (now, own) = (machine::look(), own::load());
+        let shares = self.shares(clock::instant(), now.cpu, own.cpu_time);
+        let disk: Option<Disk> = machine::disk(data_dir).ok();
         Host {
             cores: now.cores,
-            cpu_percent: tenth(percent),
+            cpu_percent: shares.machine,
             load: now.load,
             memory_mb: mebibytes(now.memory_total.saturating_sub(now.memory_available)),
             memory_total_mb: mebibytes(now.memory_total),
@@ -158,9 +179,43 @@ impl Looks {
             daemon: Daemon {
                 pid: std::process::id(),
                 memory_mb: mebibytes(own.resident_bytes),
-                cpu_percent: if passed > 0.0 { tenth(spent / passed * 100.0) } else { 0.0 },
+                cpu_percent: shares.daemon,
                 uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             },
         }
+    }
+
+    /// Since the last look; what was told then, if that was just now.
+    fn shares(&mut self, at: Instant, cpu: CpuTime, own: Duration) -> Shares {
+        let passed = at.saturating_duration_since(self.at);
+        if passed >= WINDOW_MIN {
+            let spent = own.saturating_sub(self.own);
+            self.told = Shares {
+                machine: tenth(cpu.percent_since(&self.cpu)),
+                daemon: tenth(spent.as_secs_f64() / passed.as_secs_f64() * 100.0),
+            };
+            (self.at, self.cpu, self.own) = (at, cpu, own);
+        }
+        self.told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_right_after_another_says_what_that_said() {
+        let (start, second) = (clock::instant(), Duration::from_secs(1));
+        let cpu = |busy: u64| CpuTime { busy: Duration::from_millis(busy), total: Duration::from_secs(100) };
+        let own = Duration::from_millis;
+        let mut looks =
+            Looks { cpu: CpuTime::default(), own: Duration::ZERO, at: start, told: Shares::default() };
+        let first = looks.shares(start + Duration::from_micros(3), cpu(100_000), own(10));
+        assert_eq!(first, Shares::default(), "a tick within microseconds is no storm");
+        let told = looks.shares(start + 2 * second, cpu(25_000), own(500));
+        assert_eq!(told, Shares { machine: 25.0, daemon: 25.0 });
+        assert_eq!(looks.shares(start + 2 * second + second / 2, cpu(100_000), own(990)), told);
+        assert_eq!(looks.shares(start + 3 * second, cpu(25_000), own(1000)).daemon, 50.0);
     }
 }

@@ -91,7 +91,8 @@ async fn overview(
         // Everybody waits for who looks: no longer than it takes to copy.
         let state = seat.look();
         let seen = state.board.rows().filter(|(name, _)| caller.sees(name));
-        let instances = seen.map(|(name, line)| line.with_spark(measured::spark(&api, name))).collect();
+        let instances =
+            seen.map(|(name, line)| line.with_spark(measured::spark(&api, name)).seen_by(&caller)).collect();
         let machine = feed::machine(&state, &caller).ok_or(CommandError::ShuttingDown)?;
         Ok::<_, ApiError>(Everything { at: clock::wall().0, machine, instances })
     });

@@ -1,8 +1,10 @@
 //! Requests and errors per second over the last seconds, from totals.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use tenement_core::time::Millis;
+
+use crate::api::notes::Notes;
 
 /// Over how long.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -22,49 +24,42 @@ pub(super) struct PerSecond {
     pub(super) errors: f64,
 }
 
-/// Totals of the last [`WINDOW`], and the one before. Of an instance that nobody uses there is one.
+/// How totals went over the last [`WINDOW`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    notes: VecDeque<(Millis, Totals)>,
-    /// What it is until there are two.
-    first: PerSecond,
+    notes: Notes<2>,
+    /// What it was before the first note; `None`: the instance was made then.
+    first: Option<PerSecond>,
 }
 
 impl Pace {
     /// Begins with what was measured elsewhere.
     pub(super) fn beginning(first: PerSecond) -> Self {
-        Self { notes: VecDeque::new(), first }
+        Self { notes: Notes::default(), first: Some(first) }
     }
 
     /// Notes what the totals are now.
     pub(super) fn note(&mut self, now: Millis, totals: Totals) {
-        if self.notes.back().is_some_and(|(_, last)| last.requests > totals.requests) {
+        if self.notes.add(now, [totals.requests, totals.errors], WINDOW) {
             // A new instance of this name.
-            *self = Self::default();
-        }
-        self.notes.push_back((now, totals));
-        while self.notes.get(1).is_some_and(|&(at, _)| now.since(at) >= WINDOW) {
-            self.notes.pop_front();
-        }
-        let is_quiet = self.notes.front().is_some_and(|&(_, oldest)| oldest == totals);
-        if is_quiet && self.notes.len() > 1 {
-            self.first = PerSecond::default();
-            self.notes.clear();
-            self.notes.push_back((now, totals));
+            self.first = None;
         }
     }
 
-    /// With what was noted last.
+    /// As of what was noted last, over the [`WINDOW`] before that.
     pub(super) fn per_second(&self) -> PerSecond {
-        let (Some(&(from, had)), Some(&(to, has))) = (self.notes.front(), self.notes.back()) else {
-            return self.first;
-        };
-        let seconds = to.since(from).as_secs_f64();
-        if seconds <= 0.0 {
-            return self.first;
-        }
-        let rate = |had: u64, has: u64| has.saturating_sub(had) as f64 / seconds;
-        PerSecond { requests: rate(had.requests, has.requests), errors: rate(had.errors, has.errors) }
+        let Some([oldest, (now, totals)]) = self.notes.ends() else { return self.first.unwrap_or_default() };
+        let before = self.notes.before(now, totals, WINDOW).unwrap_or_else(|| self.guessed(oldest, now));
+        let rate = |has: u64, had: f64| (has as f64 - had).max(0.0) / WINDOW.as_secs_f64();
+        PerSecond { requests: rate(totals[0], before[0]), errors: rate(totals[1], before[1]) }
+    }
+
+    /// What the totals were a [`WINDOW`] ago, before the `oldest` note: at the pace that was measured until then. Whoever was
+    /// not there yet had none.
+    fn guessed(&self, (at, totals): (Millis, [u64; 2]), now: Millis) -> [f64; 2] {
+        let Some(first) = self.first else { return [0.0; 2] };
+        let seconds = WINDOW.saturating_sub(now.since(at)).as_secs_f64();
+        [totals[0] as f64 - first.requests * seconds, totals[1] as f64 - first.errors * seconds]
     }
 }
 
@@ -92,24 +87,51 @@ mod tests {
         pace.note(Millis(0), totals(1000));
         is(&pace, 7.0, 1.0);
         pace.note(Millis(2000), totals(1200));
-        is(&pace, 100.0, 10.0);
+        is(&pace, 20.0 + 7.0 * 0.8, 2.0 + 0.8);
         for second in (4..60).step_by(2) {
             pace.note(Millis(second * 1000), totals(1200));
             assert!(pace.notes.len() <= 6);
         }
         is(&pace, 0.0, 0.0);
-        assert_eq!(pace.notes.len(), 1, "nobody uses it");
+        assert_eq!(pace.notes.len(), 2, "nobody uses it");
         pace.note(Millis(60_000), totals(1220));
-        is(&pace, 10.0, 1.0);
+        is(&pace, 2.0, 0.2);
+    }
+
+    #[test]
+    fn one_request_after_a_quiet_time_is_a_tenth_per_second_for_ten_seconds() {
+        let mut pace = Pace::beginning(PerSecond::default());
+        for second in (0..=30).step_by(2) {
+            pace.note(Millis(second * 1000), totals(10));
+        }
+        for second in (32..=40).step_by(2) {
+            pace.note(Millis(second * 1000), totals(11));
+            is(&pace, 0.1, 0.0);
+        }
+        pace.note(Millis(42_000), totals(11));
+        is(&pace, 0.0, 0.0);
+        // Looks that come late say the same.
+        pace.note(Millis(49_000), totals(11));
+        pace.note(Millis(53_000), totals(12));
+        is(&pace, 0.1, 0.0);
+    }
+
+    #[test]
+    fn a_steady_pace_is_shown_as_it_is_however_looks_fall() {
+        let mut pace = Pace::beginning(PerSecond { requests: 100.0, errors: 10.0 });
+        for now in [0, 2000, 4100, 6000, 9500, 11_000, 14_200, 17_000] {
+            pace.note(Millis(now), totals(10_000 + now / 10));
+            is(&pace, 100.0, 10.0);
+        }
     }
 
     #[test]
     fn a_new_instance_of_a_name_begins_anew() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::beginning(PerSecond { requests: 50.0, errors: 0.0 });
         pace.note(Millis(0), totals(500));
         pace.note(Millis(2000), totals(10));
-        is(&pace, 0.0, 0.0);
+        is(&pace, 1.0, 0.1);
         pace.note(Millis(4000), totals(30));
-        is(&pace, 10.0, 1.0);
+        is(&pace, 3.0, 0.3);
     }
 }

@@ -17,19 +17,19 @@ use tenement_runtime::clock;
 use tenement_supervisor::Watch;
 use tokio::{
     sync::watch,
-    task::{spawn_blocking, yield_now},
+    task::{JoinError, spawn_blocking, yield_now},
     time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{
     board::PAGE,
     live::Table,
-    machine::{Looks, Machine, Sums},
+    machine::{Machine, Sums},
     measured::{latest, pace},
     pace::Totals,
     row::{Line, Now},
 };
-use crate::api::Api;
+use crate::{api::Api, history::HistoryError};
 
 /// Between two looks at what is counted.
 const FIGURES: Duration = Duration::from_secs(2);
@@ -38,13 +38,19 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Fills `table` and keeps it, ringing whenever something in it changed. Ends with the supervisor, or when it is aborted.
 pub(super) async fn produce(api: Api, table: Arc<Table>, bell: watch::Sender<()>) {
-    let wakes = api.overview.wakes.get_or_init(|| wakes(&api)).await;
+    let known = api.overview.wakes.get_or_try_init(|| wakes(&api)).await;
+    let none = HashMap::new();
+    let wakes = known.unwrap_or_else(|error| {
+        // What is not known is not shown; whoever reads the next table may have more luck.
+        tracing::warn!(%error, "when instances were woken before this daemon can't be read");
+        &none
+    });
     let Some((views, watch)) = api.supervisor.watch().await else { return };
     let now = now();
     for some in views.chunks(PAGE) {
         let lines = some.iter().map(|view| {
             let known = wakes.get(&view.name).copied();
-            Line::new(now, view, None, known).at_pace(pace(&api, &view.name, now.wall.0))
+            Line::new(now, view, None, known).at_pace(pace(&api, &view.name, now.clock))
         });
         table.fill(some.iter().map(|view| view.name.clone()).zip(lines));
         yield_now().await;
@@ -72,17 +78,17 @@ fn now() -> Now {
     Now { clock: clock::now(), wall: clock::wall() }
 }
 
-/// What is not known is not shown.
-async fn wakes(api: &Api) -> HashMap<InstanceName, Woken> {
+async fn wakes(api: &Api) -> Result<HashMap<InstanceName, Woken>, ReadError> {
     let history = Arc::clone(&api.history);
-    match spawn_blocking(move || history.wakes()).await {
-        Ok(Ok(wakes)) => wakes,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "when instances were woken before this daemon can't be read");
-            HashMap::new()
-        }
-        Err(_) => HashMap::new(),
-    }
+    Ok(spawn_blocking(move || history.wakes()).await??)
+}
+
+/// Why what was written down is not known.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum ReadError {
+    History(#[from] HistoryError),
+    Panic(#[from] JoinError),
 }
 
 /// Takes what the supervisor says has changed. Whether there still is one.
@@ -129,7 +135,7 @@ async fn machine(api: &Api, table: &Table) {
     let uptime = api.about.started.elapsed();
     let looked = spawn_blocking(move || {
         let mut looks = overview.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        looks.get_or_insert_with(|| Looks::new(data_dir)).look(uptime, &sums)
+        looks.look(&data_dir, uptime, &sums)
     });
     let host = looked.await.ok();
     let mut state = table.lock();

@@ -1,5 +1,7 @@
 //! One instance in the live table.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tenement_core::{
@@ -10,7 +12,7 @@ use tenement_core::{
 use utoipa::ToSchema;
 
 use super::pace::{Pace, PerSecond, Totals};
-use crate::api::words;
+use crate::api::{Caller, reason, words};
 
 /// What a reader is told of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -60,6 +62,13 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     spark: Option<Vec<f64>>,
+}
+
+impl Row {
+    /// As `caller` may see it.
+    pub(super) fn seen_by(self, caller: &Caller) -> Self {
+        Self { reason: self.reason.map(|reason| reason::seen_by(caller, reason)), ..self }
+    }
 }
 
 /// What is measured of an instance every 10 s.
@@ -162,9 +171,12 @@ impl Line {
         true
     }
 
-    /// As JSON.
-    pub(super) fn text(&self) -> &RawValue {
-        &self.text
+    /// As `caller` may see it, as JSON.
+    pub(super) fn seen_by(&self, caller: &Caller) -> Cow<'_, RawValue> {
+        match &self.row.reason {
+            Some(_) if caller.is_bound() => Cow::Owned(text(&self.row.clone().seen_by(caller))),
+            _ => Cow::Borrowed(&self.text),
+        }
     }
 
     /// With what it had to do over the last minutes.
@@ -172,9 +184,9 @@ impl Line {
         Row { spark: Some(spark), ..self.row.clone() }
     }
 
-    /// When its status began, in milliseconds since 1970.
-    pub(super) fn since(&self) -> u64 {
-        self.row.since
+    /// When its status began. By the clock that nobody sets: what was measured before that is not of this life.
+    pub(super) fn since(&self) -> Millis {
+        self.since
     }
 
     pub(super) fn status(&self) -> Status {
@@ -233,7 +245,7 @@ mod tests {
     #[test]
     fn a_line_differs_only_when_what_is_told_does() {
         let mut line = Line::new(at(5000, 2_000_000), &view(Status::Running, 4000), None, None);
-        assert_eq!(line.since(), 1_999_000);
+        assert_eq!((line.row.since, line.since()), (1_999_000, Millis(4000)));
         let totals = Totals { requests: 3, errors: 1 };
         assert!(line.figures(Millis(6000), totals, MEASURED));
         assert!(!line.figures(Millis(8000), totals, MEASURED), "as it was");

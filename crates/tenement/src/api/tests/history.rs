@@ -91,3 +91,40 @@ async fn who_changed_what_is_written_down() {
     assert!(!all.to_string().contains(text), "where its id belongs somebody gave the token itself");
     fixture.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_found_in_the_audit_however_it_is_typed() {
+    let fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    fixture.once("/api/audit", 1).await;
+    let (_, found) = fixture.call("GET", "/api/audit?instance=api:A", "").await;
+    assert_eq!(found["pagination"]["total"], 1, "{found}");
+    for wrong in ["a", "API:a"] {
+        assert_eq!(fixture.call("GET", &format!("/api/audit?instance={wrong}"), "").await.0, 400);
+    }
+    fixture.end().await;
+}
+
+// faults: A17
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_command_is_is_told_to_nobody_who_is_bound() {
+    let mut fixture = Fixture::running(&["/opt/secret-dir/app"]);
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    fixture.once("/api/events", 2).await;
+    let bound =
+        fixture.token_for(crate::store::Scope::Read, crate::store::Binding::Service("api".parse().unwrap()));
+    let paths = ["/api/events", "/api/instances", "/api/instances/api/a", "/api/overview"];
+    for path in paths {
+        let (_, all) = fixture.call("GET", path, "").await;
+        assert!(all.to_string().contains("command not found: '/opt/secret-dir/app'"), "{path} {all}");
+    }
+    fixture.token = bound;
+    for path in &paths {
+        let (_, seen) = fixture.call("GET", path, "").await;
+        let seen = seen.to_string();
+        assert!(seen.contains("its command was not found") && !seen.contains("secret-dir"), "{path} {seen}");
+    }
+    let table = fixture.follow().await.next("snapshot").await.to_string();
+    assert!(table.contains("its command was not found") && !table.contains("secret-dir"), "{table}");
+    fixture.end().await;
+}

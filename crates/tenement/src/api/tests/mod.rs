@@ -61,9 +61,14 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::running(&["python3", "-c", APP])
+    }
+
+    /// With this as the command of its service.
+    fn running(command: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut service = testing::service("api");
-        service.command = ["python3", "-c", APP].map(Template::literal).to_vec();
+        service.command = command.iter().copied().map(Template::literal).collect();
         service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
         service.env = [("API_KEY", "hidden"), ("MODE", "fast")]
             .map(|(key, value)| (key.to_owned(), Template::literal(value)))

@@ -7,13 +7,13 @@ use tenement_core::slot::StatusClass;
 use super::*;
 
 /// What a reader is told, when it asks.
-struct Reader {
+pub(super) struct Reader {
     body: BodyDataStream,
     rest: String,
 }
 
 impl Fixture {
-    async fn follow(&self) -> Reader {
+    pub(super) async fn follow(&self) -> Reader {
         let request = Request::get("/api/overview?follow=true")
             .header("Authorization", format!("bearer {}", self.token))
             .body(Body::empty())
@@ -30,7 +30,7 @@ impl Fixture {
 
 impl Reader {
     /// The next message of a kind.
-    async fn next(&mut self, kind: &str) -> Value {
+    pub(super) async fn next(&mut self, kind: &str) -> Value {
         loop {
             while let Some((line, rest)) = self.rest.split_once('\n') {
                 let message: Value = serde_json::from_str(line).unwrap();
@@ -115,5 +115,27 @@ async fn figures_are_told_when_they_are_others() {
     assert!(row["rps"].as_f64() > row["eps"].as_f64() && row["eps"].as_f64().unwrap() > 0.0, "{row}");
     let machine = reader.next("machine").await;
     assert!(machine["requests_per_second"].as_f64().unwrap() > 0.0, "{machine}");
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wakes_that_could_not_be_read_are_read_again_by_the_next_who_asks() {
+    let fixture = Fixture::new();
+    fixture.api.supervisor.spawn(fixture.name(), None, true).await.unwrap();
+    fixture.api.history.settled().await;
+    let database = rusqlite::Connection::open(fixture._folder.path().join("history.db")).unwrap();
+    let add = "INSERT INTO events (at, service, id, run, was, became, health, cause, oom, lasted_ms)
+        VALUES (?1, 'api', 'a', 1, 'sleeping', ?2, 'unknown', 'request', 0, 7)";
+    let later = tenement_runtime::clock::wall().0 as i64 + 1000;
+    for status in ["starting", "running"] {
+        database.execute(add, (later, status)).unwrap();
+    }
+    database.execute_batch("ALTER TABLE events RENAME TO elsewhere").unwrap();
+    let (status, unknown) = fixture.call("GET", "/api/overview", "").await;
+    assert_eq!((status, &unknown["instances"][0]["last_wake"]), (200, &json!(null)));
+    database.execute_batch("ALTER TABLE elsewhere RENAME TO events").unwrap();
+    let (_, known) = fixture.call("GET", "/api/overview", "").await;
+    let row = &known["instances"][0];
+    assert_eq!((&row["last_wake"], &row["wake_ms"]), (&json!(later), &json!(7)), "{row}");
     fixture.end().await;
 }
