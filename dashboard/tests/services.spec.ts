@@ -18,6 +18,8 @@ test('services with their counts, which follow what happens', async ({ page, ten
   await expect(table).toContainText('startup_timeout');
   await expect(table).toContainText('*** hidden');
   expect(page.url()).toContain('/services/web');
+  // What was opened is not another page: the focus stays at it.
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeFocused();
 });
 
 test('a spawn with variables, by keyboard alone', async ({ page, ten, enter }) => {

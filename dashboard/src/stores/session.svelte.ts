@@ -23,6 +23,7 @@ class Session {
   /** Of a link that could not be tried yet. */
   private code: string | null = null;
   private readonly forgetters: (() => void)[] = [];
+  private readonly reasons: (() => Question | null)[] = [];
 
   constructor() {
     useCredentials({ token: () => this.token, refused: (message) => this.end(message) });
@@ -37,9 +38,20 @@ class Session {
     return this.who.scopes.some((own) => RANKS[own] >= RANKS[scope]);
   }
 
+  /** Whether it may spawn this instance, or without a name some that it chooses itself. */
+  spawns(instance?: string): boolean {
+    const own = this.who?.instance ?? null;
+    return this.can('write') && (own === null || own === instance);
+  }
+
   /** Called when the session ends: what the next one must not see is forgotten. */
   onEnd(forget: () => void): void {
     this.forgetters.push(forget);
+  }
+
+  /** What to ask before somebody signs out, while something would be lost by it. */
+  beforeLeaving(reason: () => Question | null): void {
+    this.reasons.push(reason);
   }
 
   /** At the start of the page. */
@@ -67,6 +79,10 @@ class Session {
 
   /** Signs out here, and has a token that a link made revoked; says so where that did not work. */
   async signOut(): Promise<void> {
+    for (const reason of this.reasons) {
+      const question = reason();
+      if (question !== null && !(await confirm.ask(question))) return;
+    }
     const { token, who } = this;
     this.end(null);
     if (token !== null && who?.kind === 'link') await this.revoke(token, who);
@@ -139,6 +155,8 @@ class Session {
     this.who = null;
     this.reason = reason;
     this.state = 'out';
+    confirm.settle(false);
+    toasts.clear();
     for (const forget of this.forgetters) forget();
   }
 }
