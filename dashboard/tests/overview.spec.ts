@@ -241,6 +241,49 @@ test('j, k and Enter lead to an instance', async ({ page, enter }) => {
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
 });
 
+test('keys go on from the row that has the focus, wherever it is by then', async ({ page, ten, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:bob')).toBeVisible();
+  await rowOf(page, 'web:alice').getByRole('link').focus();
+  await ten.spawn('printer', 'before');
+  await expect(rowOf(page, 'printer:before')).toContainText('running');
+  await page.keyboard.press('j');
+  await expect(rowOf(page, 'web:bob').getByRole('link')).toBeFocused();
+  await ten.api('DELETE', '/api/instances/printer/before?purge=true');
+});
+
+test('what a cell says more is shown, and a click there goes where the row does', async ({ page, enter }) => {
+  await enter();
+  const cell = rowOf(page, 'web:alice').locator('.c-uptime');
+  const { x, y, width, height } = (await cell.boundingBox())!;
+  const title = await page.evaluate(
+    ([x, y]) => document.elementFromPoint(x, y)?.closest('[title]')?.getAttribute('title'),
+    [x + width / 2, y + height / 2],
+  );
+  expect(title).toContain('since');
+  await cell.click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
+});
+
+test('what is unhealthy is seen in a window that has no column for it', async ({ page, enter }) => {
+  await page.route('**/api/overview?*', async (route) => {
+    const row = {
+      ...{ instance: 'web:ill', service: 'web', id: 'ill', status: 'running', health: 'unhealthy' },
+      ...{ reason: null, since: 0, memory_mb: 1, cpu_percent: 0, rps: 0, eps: 0, requests: 0, errors: 0 },
+      ...{ restarts: 0, last_wake: null, wake_ms: null, spark: [] },
+    };
+    const body = `${JSON.stringify({ type: 'snapshot', at: Date.now(), instances: [row], more: false })}\n`;
+    await route.fulfill({ contentType: 'application/x-ndjson', body });
+  });
+  await page.setViewportSize({ width: 1100, height: 800 });
+  await enter();
+  const cell = rowOf(page, 'web:ill').locator('.c-status');
+  await expect(cell.getByText('unhealthy')).toBeVisible();
+  await page.setViewportSize({ width: 1500, height: 800 });
+  await expect(cell.getByText('unhealthy')).toBeHidden();
+  await expect(cell.getByText('running')).toBeVisible();
+});
+
 test('dark as the system is', async ({ page, enter }) => {
   await page.emulateMedia({ colorScheme: 'dark' });
   await enter();
