@@ -1,4 +1,4 @@
-import { expect, isFitForAll, test } from './fixtures';
+import { expect, go, isFitForAll, test } from './fixtures';
 
 test('events come live, and filters are in the address', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
@@ -67,6 +67,46 @@ test('what is read and what is chosen stay where they are while others happen', 
   await expect.poll(() => main.evaluate((one) => one.scrollHeight)).toBeGreaterThan(height + 60);
   expect(Math.abs((await top()) - before)).toBeLessThan(8);
   await expect(chosen).toHaveAttribute('id', 'chosen');
+});
+
+// faults: U5
+test('a page that is opened while the daemon is away heals by itself', async ({ page, ten, enter }) => {
+  test.slow();
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/events');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list).toBeVisible();
+  await go(page, '/host');
+  await expect(page.getByRole('heading', { name: 'Nowhere else' })).toBeVisible();
+  await go(page, '/logs');
+  await expect(page.getByRole('log')).toBeVisible();
+  await go(page, '/tokens');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tokens');
+  await ten.end();
+  for (const path of ['/events', '/logs', '/host']) {
+    await go(page, path);
+    await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  }
+  await go(page, '/events');
+  await ten.run();
+  await expect(list).toBeVisible({ timeout: 30_000 });
+  await ten.end();
+  await go(page, '/logs');
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  await ten.run();
+  await expect(page.getByRole('log')).toBeVisible({ timeout: 30_000 });
+  await ten.end();
+  await go(page, '/host');
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  await ten.run();
+  await expect(page.getByRole('heading', { name: 'Nowhere else' })).toBeVisible({ timeout: 30_000 });
+});
+
+test('a page of the audit that is not there leads back', async ({ page, enter }) => {
+  await enter('/audit?page=99');
+  await expect(page.getByRole('heading', { name: 'There are not so many' })).toBeVisible();
+  await page.getByRole('button', { name: 'To the newest' }).click();
+  expect(page.url()).not.toContain('page=');
 });
 
 test('the audit says who did what, also what was refused, in pages', async ({ page, ten, enter }) => {
