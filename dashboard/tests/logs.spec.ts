@@ -458,6 +458,17 @@ test('an instance without a line says so', async ({ page, ten, enter }) => {
   await isFitForAll(page);
 });
 
+test('a low window has room for lines, too', async ({ page, ten, enter }) => {
+  await ten.spawn('talker', 'low');
+  await ten.visit('talker', 'low', '/count?n=50');
+  await page.setViewportSize({ width: 640, height: 320 });
+  await enter('/logs?instance=talker:low');
+  await expect(rows(page).last()).toContainText('count 49');
+  await list(page).scrollIntoViewIfNeeded();
+  await expect(rows(page).last()).toBeInViewport({ ratio: 1 });
+  expect((await list(page).boundingBox())!.height).toBeGreaterThan(100);
+});
+
 // faults: U6
 test('the page is fit for all', async ({ page, ten, enter }) => {
   await ten.spawn('talker', 'fit');

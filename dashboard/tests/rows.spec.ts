@@ -86,6 +86,14 @@ test('what is pressed keeps its place until the click', async ({ page, ten }) =>
   await page.mouse.move(x + width / 2, y + height / 2);
   await page.mouse.down();
   await ten.api('DELETE', '/api/instances/rest/n000?purge=true');
+  // Until the browser knows of it; the hand is not quite still.
+  let step = 0;
+  await expect
+    .poll(async () => {
+      await page.mouse.move(x + width / 2 + (step++ % 2), y + height / 2);
+      return page.getByRole('group', { name: 'Totals' }).innerText();
+    })
+    .toContain('399');
   const asked = page.waitForRequest((request) => request.method() === 'POST');
   await page.mouse.up();
   expect(new URL((await asked).url()).pathname).toContain('/rest/n001');
