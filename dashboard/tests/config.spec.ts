@@ -135,7 +135,7 @@ test('what was edited and not saved is lost by nobody who does not want it', asy
   expect((await asked).type()).toBe('beforeunload');
   await (await asked).dismiss();
   await page.getByRole('button', { name: 'Sign out' }).click();
-  await dialog.getByRole('button', { name: 'Sign out' }).click();
+  await dialog.getByRole('button', { name: 'Drop it' }).click();
   await expect(page.getByLabel('Token', { exact: true })).toBeVisible();
 });
 

@@ -49,7 +49,7 @@ class Session {
     this.forgetters.push(forget);
   }
 
-  /** What to ask before somebody signs out, while something would be lost by it. */
+  /** What to ask before the session is ended here, while something would be lost by it. */
   beforeLeaving(reason: () => Question | null): void {
     this.reasons.push(reason);
   }
@@ -79,13 +79,18 @@ class Session {
 
   /** Signs out here, and has a token that a link made revoked; says so where that did not work. */
   async signOut(): Promise<void> {
-    for (const reason of this.reasons) {
-      const question = reason();
-      if (question !== null && !(await confirm.ask(question))) return;
-    }
+    if (!(await this.mayEnd())) return;
     const { token, who } = this;
     this.end(null);
     if (token !== null && who?.kind === 'link') await this.revoke(token, who);
+  }
+
+  private async mayEnd(): Promise<boolean> {
+    for (const reason of this.reasons) {
+      const question = reason();
+      if (question !== null && !(await confirm.ask(question))) return false;
+    }
+    return true;
   }
 
   private async revoke(token: string, who: SessionInfo): Promise<void> {
@@ -118,7 +123,7 @@ class Session {
   /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */
   private async exchange(code: string): Promise<void> {
     const { token, who } = this;
-    if (who !== null && !(await confirm.ask(replacing(who)))) return;
+    if (who !== null && !((await confirm.ask(replacing(who))) && (await this.mayEnd()))) return;
     try {
       const made = await request<CreatedSession>('post', '/api/session', {
         anonymous: true,

@@ -20,7 +20,7 @@ const PAUSE = 300;
 const UNSAVED: Question = {
   title: 'Leave what is not saved?',
   text: 'The configuration file was edited here and not saved. It is forgotten with the session.',
-  action: 'Sign out',
+  action: 'Drop it',
   danger: true,
 };
 
