@@ -108,6 +108,60 @@ test('what was edited is still there after a look at another page', async ({ pag
   await page.getByRole('button', { name: 'Revert' }).click();
 });
 
+test('what is typed while an answer is under way stays', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await page.getByRole('link', { name: 'Services', exact: true }).click();
+  let answer = (): void => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route('**/api/config/file', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const answered = page.waitForResponse('**/api/config/file');
+  await page.getByRole('link', { name: 'Config', exact: true }).click();
+  await editor.fill(`${CONFIG}# typed meanwhile\n`);
+  answer();
+  await answered;
+  await expect(page.getByText('a reload would change nothing')).toBeVisible();
+  await expect(editor).toHaveValue(`${CONFIG}# typed meanwhile\n`);
+});
+
+test('what was written after the plan was shown is not put in force unseen', async ({ page, ten, enter }) => {
+  await enter('/config');
+  await expect(page.getByLabel('tenement.toml')).toHaveValue(CONFIG);
+  ten.writeConfig(CONFIG.replace('GREETING = "hello"', 'GREETING = "planned"'));
+  await page.getByRole('tab', { name: 'In force' }).click();
+  await page.getByRole('tab', { name: 'File', exact: true }).click();
+  await page.getByRole('button', { name: 'Reload…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Put in force?' });
+  await expect(dialog).toContainText('env.GREETING');
+  ten.writeConfig(CONFIG.replace('GREETING = "hello"', 'GREETING = "unseen"'));
+  await dialog.getByRole('button', { name: /^Reload/ }).click();
+  await expect(page.getByRole('dialog', { name: 'The file was changed meanwhile' })).toContainText('unseen');
+  expect((await ten.visit('web', 'alice')).body).toContain('hello');
+});
+
+test('what was edited and not saved is lost by nobody who does not want it', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await editor.fill(`${CONFIG}# a note\n`);
+  await page.getByRole('link', { name: 'Services', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Leave what is not saved?' });
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+  const asked = page.waitForEvent('dialog');
+  await page.close({ runBeforeUnload: true });
+  expect((await asked).type()).toBe('beforeunload');
+  await (await asked).dismiss();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await dialog.getByRole('button', { name: 'Drop it' }).click();
+  await expect(page.getByLabel('Token', { exact: true })).toBeVisible();
+});
+
 test('the configuration in force hides secrets', async ({ page, enter }) => {
   await enter('/config?view=force');
   const web = page.getByRole('table', { name: '[service.web]' });

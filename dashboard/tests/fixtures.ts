@@ -94,13 +94,17 @@ export async function isFitForAll(page: Page): Promise<void> {
 function tooWide(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const scrolls = (element: Element | null): boolean => {
-      for (let at = element; at !== null && at.id !== 'content'; at = at.parentElement) {
+      for (
+        let at = element;
+        at !== null && !at.matches('#content, dialog, dialog > div > .body');
+        at = at.parentElement
+      ) {
         if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(at).overflowX)) return true;
       }
       return false;
     };
-    const content = document.getElementById('content') ?? document.documentElement;
-    return [...content.querySelectorAll('*')]
+    const inside = [...document.querySelectorAll('#content *, dialog[open], dialog[open] *')];
+    return (inside.length > 0 ? inside : [...document.querySelectorAll('*')])
       .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 0.5)
       .filter((one) => getComputedStyle(one).position !== 'absolute' && !scrolls(one.parentElement))
       .map((one) => one.outerHTML.slice(0, 160));

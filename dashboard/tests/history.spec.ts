@@ -1,4 +1,4 @@
-import { expect, isFitForAll, test } from './fixtures';
+import { expect, go, isFitForAll, test } from './fixtures';
 
 test('events come live, and filters are in the address', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
@@ -19,6 +19,13 @@ test('events come live, and filters are in the address', async ({ page, ten, ent
   await expect(list).toContainText('web:bob');
 });
 
+test('what is followed is no older than what is asked for', async ({ page, ten, enter }) => {
+  await ten.becomes('web', 'bob', 'running');
+  const asked = page.waitForRequest((request) => /events.*follow=true/.test(request.url()));
+  await enter('/events?since=1h');
+  expect(new URL((await asked).url()).searchParams.get('since')).toBe('1h');
+});
+
 test('j, k and Enter lead to the instance of an event', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
   await enter('/events?of=web:bob');
@@ -27,6 +34,79 @@ test('j, k and Enter lead to the instance of an event', async ({ page, ten, ente
   await page.keyboard.press('j');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:bob');
+});
+
+test('what is read and what is chosen stay where they are while others happen', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  test.slow();
+  const restart = () => ten.api('POST', '/api/instances/web/bob/restart');
+  await ten.becomes('web', 'bob', 'running');
+  for (let i = 0; i < 12; i++) {
+    await restart();
+    await ten.becomes('web', 'bob', 'running');
+  }
+  await enter('/events');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list.getByRole('listitem').first()).toBeVisible();
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  const chosen = list.locator('.here');
+  await chosen.evaluate((one) => (one.id = 'chosen'));
+  const main = page.locator('main');
+  await main.evaluate((one) => (one.scrollTop = 200));
+  const row = list.getByRole('listitem').nth(8);
+  await row.evaluate((one) => (one.id = 'read'));
+  const top = (): Promise<number> =>
+    page.locator('#read').evaluate((one) => Math.round(one.getBoundingClientRect().top));
+  const before = await top();
+  const height = await main.evaluate((one) => one.scrollHeight);
+  await restart();
+  await expect.poll(() => main.evaluate((one) => one.scrollHeight)).toBeGreaterThan(height + 60);
+  expect(Math.abs((await top()) - before)).toBeLessThan(8);
+  await expect(chosen).toHaveAttribute('id', 'chosen');
+});
+
+// faults: U5
+test('a page that is opened while the daemon is away heals by itself', async ({ page, ten, enter }) => {
+  test.slow();
+  await ten.becomes('web', 'bob', 'running');
+  await enter('/events');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  await expect(list).toBeVisible();
+  await go(page, '/host');
+  await expect(page.getByRole('heading', { name: 'Nowhere else' })).toBeVisible();
+  await go(page, '/logs');
+  await expect(page.getByRole('log')).toBeVisible();
+  await go(page, '/tokens');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Tokens');
+  await ten.end();
+  for (const path of ['/events', '/logs', '/host']) {
+    await go(page, path);
+    await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  }
+  await go(page, '/events');
+  await ten.run();
+  await expect(list).toBeVisible({ timeout: 30_000 });
+  await ten.end();
+  await go(page, '/logs');
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  await ten.run();
+  await expect(page.getByRole('log')).toBeVisible({ timeout: 30_000 });
+  await ten.end();
+  await go(page, '/host');
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  await ten.run();
+  await expect(page.getByRole('heading', { name: 'Nowhere else' })).toBeVisible({ timeout: 30_000 });
+});
+
+test('a page of the audit that is not there leads back', async ({ page, enter }) => {
+  await enter('/audit?page=99');
+  await expect(page.getByRole('heading', { name: 'There are not so many' })).toBeVisible();
+  await page.getByRole('button', { name: 'To the newest' }).click();
+  expect(page.url()).not.toContain('page=');
 });
 
 test('the audit says who did what, also what was refused, in pages', async ({ page, ten, enter }) => {

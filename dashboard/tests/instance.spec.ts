@@ -56,8 +56,14 @@ test('stop, start and restart, by button and by key', async ({ page, ten, enter 
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await expect(page.getByText('web:deeds runs')).toBeVisible();
   await expect(state.getByText('running', { exact: true })).toBeVisible();
+  // A key is easily hit by mistake, and a sequence that leads nowhere is none.
+  await page.keyboard.press('g');
   await page.keyboard.press('r');
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await page.keyboard.press('r');
+  await page.getByRole('dialog').getByRole('button', { name: 'Restart' }).click();
   await expect(page.getByText('web:deeds was restarted')).toBeVisible();
+  await ten.api('DELETE', '/api/instances/web/deeds?purge=true');
 });
 
 test('delete asks, and erasing wants the name typed', async ({ page, ten, enter }) => {
@@ -93,6 +99,7 @@ test('what is written in lines and variables stays text', async ({ page, ten, en
   await expect(page.getByRole('table', { name: 'Environment' })).toContainText(attack);
   await expect(page.locator('main img')).toHaveCount(0);
   await expect(page).toHaveTitle('web:hostile · tenement');
+  await ten.api('DELETE', '/api/instances/web/hostile?purge=true');
 });
 
 test('the range of the plots is in the address', async ({ page, enter }) => {
@@ -101,6 +108,23 @@ test('the range of the plots is in the address', async ({ page, enter }) => {
   await page.getByText('Week', { exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Last week' })).toBeVisible();
   expect(page.url()).toContain('range=7d');
+});
+
+test('plots stay the same elements when the window changes, and say when they could not be loaded', async ({
+  page,
+  enter,
+}) => {
+  await enter('/instances/web/alice');
+  await expect(page.locator('.u-over')).toHaveCount(4);
+  const plot = page.locator('.uplot').first();
+  await plot.evaluate((one) => (one.id = 'same'));
+  const before = (await plot.boundingBox())!.width;
+  await page.setViewportSize({ width: 1200, height: 900 });
+  await expect.poll(async () => (await plot.boundingBox())!.width).not.toBe(before);
+  await expect(plot).toHaveAttribute('id', 'same');
+  await page.route(/uPlot/, (route) => route.abort());
+  await page.reload();
+  await expect(page.getByText('The plot could not be loaded')).toHaveCount(4);
 });
 
 test('it is fit for all', async ({ page, enter }) => {

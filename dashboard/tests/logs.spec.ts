@@ -138,6 +138,51 @@ test('older lines come by scrolling up, to the first one', async ({ page, ten, e
   await expect(rows(page).last()).toContainText('count 2509');
 });
 
+test('what was read is in its place after a look at the lines around one, and the newest are a click away', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.spawn('talker', 'back');
+  await ten.visit('talker', 'back', '/count?n=400');
+  await enter('/logs?instance=talker:back');
+  await expect(rows(page).last()).toContainText('count 399');
+  for (let i = 0; i < 3; i++) await page.keyboard.press('k');
+  await list(page).evaluate((one) => (one.scrollTop = 1500));
+  const first = (): Promise<string> =>
+    list(page).evaluate((one) => {
+      const { top } = one.getBoundingClientRect();
+      const rows = [...one.querySelectorAll<HTMLElement>('[data-ord]')];
+      return rows.find((row) => row.getBoundingClientRect().bottom > top + 1)?.innerText ?? '';
+    });
+  await expect(page.getByRole('button', { name: 'To the newest' })).toBeVisible();
+  const before = await first();
+  await page.keyboard.press('c');
+  await expect(list(page)).toHaveAccessibleName(/^Lines around/);
+  await page.keyboard.press('Escape');
+  await expect(list(page)).toHaveAccessibleName('Lines of the log, the newest last');
+  await expect.poll(first).toBe(before);
+  await say(ten, 'back', 'one more\n');
+  await page.getByRole('button', { name: '1 new line' }).click();
+  await expect(rows(page).last()).toContainText('one more');
+  await expect(rows(page).last()).toBeInViewport();
+  await say(ten, 'back', 'and another\n');
+  await expect(rows(page).last()).toContainText('and another');
+});
+
+test('Enter is for the link or the button that has the focus', async ({ page, ten, enter }) => {
+  await ten.spawn('talker', 'enter');
+  await say(ten, 'enter', 'a line\n');
+  await enter('/logs?instance=talker:enter');
+  await expect(rows(page)).toHaveCount(1);
+  await page.keyboard.press('j');
+  await page.getByRole('link', { name: 'Events', exact: true }).press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Events');
+  await page.keyboard.press('j');
+  await page.getByRole('link', { name: 'Services', exact: true }).press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+});
+
 // faults: U5, G9
 test('a daemon that was killed is found again, without a line lost or doubled', async ({
   page,
@@ -239,7 +284,7 @@ test('a stretch of the histogram is a range of time, by mouse and by keys', asyn
   await say(ten, 'when', 'first\n');
   await enter('/logs?instance=talker:when');
   const plot = page.getByRole('slider', { name: /Lines over time/ });
-  await expect(plot).toHaveAttribute('aria-valuetext', /line/);
+  await expect(plot).toHaveAttribute('aria-valuetext', 'all lines');
   await plot.focus();
   await page.keyboard.press('Home');
   await expect(plot).toHaveAttribute('aria-valuetext', /1 line/);
@@ -432,6 +477,17 @@ test('an instance without a line says so', async ({ page, ten, enter }) => {
   await enter('/logs', await ten.newToken(['read'], { instance: 'talker:mute' }));
   await expect(page.getByText('No lines yet')).toBeVisible();
   await isFitForAll(page);
+});
+
+test('a low window has room for lines, too', async ({ page, ten, enter }) => {
+  await ten.spawn('talker', 'low');
+  await ten.visit('talker', 'low', '/count?n=50');
+  await page.setViewportSize({ width: 640, height: 320 });
+  await enter('/logs?instance=talker:low');
+  await expect(rows(page).last()).toContainText('count 49');
+  await list(page).scrollIntoViewIfNeeded();
+  await expect(rows(page).last()).toBeInViewport({ ratio: 1 });
+  expect((await list(page).boundingBox())!.height).toBeGreaterThan(100);
 });
 
 // faults: U6

@@ -162,9 +162,12 @@ test('a daemon that is away for longer is said, and the table heals', async ({ p
   await ten.end();
   const banner = page.getByText('The connection is lost');
   await expect(banner).toBeVisible();
+  const aloud = page.getByRole('banner').getByRole('status');
+  await expect(aloud).toHaveText('Connection lost');
   await expect(rowOf(page, 'web:alice')).toBeVisible();
   await ten.run();
   await expect(banner).toHaveCount(0, { timeout: 30_000 });
+  await expect(aloud).toHaveText('Live again');
   await ten.becomes('web', 'alice', 'running');
   await expect(rowOf(page, 'web:alice')).toContainText('running');
 });
@@ -272,6 +275,90 @@ test('the focus comes back when a dialog is closed', async ({ page, enter }) => 
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await expect(more).toBeFocused();
+});
+
+test('keys go on from the row that has the focus, wherever it is by then', async ({ page, ten, enter }) => {
+  await enter();
+  await expect(rowOf(page, 'web:bob')).toBeVisible();
+  await rowOf(page, 'web:alice').getByRole('link').focus();
+  await ten.spawn('printer', 'before');
+  await expect(rowOf(page, 'printer:before')).toContainText('running');
+  await page.keyboard.press('j');
+  await expect(rowOf(page, 'web:bob').getByRole('link')).toBeFocused();
+  await ten.api('DELETE', '/api/instances/printer/before?purge=true');
+});
+
+test('what a cell says more is shown, and a click there goes where the row does', async ({ page, enter }) => {
+  await enter();
+  const cell = rowOf(page, 'web:alice').locator('.c-uptime');
+  const { x, y, width, height } = (await cell.boundingBox())!;
+  const title = await page.evaluate(
+    ([x, y]) => document.elementFromPoint(x, y)?.closest('[title]')?.getAttribute('title'),
+    [x + width / 2, y + height / 2],
+  );
+  expect(title).toContain('since');
+  await cell.click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
+});
+
+test('filters are counted again where nothing happens after a change', async ({ page, enter }) => {
+  await page.addInitScript(() => {
+    const real = window.fetch;
+    window.fetch = (asked, how) => {
+      if (!String(asked).includes('/api/overview')) return real(asked, how);
+      const body = new ReadableStream<Uint8Array>({
+        start: (stream) => {
+          Object.assign(window, {
+            tell: (message: unknown) =>
+              stream.enqueue(new TextEncoder().encode(`${JSON.stringify(message)}\n`)),
+          });
+        },
+      });
+      return Promise.resolve(new Response(body));
+    };
+  });
+  const tell = (message: object): Promise<void> =>
+    page.evaluate((one) => (window as unknown as { tell: (message: object) => void }).tell(one), {
+      at: Date.now(),
+      ...message,
+    });
+  await enter();
+  const row = (id: string, status: string): object => ({
+    ...{ instance: `web:${id}`, service: 'web', id, status, health: 'healthy', reason: null, since: 0 },
+    ...{ memory_mb: 1, cpu_percent: 0, rps: 0, eps: 0, requests: 0, errors: 0, restarts: 0 },
+    ...{ last_wake: null, wake_ms: null, spark: [] },
+  });
+  await tell({ type: 'snapshot', instances: [row('a', 'running'), row('b', 'running')], more: false });
+  await tell({ type: 'changes', instances: [row('b', 'starting')], gone: [] });
+  await tell({ type: 'changes', instances: [row('b', 'stopped')], gone: [] });
+  await expect(rowOf(page, 'web:b')).toContainText('stopped');
+  const machine = {
+    ...{ type: 'machine', instances: { total: 2, running: 1, stopped: 1 } },
+    ...{ requests_per_second: 0, errors_per_second: 0 },
+  };
+  await expect(async () => {
+    await tell(machine);
+    await expect(page.getByRole('button', { name: /^stopped\s*1$/ })).toBeVisible({ timeout: 300 });
+  }).toPass();
+});
+
+test('what is unhealthy is seen in a window that has no column for it', async ({ page, enter }) => {
+  await page.route('**/api/overview?*', async (route) => {
+    const row = {
+      ...{ instance: 'web:ill', service: 'web', id: 'ill', status: 'running', health: 'unhealthy' },
+      ...{ reason: null, since: 0, memory_mb: 1, cpu_percent: 0, rps: 0, eps: 0, requests: 0, errors: 0 },
+      ...{ restarts: 0, last_wake: null, wake_ms: null, spark: [] },
+    };
+    const body = `${JSON.stringify({ type: 'snapshot', at: Date.now(), instances: [row], more: false })}\n`;
+    await route.fulfill({ contentType: 'application/x-ndjson', body });
+  });
+  await page.setViewportSize({ width: 1100, height: 800 });
+  await enter();
+  const cell = rowOf(page, 'web:ill').locator('.c-status');
+  await expect(cell.getByText('unhealthy')).toBeVisible();
+  await page.setViewportSize({ width: 1500, height: 800 });
+  await expect(cell.getByText('unhealthy')).toBeHidden();
+  await expect(cell.getByText('running')).toBeVisible();
 });
 
 test('dark as the system is', async ({ page, enter }) => {

@@ -80,12 +80,33 @@ test('the focus goes to no other row, and the keys go on from where it was', asy
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n002');
 });
 
+test('who goes back finds the place they left, who goes on begins at the top', async ({ page }) => {
+  await far(page, 6000);
+  const before = (await rowsOf(page))[0].index;
+  await page.locator('[data-row="190"]').click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n190');
+  await page.goBack();
+  await expect.poll(async () => (await rowsOf(page))[0]?.index).toBe(before);
+  await page.locator('[data-row="190"]').click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n190');
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await expect(page.locator('[data-row="0"]')).toBeVisible();
+});
+
 test('what is pressed keeps its place until the click', async ({ page, ten }) => {
   const button = page.getByRole('button', { name: 'Start rest:n001' });
   const { x, y, width, height } = (await button.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
   await page.mouse.move(x + width / 2, y + height / 2);
   await page.mouse.down();
   await ten.api('DELETE', '/api/instances/rest/n000?purge=true');
+  // Until the browser knows of it; the hand is not quite still.
+  let step = 0;
+  await expect
+    .poll(async () => {
+      await page.mouse.move(x + width / 2 + (step++ % 2), y + height / 2);
+      return page.getByRole('group', { name: 'Totals' }).innerText();
+    })
+    .toContain('399');
   const asked = page.waitForRequest((request) => request.method() === 'POST');
   await page.mouse.up();
   expect(new URL((await asked).url()).pathname).toContain('/rest/n001');

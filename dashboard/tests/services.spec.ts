@@ -1,4 +1,4 @@
-import { expect, isFitForAll, test } from './fixtures';
+import { expect, go, isFitForAll, test } from './fixtures';
 
 test('services with their counts, which follow what happens', async ({ page, ten, enter }) => {
   const count = async (): Promise<number> =>
@@ -18,6 +18,30 @@ test('services with their counts, which follow what happens', async ({ page, ten
   await expect(table).toContainText('startup_timeout');
   await expect(table).toContainText('*** hidden');
   expect(page.url()).toContain('/services/web');
+  // What was opened is not another page: the focus stays at it.
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeFocused();
+});
+
+test('who has a token of one instance spawns that one again, and no other', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'mine');
+  const token = await ten.newToken(['write'], { instance: 'web:mine' });
+  await ten.api('DELETE', '/api/instances/web/mine');
+  await enter('/', token);
+  await page.getByRole('button', { name: 'Spawn it' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Spawn an instance' });
+  await expect(dialog.getByLabel('Service')).toBeDisabled();
+  await expect(dialog.getByLabel('Id', { exact: true })).toHaveValue('mine');
+  await expect(dialog.getByLabel('Id', { exact: true })).not.toBeEditable();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await go(page, '/instances/web/mine');
+  await page.getByRole('link', { name: 'Spawn it' }).click();
+  await dialog.getByRole('button', { name: 'Spawn', exact: true }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:mine');
+  await ten.becomes('web', 'mine', 'running');
+  await go(page, '/services');
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
+  await expect(page.getByRole('button', { name: /Spawn/ })).toHaveCount(0);
+  await ten.api('DELETE', '/api/instances/web/mine?purge=true');
 });
 
 test('a spawn with variables, by keyboard alone', async ({ page, ten, enter }) => {

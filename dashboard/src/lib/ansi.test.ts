@@ -34,6 +34,18 @@ test('colours of 16, of 256 and of 24 bits', () => {
   ]);
 });
 
+test('turned around, and back', () => {
+  expect(styles(`${ESC}[31;7ma${ESC}[32mb${ESC}[27mc`)).toEqual([
+    ['a', null, 1],
+    ['b', null, 2],
+    ['c', 2, null],
+  ]);
+  expect(styles(`${ESC}[31;27ma${ESC}[7;7;44mb`)).toEqual([
+    ['a', 1, null],
+    ['b', 4, 1],
+  ]);
+});
+
 test('bold and the like', () => {
   const [piece] = pieces(`${ESC}[1;3;4;9mx`);
   expect(piece).toMatchObject({

@@ -13,6 +13,7 @@ export type Style = {
   italic: boolean;
   underline: boolean;
   strike: boolean;
+  inverse: boolean;
 };
 export type Piece =
   | { kind: 'text'; text: string; style: Style | null }
@@ -92,7 +93,7 @@ class Scanner {
 
   private flush(): void {
     if (this.at > this.from)
-      this.found.push({ kind: 'text', text: this.text.slice(this.from, this.at), style: this.style });
+      this.found.push({ kind: 'text', text: this.text.slice(this.from, this.at), style: turned(this.style) });
     this.from = this.at;
   }
 
@@ -202,7 +203,13 @@ const NOTHING: Style = {
   italic: false,
   underline: false,
   strike: false,
+  inverse: false,
 };
+
+/** As it is shown: colours that are set while it is turned around are turned around too. */
+function turned(style: Style | null): Style | null {
+  return style?.inverse ? { ...style, fg: style.bg, bg: style.fg ?? 8 } : style;
+}
 
 /** The style after an SGR (ECMA-48, 8.3.117; colours of 256 and of 24 bits as xterm has them). */
 function applied(before: Style | null, params: string): Style | null {
@@ -225,12 +232,12 @@ function simple(style: Style, code: number): void {
   else if (code === 2) style.dim = true;
   else if (code === 3) style.italic = true;
   else if (code === 4 || code === 21) style.underline = true;
-  else if (code === 7) [style.fg, style.bg] = [style.bg, style.fg ?? 8];
+  else if (code === 7) style.inverse = true;
   else if (code === 9) style.strike = true;
   else if (code === 22) style.bold = style.dim = false;
   else if (code === 23) style.italic = false;
   else if (code === 24) style.underline = false;
-  else if (code === 27) [style.fg, style.bg] = [style.bg === 8 ? null : style.bg, style.fg];
+  else if (code === 27) style.inverse = false;
   else if (code === 29) style.strike = false;
   else if (code >= 30 && code <= 37) style.fg = code - 30;
   else if (code === 39) style.fg = null;

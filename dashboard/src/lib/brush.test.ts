@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bucketAt, count, rangeOf, stacked, tickText, ticks, wider, type Bucket } from './brush';
+import { bucketAt, count, rangeOf, stacked, tickText, ticks, type Bucket } from './brush';
 
 const bucket = (start: number, error = 0, info = 0): Bucket => ({
   start,
@@ -24,11 +24,6 @@ test('a brush is a range, whichever way it was drawn', () => {
   expect(rangeOf(BUCKETS, 1000, 2, 1)).toEqual({ from: 2000, to: 4000 });
   expect(rangeOf(BUCKETS, 1000, -3, 99)).toEqual({ from: 1000, to: 4000 });
   expect(rangeOf([], 1000, 0, 1)).toBe(null);
-});
-
-test('wider, but not into the future', () => {
-  expect(wider({ from: 1000, to: 2000 }, 10_000)).toEqual({ from: 500, to: 2500 });
-  expect(wider({ from: 8000, to: 10_000 }, 10_000)).toEqual({ from: 6000, to: 10_000 });
 });
 
 test('bars are stacked, and few lines are seen beside many', () => {

@@ -26,13 +26,6 @@ export function rangeOf(
   return { from: buckets[first].start, to: buckets[end].start + interval };
 }
 
-/** A twice as long range around the same middle, not beyond `now`. */
-export function wider(range: TimeRange, now: number): TimeRange {
-  const half = Math.max(500, (range.to - range.from) / 2);
-  const to = Math.min(now, range.to + half);
-  return { from: Math.max(0, to - 2 * (range.to - range.from || 500)), to };
-}
-
 export const sum = (bucket: Bucket): number => LEVELS.reduce((all, level) => all + bucket.levels[level], 0);
 
 /** An outline for each level: bars on bars, errors lowest, and what is there at least a pixel high. */

@@ -26,6 +26,13 @@ test('rates keep what matters', () => {
   ]);
 });
 
+test('what is rounded up has no more digits for it', () => {
+  expect([0.996, 9.96, 99.6, 99.96, 999.6].map(rate)).toEqual(['1.0', '10', '100', '100', '1,000']);
+  expect([99.96, 9.996, 999.4].map((mb) => megabytes(mb))).toEqual(['100 MB', '10.0 MB', '999 MB']);
+  expect([0.01, 0.04, 0.05].map(percent)).toEqual(['<0.1%', '<0.1%', '0.1%']);
+  expect([0, 0.04, 0.3, 0.97, 999.7].map(duration)).toEqual(['0 ms', '0.1 ms', '0.3 ms', '1 ms', '1.0 s']);
+});
+
 test('sizes are in powers of 1024', () => {
   expect([0, 512, 1023, 1024, 1536, 1024 ** 2, 999.4 * 1024 ** 2].map(bytes)).toEqual([
     '0 B',

@@ -32,8 +32,8 @@ export function rate(value: Maybe): string {
   if (!known(value)) return NONE;
   if (value === 0) return '0';
   if (value < 0.01) return '<0.01';
-  if (value < 1) return value.toFixed(2);
-  return value < 1000 ? digits(value, 2 + (value >= 100 ? 1 : 0)) : count(value);
+  if (value < 0.995) return value.toFixed(2);
+  return value < 999.5 ? digits(value, value < 100 ? 2 : 3) : count(value);
 }
 
 /** Bytes from mebibytes: `12.3 MB`, `1.20 GB`. */
@@ -57,15 +57,17 @@ export function bytes(value: Maybe): string {
 /** `0.4%`, `12%`; of one core, so that it may be more than 100. */
 export function percent(value: Maybe): string {
   if (!known(value)) return NONE;
+  if (value > 0 && value < 0.05) return '<0.1%';
   return `${value >= 9.95 || value === 0 ? Math.round(value) : value.toFixed(1)}%`;
 }
 
 /** A length of time by its two largest parts: `350 ms`, `12 s`, `4m 10s`, `3h 5m`, `12d 4h`. */
 export function duration(ms: Maybe): string {
   if (!known(ms)) return NONE;
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  const s = Math.floor(ms / 1000);
-  if (s < 60) return ms < 10_000 ? `${(Math.floor(ms / 100) / 10).toFixed(1)} s` : `${s} s`;
+  if (ms > 0 && ms < 0.95) return `${Math.max(0.1, ms).toFixed(1)} ms`;
+  if (ms < 999.5) return `${Math.max(0, Math.round(ms))} ms`;
+  const s = Math.max(1, Math.floor(ms / 1000));
+  if (s < 60) return ms < 10_000 ? `${Math.max(1, Math.floor(ms / 100) / 10).toFixed(1)} s` : `${s} s`;
   const m = Math.floor(s / 60);
   if (m < 60) return pair(m, 'm', s % 60, 's');
   const h = Math.floor(m / 60);
@@ -114,5 +116,9 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 /** So many significant digits, and none of them in an exponent. */
 function digits(value: number, wanted: number): string {
   const before = Math.abs(value) < 1 ? 1 : Math.floor(Math.log10(Math.abs(value))) + 1;
-  return value.toFixed(Math.max(0, wanted - before));
+  const text = value.toFixed(Math.max(0, wanted - before));
+  // Rounded up it may have one more before the point: 99.96 is 100.
+  return text.replace(/\D/g, '').length > wanted && text.includes('.')
+    ? value.toFixed(Math.max(0, wanted - before - 1))
+    : text;
 }

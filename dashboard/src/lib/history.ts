@@ -26,6 +26,10 @@ export class History {
     return this.figures[figure];
   }
 
+  clear(): void {
+    for (const values of Object.values(this.figures)) values.length = 0;
+  }
+
   private add(figure: Figure, value: number): void {
     const values = this.figures[figure];
     values.push(value);

@@ -12,13 +12,14 @@ test('keys that follow each other are one shortcut', () => {
   expect(keys.press('o', 30, ALL)).toBe(ALL[2]);
 });
 
-test('what takes too long, or goes another way, begins anew', () => {
+test('what takes too long begins anew, and what leads nowhere does nothing', () => {
   const keys = new Sequence();
   keys.press('g', 0, ALL);
   expect(keys.press('o', PATIENCE + 1, ALL)).toBe(ALL[2]);
   keys.press('g', 5000, ALL);
-  expect(keys.press('/', 5001, ALL)).toBe(ALL[3]);
-  expect(keys.press('x', 5002, ALL)).toBe(null);
+  expect(keys.press('/', 5001, ALL)).toBe(null);
+  expect(keys.press('/', 5002, ALL)).toBe(ALL[3]);
+  expect(keys.press('x', 5003, ALL)).toBe(null);
 });
 
 test("a page's shortcut is taken before the shell's", () => {

@@ -20,22 +20,16 @@ export class Sequence {
   press(key: string, now: number, shortcuts: Iterable<Shortcut>): Shortcut | 'waiting' | null {
     if (now - this.at > PATIENCE) this.given = [];
     this.at = now;
-    const tried = [[...this.given, key], [key]];
+    const keys = [...this.given, key];
     const all = [...shortcuts];
-    for (const keys of tried) {
-      const text = keys.join(' ');
-      // The last one registered wins: a page's over the shell's.
-      const hit = all.findLast((one) => one.keys === text);
-      if (hit) {
-        this.given = [];
-        return hit;
-      }
-      if (all.some((one) => one.keys.startsWith(`${text} `))) {
-        this.given = keys;
-        return 'waiting';
-      }
-    }
+    const text = keys.join(' ');
     this.given = [];
-    return null;
+    // The last one registered wins: a page's over the shell's.
+    const hit = all.findLast((one) => one.keys === text);
+    if (hit) return hit;
+    // A sequence that leads nowhere does nothing: its last key alone may be one that stops something.
+    if (!all.some((one) => one.keys.startsWith(`${text} `))) return null;
+    this.given = keys;
+    return 'waiting';
   }
 }

@@ -19,7 +19,6 @@ test('lines come at both ends, and keep their numbers', () => {
   window.append([line('a', 7)]);
   expect(window.prepend([line('a', 3), line('a', 4)])).toMatchObject({ added: 2, removed: [] });
   expect(seqs(window)).toEqual([3, 4, 5, 6, 7]);
-  expect(window.indexOf(ord)).toBe(2);
   expect(window.lines.map((one) => one.ord - ord)).toEqual([-2, -1, 0, 1, 2]);
   expect(window.before()).toBe('api:a:3');
 });
@@ -38,7 +37,6 @@ test('newer lines push old ones out, some more at once', () => {
   expect(window.append([line('a', 100)])).toBe(11);
   expect(window.lines).toHaveLength(90);
   expect([window.before(), window.trimmedFront]).toEqual(['api:a:11', true]);
-  expect(window.indexOf(window.lines[0].ord)).toBe(0);
 });
 
 test('older lines push new ones out, and say which', () => {
@@ -66,5 +64,4 @@ test('a window that was emptied gives new numbers', () => {
   window.clear();
   window.append([line('a', 1)]);
   expect(window.lines[0].ord).toBeGreaterThan(ord);
-  expect(window.indexOf(ord)).toBe(-1);
 });

@@ -79,12 +79,6 @@ export class LineWindow {
     return { added: fresh.length, removed };
   }
 
-  /** The place of a line in `lines`; -1 where it is not here. */
-  indexOf(ord: number): number {
-    const index = ord - this.first;
-    return index >= 0 && index < this.lines.length ? index : -1;
-  }
-
   /** For `before=`: the first line of each instance; null where that would be longer than an address may be. */
   before(lettersMax = 6000): string | null {
     const text = [...this.lowest].map(([instance, seq]) => `${instance}:${seq}`).join(',');

@@ -18,6 +18,8 @@ type Node =
 type Flags = { i: boolean; m: boolean; s: boolean; U: boolean; x: boolean };
 
 const STEPS_MAX = 3000;
+/** Nodes that are gone through for it: what is empty makes no steps, however often it is repeated. */
+const VISITS_MAX = 20_000;
 const DEPTH_MAX = 50;
 const fail = (): never => {
   throw new SyntaxError('not known here');
@@ -26,13 +28,15 @@ const fail = (): never => {
 /** The program of a pattern; throws a SyntaxError for what is not known here. */
 export function compile(source: string): Step[] {
   const steps: Step[] = [];
+  visits = 0;
   emit(new Parser(source).whole(), steps);
   steps.push({ do: 'match' });
   return steps;
 }
 
+let visits = 0;
 function emit(node: Node, steps: Step[]): void {
-  if (steps.length > STEPS_MAX) fail();
+  if (steps.length > STEPS_MAX || ++visits > VISITS_MAX) fail();
   if (node.is === 'one') steps.push({ do: 'one', test: node.test });
   else if (node.is === 'look') steps.push({ do: 'look', holds: node.holds });
   else if (node.is === 'row') for (const item of node.items) emit(item, steps);
@@ -191,7 +195,7 @@ class Parser {
   private atom(flags: Flags): Node | null {
     const char = this.char();
     if (char === '(') return this.group(flags);
-    if (char === '[') return { is: 'one', test: folded(this.set(), flags) };
+    if (char === '[') return { is: 'one', test: this.set(flags) };
     if (char === '.') return { is: 'one', test: flags.s ? () => true : (code) => code !== 10 };
     const { m } = flags;
     if (char === '^') return { is: 'look', holds: (text, at) => at === 0 || (m && text[at - 1] === '\n') };
@@ -280,7 +284,7 @@ class Parser {
     return (code) => pattern.test(String.fromCodePoint(code)) !== turned;
   }
 
-  private set(): Test {
+  private set(flags: Flags): Test {
     if (++this.depth > DEPTH_MAX) fail();
     const not = this.takes('^');
     const tests: Test[] = [];
@@ -288,20 +292,22 @@ class Parser {
       if (this.at >= this.source.length) return fail();
       if (!first && this.takes(']')) break;
       if (/^(&&|--|~~)/.test(this.source.slice(this.at)) && !first) return fail();
-      tests.push(this.member());
+      tests.push(this.member(flags));
     }
     this.depth -= 1;
-    return (code) => tests.some((test) => test(code)) !== not;
+    // Cases are alike before `^` turns the set around, as in Rust.
+    const any = folded((code) => tests.some((test) => test(code)), flags);
+    return (code) => any(code) !== not;
   }
 
-  private member(): Test {
+  private member(flags: Flags): Test {
     const posix = /^\[:(\^?)(\w+):\]/.exec(this.source.slice(this.at, this.at + 16));
     if (posix !== null) {
       const pattern = POSIX[posix[2]] ?? fail();
       this.at += posix[0].length;
       return (code) => pattern.test(String.fromCodePoint(code)) === (posix[1] === '');
     }
-    if (this.takes('[')) return this.set();
+    if (this.takes('[')) return this.set(flags);
     const from = this.bound();
     if (typeof from !== 'number') return from;
     if (this.source[this.at] !== '-' || this.source[this.at + 1] === ']') return (code) => code === from;

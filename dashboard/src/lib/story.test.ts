@@ -23,6 +23,11 @@ describe('storyOf', () => {
     expect(storyOf(event({ exit_code: 0 })).title).toBe('Ended by itself');
   });
 
+  test('a cause of a newer daemon is told as it is', () => {
+    const story = storyOf(event({ cause: 'moved' as Happened['cause'] }));
+    expect(story.title).toBe('Something else happened: moved');
+  });
+
   test('a request wakes what slept, and starts what did not', () => {
     expect(storyOf(event({ cause: 'request', from: 'sleeping', to: 'starting' })).title).toBe(
       'Woken by a request',

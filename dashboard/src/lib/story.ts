@@ -90,6 +90,9 @@ export function storyOf(event: Happened): Story {
       return tell('No room for its lines: the disk is full', 'failed', 'logs');
     case 'logs_disk_room':
       return tell('There is room for its lines again', 'running', 'logs');
+    default:
+      // Of a daemon that is newer than this page.
+      return tell(`Something else happened: ${String(event.cause)}`, 'stopped', 'info');
   }
 }
 

@@ -41,9 +41,9 @@ class Actions {
   }
 
   /** Does it, after a question where it has consequences; says whether it is done. */
-  async run(action: Action, target: Target): Promise<boolean> {
+  async run(action: Action, target: Target, byKey = false): Promise<boolean> {
     if (this.words.has(target.instance)) return false;
-    const question = questionOf(action, target);
+    const question = questionOf(action, target, byKey);
     if (question !== null && !(await confirm.ask(question))) return false;
     const { now, saying, done, failed } = WORDS[action];
     this.mark(target.instance, now);
@@ -103,7 +103,16 @@ class Actions {
 }
 
 /** What is asked first; null where nothing is lost by it. */
-function questionOf(action: Action, { instance, rps = 0 }: Target): Question | null {
+function questionOf(action: Action, { instance, rps = 0 }: Target, byKey: boolean): Question | null {
+  // A key is easily hit by mistake.
+  if (action === 'restart' && byKey)
+    return { title: `Restart ${instance}?`, text: 'It ends, and starts again.', action: 'Restart' };
+  if (action === 'stop' && byKey && rps === 0)
+    return {
+      title: `Stop ${instance}?`,
+      text: 'It answers 503 then, and no request wakes it until it is started again.',
+      action: 'Stop',
+    };
   if (action === 'stop' && rps > 0)
     return {
       title: `Stop ${instance}?`,

@@ -3,7 +3,8 @@
 //   GET /api/events ──> the newest, how many there are ──> stream after the last one ──> in front
 //                                                     └──> more(): with an offset ──> behind
 import { untrack } from 'svelte';
-import { get, wordsOf } from '../api/client';
+import { get, Unreachable, wordsOf } from '../api/client';
+import { backOff } from '../api/stream';
 import type { Cause, Happened } from '../lib/story';
 import { Live } from './live.svelte';
 
@@ -27,6 +28,7 @@ export class EventFeed {
   readonly live = new Live();
   private abort = new AbortController();
   private filter: EventFilter = {};
+  private again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly size = 100) {}
 
@@ -42,6 +44,7 @@ export class EventFeed {
   }
 
   close(): void {
+    clearTimeout(this.again);
     this.abort.abort();
     this.abort = new AbortController();
     this.live.close();
@@ -68,7 +71,7 @@ export class EventFeed {
     }
   }
 
-  private async begin(abort: AbortController): Promise<void> {
+  private async begin(abort: AbortController, failures = 0): Promise<void> {
     const timer = setTimeout(() => (this.slow = true), 150);
     try {
       const query = { ...this.filter, limit: this.size };
@@ -76,10 +79,15 @@ export class EventFeed {
       if (abort.signal.aborted) return;
       this.events = found.events.reverse();
       this.hasMore = found.pagination.has_more;
+      this.error = null;
       this.ready = true;
       this.follow();
     } catch (error) {
-      if (!abort.signal.aborted) this.error = error instanceof Error ? error : new Error(String(error));
+      if (abort.signal.aborted) return;
+      this.error = error instanceof Error ? error : new Error(String(error));
+      // A daemon that restarts comes back: nobody has to ask again.
+      if (error instanceof Unreachable)
+        this.again = setTimeout(() => void this.begin(abort, failures + 1), backOff(failures + 1));
     } finally {
       clearTimeout(timer);
       this.slow = false;
@@ -87,7 +95,7 @@ export class EventFeed {
   }
 
   private follow(): void {
-    const { service, instance, cause } = this.filter;
+    const { service, instance, cause, since } = this.filter;
     this.live.open<Happened>({
       path: '/api/events',
       format: 'ndjson',
@@ -95,6 +103,7 @@ export class EventFeed {
         service,
         instance,
         cause,
+        since,
         follow: true,
         after: untrack(() => this.events[0]?.id) ?? 0,
       }),

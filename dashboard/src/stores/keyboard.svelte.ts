@@ -20,7 +20,8 @@ class Keyboard {
 
   private press(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.isComposing) return;
-    if (isTyping(event.target) || document.querySelector('dialog[open]') !== null) return;
+    if (isTyping(event.target) || (event.key === 'Enter' && isPressed(event.target))) return;
+    if (document.querySelector('dialog[open]') !== null) return;
     const hit = this.sequence.press(event.key, event.timeStamp, this.shortcuts);
     if (hit === null) return;
     event.preventDefault();
@@ -34,6 +35,13 @@ function isTyping(target: EventTarget | null): boolean {
     return !['checkbox', 'radio', 'button', 'range'].includes(target.type);
   return (
     target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement
+  );
+}
+
+/** What Enter is for already, whatever the page would do by it. */
+function isPressed(target: EventTarget | null): boolean {
+  return (
+    target instanceof Element && target.closest('a, button, summary, [role=tab], [role=slider]') !== null
   );
 }
 

@@ -44,6 +44,8 @@ class Overview {
   private frame = 0;
   private lastSample = 0;
   private lastFacets = 0;
+  /** Rows changed since the filters were counted. */
+  private uncounted = false;
   private users = 0;
   private heldUntil = 0;
 
@@ -83,6 +85,8 @@ class Overview {
   /** Another token sees other instances. */
   forget(): void {
     this.plain.clear();
+    this.history.clear();
+    this.measured += 1;
     this.queue = [];
     this.machine = null;
     this.loaded = false;
@@ -156,7 +160,9 @@ class Overview {
     if (changed) this.rows = this.plain.index.sorted.slice();
     this.total = this.plain.size;
     const now = performance.now();
-    if (!anew && (!changed || now - this.lastFacets < FACETS)) return;
+    this.uncounted ||= changed;
+    if (!this.uncounted || (!anew && now - this.lastFacets < FACETS)) return;
+    this.uncounted = false;
     this.lastFacets = now;
     this.facets = this.plain.facets(this.view);
   }

@@ -1,4 +1,6 @@
 // An answer of the API that a page shows: what is there, what went wrong, and whether to show a skeleton.
+import { Unreachable } from '../api/client';
+import { backOff } from '../api/stream';
 
 /** Milliseconds before there is a skeleton: what is faster than that would only flicker. */
 const PATIENCE = 150;
@@ -11,9 +13,11 @@ export class Resource<T> {
   slow = $state(false);
   private run = 0;
   private abort: AbortController | null = null;
+  private again: ReturnType<typeof setTimeout> | undefined;
 
   /** Loads anew; what is there stays until the answer comes. An answer that was overtaken is dropped. */
-  async load(ask: (signal: AbortSignal) => Promise<T>): Promise<void> {
+  async load(ask: (signal: AbortSignal) => Promise<T>, failures = 0): Promise<void> {
+    clearTimeout(this.again);
     const run = ++this.run;
     this.abort?.abort();
     this.abort = new AbortController();
@@ -27,6 +31,9 @@ export class Resource<T> {
     } catch (error) {
       if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
+      // A daemon that restarts comes back: nobody has to ask again.
+      if (error instanceof Unreachable)
+        this.again = setTimeout(() => void this.load(ask, failures + 1), backOff(failures + 1));
     } finally {
       clearTimeout(timer);
       if (run === this.run) {
@@ -39,6 +46,7 @@ export class Resource<T> {
   /** Nobody waits any more. */
   cancel(): void {
     this.run += 1;
+    clearTimeout(this.again);
     this.abort?.abort();
   }
 }

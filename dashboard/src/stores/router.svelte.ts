@@ -6,6 +6,8 @@ class Router {
   readonly page = $derived(this.route.page);
   readonly places = $derived(this.route.places);
   readonly query = $derived(this.route.query);
+  /** What is another page when it is another one: not a service that is opened, not a search. */
+  readonly identity = $derived(this.page === 'instance' ? this.route.path : this.page);
 
   constructor() {
     window.addEventListener('hashchange', () => this.read());

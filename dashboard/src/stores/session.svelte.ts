@@ -25,6 +25,7 @@ class Session {
   /** Of a link that could not be tried yet. */
   private code: string | null = null;
   private readonly forgetters: (() => void)[] = [];
+  private readonly reasons: (() => Question | null)[] = [];
 
   constructor() {
     useCredentials({ token: () => this.token, refused: () => this.end(ENDED) });
@@ -39,9 +40,20 @@ class Session {
     return this.who.scopes.some((own) => RANKS[own] >= RANKS[scope]);
   }
 
+  /** Whether it may spawn this instance, or without a name some that it chooses itself. */
+  spawns(instance?: string): boolean {
+    const own = this.who?.instance ?? null;
+    return this.can('write') && (own === null || own === instance);
+  }
+
   /** Called when the session ends: what the next one must not see is forgotten. */
   onEnd(forget: () => void): void {
     this.forgetters.push(forget);
+  }
+
+  /** What to ask before the session is ended here, while something would be lost by it. */
+  beforeLeaving(reason: () => Question | null): void {
+    this.reasons.push(reason);
   }
 
   /** At the start of the page. */
@@ -70,9 +82,18 @@ class Session {
 
   /** Signs out here, and has a token that a link made revoked; says so where that did not work. */
   async signOut(): Promise<void> {
+    if (!(await this.mayEnd())) return;
     const { token, who } = this;
     this.end(null);
     if (token !== null && who?.kind === 'link') await this.revoke(token, who);
+  }
+
+  private async mayEnd(): Promise<boolean> {
+    for (const reason of this.reasons) {
+      const question = reason();
+      if (question !== null && !(await confirm.ask(question))) return false;
+    }
+    return true;
   }
 
   private async revoke(token: string, who: SessionInfo): Promise<void> {
@@ -123,7 +144,7 @@ class Session {
   /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */
   private async exchange(code: string): Promise<void> {
     const { token, who } = this;
-    if (who !== null && !(await confirm.ask(replacing(who)))) return;
+    if (who !== null && !((await confirm.ask(replacing(who))) && (await this.mayEnd()))) return;
     try {
       const made = await request<CreatedSession>('post', '/api/session', {
         anonymous: true,
@@ -160,6 +181,8 @@ class Session {
     this.who = null;
     this.reason = reason;
     this.state = 'out';
+    confirm.settle(false);
+    toasts.clear();
     for (const forget of this.forgetters) forget();
   }
 }

@@ -3,6 +3,7 @@
 //   GET file ──> text ──edited──> after a pause: POST plan ──> plan, or findings at their lines
 //                 └──> PUT with the tag of what was read ──> written │ 412: somebody else wrote it ──> conflict
 import { ApiError, request, wordsOf, type Schemas } from '../../api/client';
+import type { Question } from '../../stores/confirm.svelte';
 import { session } from '../../stores/session.svelte';
 
 export type Plan = Schemas['ReloadPlan'];
@@ -16,8 +17,12 @@ export type Verdict =
 
 /** Milliseconds after the last key. */
 const PAUSE = 300;
-/** The daemon takes no more, and plans need a body. */
-export const MOST = 1024 * 1024;
+const UNSAVED: Question = {
+  title: 'Leave what is not saved?',
+  text: 'The configuration file was edited here and not saved. It is forgotten with the session.',
+  action: 'Drop it',
+  danger: true,
+};
 
 class Draft {
   file = $state.raw<File | null>(null);
@@ -33,21 +38,35 @@ class Draft {
   readonly dirty = $derived(this.file !== null && this.text !== this.file.text);
   private abort: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** An answer of an earlier session, or one that was overtaken, is not for this one. */
+  private run = 0;
 
   constructor() {
     session.onEnd(() => this.forget());
+    session.beforeLeaving(() => (this.dirty ? UNSAVED : null));
+    // The tab may be closed by mistake, from whatever page; going to another page loses nothing.
+    $effect.root(() => {
+      $effect(() => {
+        if (!this.dirty) return;
+        const ask = (event: BeforeUnloadEvent): void => event.preventDefault();
+        window.addEventListener('beforeunload', ask);
+        return () => window.removeEventListener('beforeunload', ask);
+      });
+    });
   }
 
   /** Reads the file; what was edited and not written stays. */
   async open(): Promise<void> {
-    const dirty = this.dirty;
+    const run = ++this.run;
     const timer = setTimeout(() => (this.slow = this.file === null), 150);
     try {
       const file = await request<File>('get', '/api/config/file');
+      if (run !== this.run) return;
       this.error = null;
-      // The tag of what was read before stays with it, so that writing tells of the other one.
-      if (!dirty) this.take(file);
+      // What was typed meanwhile stays, with the tag of what was read before: writing tells of the other one.
+      if (!this.dirty) this.take(file);
     } catch (error) {
+      if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
     } finally {
       clearTimeout(timer);
@@ -73,6 +92,8 @@ class Draft {
     try {
       const headers = { 'If-Match': file.etag };
       const { etag } = await request<{ etag: string }>('put', '/api/config/file', { body: text, headers });
+      // Nobody is signed in any more, or somebody else is.
+      if (this.file === null) return true;
       this.file = { ...file, text, etag };
       this.check(0);
       return true;
@@ -86,6 +107,14 @@ class Draft {
     } finally {
       this.saving = false;
     }
+  }
+
+  /** Whether the file is still the one that the plan is of; another one is a conflict. */
+  async unchanged(): Promise<boolean> {
+    const now = await request<File>('get', '/api/config/file');
+    if (now.etag === this.file?.etag) return true;
+    this.conflict = now;
+    return false;
   }
 
   /** Ends a conflict: their text in place of ours, or ours to be written over theirs. */
@@ -129,6 +158,7 @@ class Draft {
   }
 
   private forget(): void {
+    this.run += 1;
     clearTimeout(this.timer);
     this.abort?.abort();
     this.file = this.verdict = this.conflict = this.error = null;

@@ -9,7 +9,6 @@ export type LogPage = {
   more: boolean;
   cursor: string | null;
   damaged: number;
-  contextCut: boolean;
   /** The daemon's clock, if it said. */
   at: number | null;
 };
@@ -44,7 +43,6 @@ export async function page(
     more: answer.pagination?.has_more ?? false,
     cursor: answer.pagination?.next_cursor ?? null,
     damaged: answer.damaged ?? 0,
-    contextCut: answer.context_cut ?? false,
     at: Number.isNaN(date) ? null : date,
   };
 }

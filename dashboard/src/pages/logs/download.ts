@@ -6,10 +6,12 @@ import { toasts } from '../../stores/toasts.svelte';
 
 /** Downloads what matches; `signal` gives it up. */
 export async function download(given: Params, signal: AbortSignal): Promise<void> {
-  const toast = toasts.say('info', 'Download: asking for the lines…');
+  const toast = toasts.say('info', 'Downloading the lines…');
   try {
     const response = await send(`/api/logs/export?${search(given)}`, { signal });
-    const parts = await read(response, (size) => toasts.change(toast, 'info', `Download: ${bytes(size)}…`));
+    const parts = await read(response, (size) =>
+      toasts.change(toast, 'info', 'Downloading the lines…', bytes(size)),
+    );
     save(new Blob(parts, { type: 'application/x-ndjson' }), `logs-${stamp()}.ndjson`);
     const size = parts.reduce((sum, part) => sum + part.size, 0);
     toasts.change(toast, 'good', `Downloaded ${bytes(size)}`);

@@ -92,11 +92,6 @@ export function logKeys(does: Does): Shortcut[] {
     key('J', 'Choose also the next line', () => void move(1, true)),
     key('K', 'Choose also the line before', () => void move(-1, true)),
     key(
-      'Enter',
-      'Fields of the line',
-      on((line) => here().choice.toggle(here().choice.open, line.ord)),
-    ),
-    key(
       'c',
       'Lines around it',
       placed((line) => actions.context?.(line)),

@@ -6,7 +6,9 @@
 //
 // Held is who paused, or reads further up: nothing moves under the reader, and nothing is lost.
 import { tick } from 'svelte';
+import { Unreachable } from '../../api/client';
 import type { Message } from '../../api/framing';
+import { backOff } from '../../api/stream';
 import { LineWindow, type LogLine } from '../../lib/linewindow';
 import { identity, isOpen, params, search, type LogState } from '../../lib/logfilter';
 import { Progress } from '../../lib/progress';
@@ -44,9 +46,8 @@ export class Tail {
   /** More came than is kept while it waits: it is asked for again. */
   full = $state(false);
 
-  /** Called when the window is another one; after lines came or went at its front. */
+  /** Called when the window is another one. */
   onreset: () => void = () => {};
-  onshift: (by: number) => void = () => {};
   oncounted: (logs: readonly LogLine[]) => void = () => {};
 
   private readonly progress = new Progress();
@@ -122,9 +123,8 @@ export class Tail {
       this.window.trimmedFront = false;
       this.more = answer.more;
       this.damaged = Math.max(this.damaged, answer.damaged);
-      const { added, removed } = this.window.prepend(answer.lines);
+      const { removed } = this.window.prepend(answer.lines);
       if (removed.length > 0) this.giveBack(removed.map((line) => line.log));
-      this.onshift(added);
       this.version += 1;
       this.olderError = null;
     } catch (error) {
@@ -141,7 +141,7 @@ export class Tail {
     return before === null ? { until: this.window.lines[0].log.timestamp } : { before };
   }
 
-  private async first(state: LogState, began: number, settled: number): Promise<void> {
+  private async first(state: LogState, began: number, settled: number, failures = 0): Promise<void> {
     const abort = new AbortController();
     this.abort = abort;
     try {
@@ -157,6 +157,9 @@ export class Tail {
       // What is written now belongs to a search that nobody has any more.
       this.live.close();
       this.undim();
+      // A daemon that restarts comes back: nobody has to ask again.
+      const again = (): void => void this.first(state, began, settled, failures + 1);
+      if (error instanceof Unreachable) this.timer = setTimeout(again, backOff(failures + 1));
     }
   }
 
@@ -249,10 +252,7 @@ export class Tail {
 
   private append(logs: readonly LogLine[]): void {
     const gone = this.window.append(logs);
-    if (gone > 0) {
-      this.more = true;
-      this.onshift(-gone);
-    }
+    if (gone > 0) this.more = true;
     this.version += 1;
   }
 

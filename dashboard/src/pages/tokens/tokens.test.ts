@@ -16,6 +16,8 @@ test('how long it is valid', () => {
   expect(expiry({}, now)).toEqual({ words: 'never', tone: 'muted' });
   expect(at('2024-01-12T09:59:59Z')).toBe('expired');
   expect(at('2024-01-13T12:00:00Z')).toBe('in 1d');
+  expect(at('2024-01-12T10:00:45Z')).toBe('in 45 s');
+  expect(at('2024-01-12T10:05:45Z')).toBe('in 5m');
   expect(at('2024-02-11T10:00:00Z')).toBe('in 30d');
   expect(at('2025-01-12T10:00:00Z')).toBe('2025-01-12');
 });

@@ -25,6 +25,6 @@ export function expiry(
   const left = Date.parse(token.expires_at) - now;
   if (left <= 0) return { words: 'expired', tone: 'bad' };
   if (left < 100 * DAY)
-    return { words: `in ${duration(left).split(' ')[0]}`, tone: left < 3 * DAY ? 'soon' : '' };
+    return { words: `in ${duration(left).replace(/(?<=[mhd]) .*/, '')}`, tone: left < 3 * DAY ? 'soon' : '' };
   return { words: dateTime(Date.parse(token.expires_at)).slice(0, 10), tone: '' };
 }
