@@ -89,7 +89,7 @@ test('who goes back finds the place they left, who goes on begins at the top', a
   await expect.poll(async () => (await rowsOf(page))[0]?.index).toBe(before);
   await page.locator('[data-row="190"]').click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n190');
-  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByRole('link', { name: 'Overview', exact: true }).click();
   await expect(page.locator('[data-row="0"]')).toBeVisible();
 });
 
