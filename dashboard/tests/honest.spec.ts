@@ -127,6 +127,7 @@ test('a key does what a button offers, and nothing else', async ({ page, ten, en
   page.on('request', (one) => one.method() === 'POST' && sent.push(one.url()));
   await page.keyboard.press('s');
   await page.keyboard.press('x');
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop', exact: true }).click();
   await expect(page.getByText('web:bob is stopped')).toBeVisible();
   expect(sent.map((url) => url.split('/').at(-1))).toEqual(['stop']);
   await ten.api('POST', '/api/instances/web/bob/start');
