@@ -111,6 +111,7 @@ struct AuditQuery {
     /// By this actor only: `local` or a token's id.
     actor: Option<String>,
     /// Of this instance only: `service:id`.
+    #[param(pattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
     instance: Option<String>,
     /// Of this kind only: an operation id of this description.
     action: Option<String>,
