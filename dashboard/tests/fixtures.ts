@@ -61,6 +61,22 @@ export const test = base.extend<Own, Worker>({
   },
 });
 
+/** The same with a daemon that has another configuration. */
+export const withDaemon = (config: string) =>
+  test.extend<object, { ten: Daemon }>({
+    ten: [
+      async ({}, use) => {
+        const ten = await Daemon.start(config);
+        try {
+          await use(ten);
+        } finally {
+          await ten.stop();
+        }
+      },
+      { scope: 'worker', timeout: 90_000 },
+    ],
+  });
+
 /** By the form, as people do. */
 export async function signIn(page: Page, url: string, token: string): Promise<void> {
   await page.goto(url);

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
-import { Daemon, expect, go, isFitForAll, test as base } from './fixtures';
+import { type Daemon, expect, go, isFitForAll, withDaemon } from './fixtures';
 
 const APP = fileURLToPath(new URL('./apps/talker.py', import.meta.url));
 const CONFIG = `[settings]
@@ -17,19 +17,7 @@ command = "python3 ${APP}"
 quiet = ["one"]
 `;
 
-const test = base.extend<object, { ten: Daemon }>({
-  ten: [
-    async ({}, use) => {
-      const ten = await Daemon.start(CONFIG);
-      try {
-        await use(ten);
-      } finally {
-        await ten.stop();
-      }
-    },
-    { scope: 'worker', timeout: 90_000 },
-  ],
-});
+const test = withDaemon(CONFIG);
 
 test.use({ permissions: ['clipboard-read', 'clipboard-write'] });
 

@@ -1,6 +1,6 @@
 // Rows of a long table are shown by elements that are used again: neither focus nor a click may pass to another row by that.
 import type { Page } from '@playwright/test';
-import { Daemon, expect, go, signIn, test as base } from './fixtures';
+import { expect, go, signIn, withDaemon } from './fixtures';
 
 const COUNT = 400;
 const ids = Array.from({ length: COUNT }, (_, n) => `n${String(n).padStart(3, '0')}`);
@@ -13,19 +13,7 @@ autostart = false
 rest = [${ids.map((id) => `"${id}"`).join(', ')}]
 `;
 
-const test = base.extend<object, { ten: Daemon }>({
-  ten: [
-    async ({}, use) => {
-      const ten = await Daemon.start(CONFIG);
-      try {
-        await use(ten);
-      } finally {
-        await ten.stop();
-      }
-    },
-    { scope: 'worker', timeout: 90_000 },
-  ],
-});
+const test = withDaemon(CONFIG);
 
 /** The rows that are in the page, from above to below, with the names they show. */
 const rowsOf = (page: Page): Promise<{ index: number; name: string; tagged: boolean }[]> =>
