@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { CONFIG, expect, isFitForAll, test } from './fixtures';
+import { CONFIG, expect, go, isFitForAll, test } from './fixtures';
 
 test.beforeEach(async ({ ten }) => {
   ten.writeConfig(CONFIG);
@@ -101,8 +101,8 @@ test('what was edited is still there after a look at another page', async ({ pag
   const editor = page.getByLabel('tenement.toml');
   await expect(editor).toHaveValue(CONFIG);
   await editor.fill(`${CONFIG}# a note\n`);
-  await page.getByRole('link', { name: 'Services', exact: true }).click();
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+  await go(page, '/services');
+  await expect(editor).toBeHidden();
   await page.getByRole('link', { name: 'Config', exact: true }).click();
   await expect(editor).toHaveValue(`${CONFIG}# a note\n`);
   await page.getByRole('button', { name: 'Revert' }).click();
@@ -112,7 +112,7 @@ test('what is typed while an answer is under way stays', async ({ page, enter })
   await enter('/config');
   const editor = page.getByLabel('tenement.toml');
   await expect(editor).toHaveValue(CONFIG);
-  await page.getByRole('link', { name: 'Services', exact: true }).click();
+  await go(page, '/services');
   let answer = (): void => {};
   const held = new Promise<void>((resolve) => (answer = resolve));
   await page.route('**/api/config/file', async (route) => {

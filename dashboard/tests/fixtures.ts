@@ -40,6 +40,10 @@ export const test = base.extend<Own, Worker>({
   ],
   quiet: [
     async ({ page }, use) => {
+      await page.route('**/assets/*.js', async (route) => {
+        await new Promise((r) => setTimeout(r, 700));
+        await route.continue().catch(() => {});
+      });
       const allow: RegExp[] = [];
       const faults: string[] = [];
       page.on('pageerror', (error) => faults.push(String(error)));
@@ -83,11 +87,23 @@ export async function signIn(page: Page, url: string, token: string): Promise<vo
   await page.getByLabel('Token', { exact: true }).fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('navigation', { name: 'Pages' })).toBeVisible();
+  await isDrawn(page);
 }
 
-/** Another page of the same document: what was typed to sign in stays. */
+/** Another page of the same document: what was typed to sign in stays. It is there, or cannot be, when this returns. */
 export async function go(page: Page, path: string): Promise<void> {
-  await page.evaluate((hash) => (location.hash = hash), `#${path}`);
+  await page.evaluate(async (hash) => {
+    if (location.hash === hash) return;
+    const changed = new Promise((resolve) => addEventListener('hashchange', () => setTimeout(resolve)));
+    location.hash = hash;
+    await changed;
+  }, `#${path}`);
+  await isDrawn(page);
+}
+
+/** The page of the address is there, or cannot be: not the one before it. */
+export async function isDrawn(page: Page): Promise<void> {
+  await expect(page.locator('#content[aria-busy=true]')).toHaveCount(0);
 }
 
 /** Nothing serious by axe, in light and in dark, and nothing wider than a small phone. */

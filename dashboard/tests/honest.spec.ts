@@ -167,6 +167,26 @@ test('a page that could not be loaded is loaded when the daemon is back', async 
   await ten.becomes('web', 'bob', 'running');
 });
 
+test('a page that comes late takes nothing from the one that is looked at', async ({ page, enter }) => {
+  await enter('/services');
+  await page.clock.install();
+  let come = (): void => {};
+  const held = new Promise<void>((resolve) => (come = resolve));
+  await page.route('**/assets/*.js', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.getByRole('link', { name: 'Tokens', exact: true }).click();
+  await page.getByRole('link', { name: 'Services', exact: true }).click();
+  await page.clock.runFor(1000);
+  await expect(page.getByPlaceholder('Search services')).toBeVisible();
+  const loaded = page.waitForResponse('**/assets/*.js');
+  come();
+  await loaded;
+  await page.clock.runFor(1000);
+  await expect(page.getByPlaceholder('Search services')).toBeVisible();
+});
+
 test('who leaves an instance asks for no other', async ({ page, enter }) => {
   await enter('/instances/web/bob');
   await expect(page.getByRole('region', { name: 'State' })).toBeVisible();

@@ -1,5 +1,5 @@
 import type { Locator, Page } from '@playwright/test';
-import { expect, go, isFitForAll, signIn, test, until } from './fixtures';
+import { type Daemon, expect, go, isFitForAll, signIn, test, until } from './fixtures';
 
 const ATTACK = '<img src=x onerror="document.title=1">';
 
@@ -8,6 +8,15 @@ const rowOf = (page: Page, instance: string): Locator =>
   tableOf(page)
     .getByRole('row')
     .filter({ has: page.getByRole('link', { name: instance, exact: true }) });
+
+/** Requests, one after another, until the end. */
+function visitors(ten: Daemon, service: string, id: string): { end: () => Promise<void> } {
+  let more = true;
+  const all = (async () => {
+    while (more) expect((await ten.visit(service, id)).status).toBe(200);
+  })();
+  return { end: () => ((more = false), all) };
+}
 
 test.beforeEach(async ({ ten }) => {
   await ten.becomes('web', 'alice', 'running');
@@ -71,7 +80,7 @@ test('a stop of one that has requests is asked about', async ({ page, ten, enter
   await ten.becomes('web', 'busy', 'running');
   await enter();
   const row = rowOf(page, 'web:busy');
-  for (let n = 0; n < 20; n++) expect((await ten.visit('web', 'busy')).status).toBe(200);
+  const visits = visitors(ten, 'web', 'busy');
   await expect(row.locator('.c-requests')).not.toHaveText('0');
   await row.getByRole('button', { name: 'Stop web:busy' }).click();
   const dialog = page.getByRole('dialog', { name: 'Stop web:busy?' });
@@ -80,6 +89,8 @@ test('a stop of one that has requests is asked about', async ({ page, ten, enter
   await expect(dialog).toBeHidden();
   await expect(row).toContainText('running');
   await row.getByRole('button', { name: 'Stop web:busy' }).click();
+  await expect(dialog).toBeVisible();
+  await visits.end();
   await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
   await expect(row).toContainText('stopped');
   await ten.api('DELETE', '/api/instances/web/busy?purge=true');
