@@ -1192,7 +1192,7 @@ export interface components {
        */
       uptime_ms: number;
     };
-    /** @description Known instances by status. */
+    /** @description Instances by status. */
     InstancesByStatus: {
       failed: number;
       restarting: number;
@@ -1542,17 +1542,6 @@ export interface components {
       instances: components['schemas']['OverviewRow'][];
       machine: components['schemas']['OverviewMachine'];
     };
-    /** @description How many there are of each status. */
-    OverviewCounts: {
-      failed: number;
-      restarting: number;
-      running: number;
-      sleeping: number;
-      starting: number;
-      stopped: number;
-      stopping: number;
-      total: number;
-    };
     /** @description The daemon itself. */
     OverviewDaemon: {
       /**
@@ -1719,7 +1708,7 @@ export interface components {
        * @description Answers of 500 and above per second, over the last 10 s.
        */
       errors_per_second: number;
-      instances: components['schemas']['OverviewCounts'];
+      instances: components['schemas']['InstancesByStatus'];
       /**
        * Format: double
        * @description Over the last 10 s.

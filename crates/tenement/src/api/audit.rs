@@ -208,7 +208,6 @@ async fn list(
     api.history.caught_up().await;
     let history = api.history.clone();
     let found = blocking(move || history.changes_made(&changes)).await?;
-    let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
-    let pagination = page.pagination(limit, found.total, has_more);
+    let pagination = page.of(found.entries.len(), limit, found.total);
     Ok(Json(Entries { audit: found.entries.into_iter().map(Entry::from).collect(), pagination }))
 }

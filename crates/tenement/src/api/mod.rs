@@ -40,6 +40,7 @@ mod session;
 mod source;
 mod status;
 mod stream;
+mod tally;
 mod tokens;
 mod upgrade;
 mod usage;

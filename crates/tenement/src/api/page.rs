@@ -87,8 +87,14 @@ impl Page {
         let total = all.len();
         let limit = self.limit.unwrap_or(total);
         let cut: Vec<T> = all.into_iter().skip(self.offset).take(limit).collect();
-        let has_more = self.offset.saturating_add(cut.len()) < total;
-        (cut, self.pagination(limit, total as u64, has_more))
+        let pagination = self.of(cut.len(), limit, total as u64);
+        (cut, pagination)
+    }
+
+    /// The `pagination` of an answer with `shown` of `total`.
+    pub(super) fn of(self, shown: usize, limit: usize, total: u64) -> Pagination {
+        let has_more = (self.offset.saturating_add(shown) as u64) < total;
+        self.pagination(limit, total, has_more)
     }
 
     pub(super) fn pagination(self, limit: usize, total: u64, has_more: bool) -> Pagination {

@@ -2,10 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tenement_core::{
-    config::Service,
-    view::{InstanceView, Status},
-};
+use tenement_core::{config::Service, view::InstanceView};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -13,6 +10,7 @@ use super::{
     Api, ApiError, Caller,
     page::{PageQuery, Pagination},
     query::QueryOf,
+    tally::Tally,
 };
 
 /// One service of the configuration. Its environment is not shown: `GET /api/config` does that.
@@ -41,21 +39,7 @@ struct ServiceEntry {
     isolation: &'static str,
     max_instances: usize,
     /// Known instances.
-    instances: Counts,
-}
-
-/// Known instances by status.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[schema(as = InstancesByStatus)]
-struct Counts {
-    total: usize,
-    starting: usize,
-    running: usize,
-    restarting: usize,
-    stopping: usize,
-    stopped: usize,
-    sleeping: usize,
-    failed: usize,
+    instances: Tally,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -95,6 +79,7 @@ async fn list(
 }
 
 fn entry(service: &Service, views: &[InstanceView], whole: bool) -> ServiceEntry {
+    let own = views.iter().filter(|view| view.name.service == service.name);
     ServiceEntry {
         name: service.name.to_string(),
         command: whole.then(|| service.command_line()),
@@ -107,25 +92,6 @@ fn entry(service: &Service, views: &[InstanceView], whole: bool) -> ServiceEntry
         restart: service.restart.as_str(),
         isolation: service.isolation.as_str(),
         max_instances: service.max_instances,
-        instances: Counts::of(views.iter().filter(|view| view.name.service == service.name)),
-    }
-}
-
-impl Counts {
-    fn of<'v>(views: impl Iterator<Item = &'v InstanceView>) -> Self {
-        let mut counts = Self::default();
-        for view in views {
-            counts.total += 1;
-            *match view.status {
-                Status::Starting => &mut counts.starting,
-                Status::Running => &mut counts.running,
-                Status::Restarting => &mut counts.restarting,
-                Status::Stopping => &mut counts.stopping,
-                Status::Stopped => &mut counts.stopped,
-                Status::Sleeping => &mut counts.sleeping,
-                Status::Failed => &mut counts.failed,
-            } += 1;
-        }
-        counts
+        instances: own.map(|view| view.status).collect(),
     }
 }

@@ -6,13 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenement_core::{name::InstanceName, route::RouteTable, time::Millis};
+use tenement_core::{name::InstanceName, route::RouteTable, time::Millis, view::InstanceView};
 use tenement_runtime::{clock, process::Usage};
 use tokio::time::MissedTickBehavior;
 
 use super::{
     Api,
     count::Answered,
+    instances::mebibytes,
     rates::{self, Rates},
 };
 use crate::metrics::LogTotals;
@@ -36,6 +37,29 @@ struct Sample {
     at: Instant,
     cpu_time: Duration,
     percent: f64,
+}
+
+/// What one instance uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Used {
+    /// MiB of its whole process tree.
+    pub(super) memory_mb: f64,
+    /// Of one core.
+    pub(super) cpu_percent: f64,
+}
+
+/// Looks at those of `views` that run, and at no others.
+pub(super) async fn look(api: &Api, views: &[InstanceView]) -> BTreeMap<InstanceName, Used> {
+    let used = api.supervisor.usage_of(views.iter().map(|view| view.name.clone()).collect()).await;
+    let uptimes: BTreeMap<_, _> =
+        views.iter().map(|view| (&view.name, Duration::from_millis(view.uptime_ms))).collect();
+    let uptime_of = |name: &InstanceName| uptimes.get(name).copied().unwrap_or_default();
+    let percent = api.samples.percent(clock::instant(), &used, uptime_of);
+    let both = percent.into_iter().map(|(name, cpu_percent)| {
+        let memory_mb = mebibytes(used.get(&name).map_or(0, |used| used.memory_bytes));
+        (name, Used { memory_mb, cpu_percent })
+    });
+    both.collect()
 }
 
 impl Samples {

@@ -2,14 +2,15 @@
 
 use std::process::{Command, Stdio};
 
-use clap::{Args, builder::PossibleValuesParser};
-use serde_json::{Value, json};
+use clap::Args;
+use serde_json::json;
 
 use super::{
     Failure, Global,
     client::Client,
+    grant::Grant,
     output::{note, text},
-    print, print_json, token_gen,
+    print, print_json,
 };
 
 /// Opens an address with what the desktop has for it.
@@ -22,15 +23,8 @@ const OPENER: &str = "xdg-open";
     twelve hours; what it lets in is among 'ten tokens' as 'dashboard'. On another machine: make an\n\
     SSH tunnel to the daemon's port, and open the link by that.")]
 pub(super) struct Dashboard {
-    /// What it lets do; may be repeated, or have commas [default: admin]
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
-    scopes: Vec<String>,
-    /// Only the instances of this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only this instance
-    #[arg(long, value_name = "SERVICE:ID", conflicts_with = "service")]
-    instance: Option<String>,
+    #[command(flatten)]
+    grant: Grant,
     /// Open it in the browser, too; other users of this machine may see it in 'ps'
     #[arg(long)]
     open: bool,
@@ -38,7 +32,8 @@ pub(super) struct Dashboard {
 
 impl Dashboard {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let body = self.body()?;
+        let mut body = json!({});
+        self.grant.add_to(&mut body)?;
         let client = Client::new(global)?;
         let mut answer = client.post("/api/links", &body, None)?;
         // Who asks from elsewhere knows an address that leads there; the daemon does not.
@@ -57,12 +52,6 @@ impl Dashboard {
             note("Open it in a browser: it works once, and for five minutes.");
         }
         Ok(())
-    }
-
-    fn body(&self) -> Result<Value, Failure> {
-        let mut body = json!({});
-        token_gen::grant(&mut body, &self.scopes, self.service.as_deref(), self.instance.as_deref())?;
-        Ok(body)
     }
 }
 

@@ -10,6 +10,7 @@ mod dashboard;
 mod events;
 mod failure;
 mod follow;
+mod grant;
 mod health;
 mod init;
 mod instance;

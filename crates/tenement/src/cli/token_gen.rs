@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::PossibleValuesParser};
+use clap::Args;
 use rustix::fs::Access;
 use serde_json::{Value, json};
 use tenement::token_file;
-use tenement_core::{layout, name::ServiceName};
+use tenement_core::layout;
 
 use super::{
     Failure, Global, client,
     client::{Client, Error},
-    instance, output, print, print_json,
+    grant::Grant,
+    output, print, print_json,
     query::encode,
 };
 
@@ -30,15 +31,8 @@ pub(super) struct TokenGen {
     /// Days until it expires [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     expires: Option<u64>,
-    /// What it may do; may be repeated, or have commas [default: admin]
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = PossibleValuesParser::new(["read", "write", "admin"]))]
-    scopes: Vec<String>,
-    /// Only for the instances of this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only for this instance
-    #[arg(long, value_name = "SERVICE:ID", conflicts_with = "service")]
-    instance: Option<String>,
+    #[command(flatten)]
+    grant: Grant,
     /// Save it as api_token in the data directory, where 'ten --server' finds it
     #[arg(long)]
     save: bool,
@@ -104,29 +98,9 @@ impl TokenGen {
 
     fn body(&self) -> Result<Value, Failure> {
         let mut body = json!({ "name": self.name, "expires_in_days": self.expires });
-        grant(&mut body, &self.scopes, self.service.as_deref(), self.instance.as_deref())?;
+        self.grant.add_to(&mut body)?;
         Ok(body)
     }
-}
-
-/// Adds what is to be allowed to what is asked for, where something is said of it.
-pub(super) fn grant(
-    body: &mut Value,
-    scopes: &[String],
-    service: Option<&str>,
-    instance: Option<&str>,
-) -> Result<(), Failure> {
-    if !scopes.is_empty() {
-        body["scopes"] = json!(scopes);
-    }
-    if let Some(service) = service {
-        let service: ServiceName = service.parse().map_err(Failure::config)?;
-        body["service"] = json!(service.as_str());
-    }
-    if let Some(instance) = instance {
-        body["instance"] = json!(instance::parse(instance, None)?.to_string());
-    }
-    Ok(())
 }
 
 /// The API calls the option by the name of its member.

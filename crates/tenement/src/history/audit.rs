@@ -1,9 +1,13 @@
 //! Who changed what.
 
-use rusqlite::{Row, Transaction, named_params, params_from_iter};
+use rusqlite::{Row, Transaction, named_params};
 use tenement_core::time::WallMillis;
 
-use super::{Conditions, Found, History, HistoryError, number, signed};
+use super::{
+    History, HistoryError, number,
+    page::{Conditions, Found, Select},
+    signed,
+};
 
 /// One request that changed something, or would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,19 +112,14 @@ impl History {
         conditions.and("action = ?", query.action.clone());
         conditions.and("at >= ?", query.since.map(|at| signed(at.0)));
         conditions.and("at <= ?", query.until.map(|at| signed(at.0)));
-        let filter = conditions.text();
-        let page = format!("SELECT * FROM changes {filter} ORDER BY seq DESC LIMIT ? OFFSET ?");
-        let (total, mut entries) = self.read(|connection| {
-            let total: i64 = connection
-                .prepare_cached(&format!("SELECT COUNT(*) FROM changes {filter}"))?
-                .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
-            let mut values = conditions.values;
-            values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
-            let mut statement = connection.prepare_cached(&page)?;
-            let rows = statement.query_map(params_from_iter(&values), read)?;
-            Ok((total, rows.collect::<Result<Vec<_>, _>>()?))
-        })?;
-        entries.reverse();
-        Ok(Found { entries, total: u64::try_from(total).unwrap_or(0) })
+        let select = Select {
+            rows: "SELECT * FROM changes",
+            count: "SELECT COUNT(*) FROM changes",
+            conditions,
+            oldest: false,
+            limit: query.limit,
+            offset: query.offset,
+        };
+        self.read(|connection| select.find(connection, read))
     }
 }

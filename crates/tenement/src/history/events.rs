@@ -1,6 +1,6 @@
 //! What happened to instances.
 
-use rusqlite::{Row, Transaction, named_params, params_from_iter};
+use rusqlite::{Row, Transaction, named_params};
 use tenement_core::{
     history::{Cause, Transition},
     name::{InstanceName, ServiceName},
@@ -9,7 +9,11 @@ use tenement_core::{
 };
 use tenement_logs::{LastLines, LogStore};
 
-use super::{Conditions, Found, History, HistoryError, number, signed};
+use super::{
+    History, HistoryError, number,
+    page::{Conditions, Found, Select},
+    signed,
+};
 
 /// The last lines that go with an end, and their bytes in all.
 const LINES: usize = 50;
@@ -192,28 +196,17 @@ impl History {
     /// # Errors
     /// The database failed.
     pub fn events(&self, query: &EventQuery) -> Result<Found<Event>, HistoryError> {
-        let conditions = query.conditions();
-        let (filter, order) = (conditions.text(), if query.after.is_some() { "ASC" } else { "DESC" });
-        let page = format!(
-            "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq {filter}
-             ORDER BY seq {order} LIMIT ? OFFSET ?"
-        );
-        let (total, mut entries) = self.read(|connection| {
-            let total = format!("SELECT COUNT(*) FROM events {filter}");
-            let total: i64 = connection
-                .prepare_cached(&total)?
-                .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
-            let mut values = conditions.values;
-            values.extend([query.limit, query.offset].map(|number| signed(number as u64).into()));
-            let mut statement = connection.prepare_cached(&page)?;
-            let rows = statement.query_map(params_from_iter(&values), read)?;
-            Ok((total, rows.collect::<Result<Vec<_>, _>>()?))
-        })?;
-        if query.after.is_none() {
-            entries.reverse();
-        }
-        bound(&mut entries);
-        Ok(Found { entries, total: u64::try_from(total).unwrap_or(0) })
+        let select = Select {
+            rows: "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq",
+            count: "SELECT COUNT(*) FROM events",
+            conditions: query.conditions(),
+            oldest: query.after.is_some(),
+            limit: query.limit,
+            offset: query.offset,
+        };
+        let mut found = self.read(|connection| select.find(connection, read))?;
+        bound(&mut found.entries);
+        Ok(found)
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod audit;
 mod events;
+mod page;
 mod schema;
 mod wakes;
 mod write;
@@ -28,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, Row, types::Value};
+use rusqlite::{Connection, ErrorCode, Row};
 use tenement_core::{history::Transition, name::InstanceName};
 use tenement_logs::LogStore;
 use tenement_supervisor::{Observer, StorageFault};
@@ -41,6 +42,7 @@ use crate::{
 
 pub use audit::{Change, ChangeQuery, Changed};
 pub use events::{Event, EventQuery};
+pub use page::Found;
 
 /// Entries that wait to be written; further ones are lost.
 const QUEUE: usize = 10_000;
@@ -106,15 +108,6 @@ enum Entry {
     Change(Box<Change>),
     /// What happened to an instance is to be erased.
     Erase(InstanceName, SyncSender<()>),
-}
-
-/// A page of what was found.
-#[derive(Clone, Debug)]
-pub struct Found<T> {
-    /// In the order it happened.
-    pub entries: Vec<T>,
-    /// All that match.
-    pub total: u64,
 }
 
 /// Where it is, and the connection that is read with.
@@ -324,26 +317,6 @@ impl Drop for History {
 fn is_alone(connection: &Connection) -> bool {
     let mode = connection.query_row("PRAGMA locking_mode", (), |row| row.get::<_, String>(0));
     mode.is_ok_and(|mode| mode == "exclusive")
-}
-
-/// Conditions of a query, and their values in the same order.
-#[derive(Debug, Default)]
-struct Conditions {
-    clauses: Vec<&'static str>,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn and(&mut self, clause: &'static str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.clauses.push(clause);
-            self.values.push(value.into());
-        }
-    }
-
-    fn text(&self) -> String {
-        if self.clauses.is_empty() { String::new() } else { format!("WHERE {}", self.clauses.join(" AND ")) }
-    }
 }
 
 fn number(row: &Row<'_>, column: &str) -> Result<u64, rusqlite::Error> {

@@ -209,8 +209,7 @@ async fn list(
         Some(query) => find(&api, query).await?,
         None => Found { entries: Vec::new(), total: 0 },
     };
-    let has_more = page.offset as u64 + (found.entries.len() as u64) < found.total;
-    let pagination = page.pagination(page.limit.unwrap_or(EVENTS), found.total, has_more);
+    let pagination = page.of(found.entries.len(), page.limit.unwrap_or(EVENTS), found.total);
     let events = found.entries.into_iter().map(|event| Happened::seen_by(event, &caller)).collect();
     Ok(Json(Events { events, pagination }).into_response())
 }

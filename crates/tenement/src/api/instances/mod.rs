@@ -6,25 +6,19 @@ mod spawn;
 mod view;
 mod wait;
 
-use std::{collections::BTreeMap, time::Duration};
-
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use tenement_core::{
-    name::InstanceName,
-    view::{Health, InstanceView, Status},
-};
-use tenement_runtime::clock;
+use tenement_core::view::{Health, InstanceView, Status};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::view::{Details, Summary, Usage};
+use self::view::{Details, Summary};
 pub(crate) use self::view::{mebibytes, timestamp};
 use super::{
     Api, ApiError, Caller,
     page::{Page, Pagination, Whole},
     query::{Instance, QueryOf},
-    words,
+    usage, words,
 };
 
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -100,26 +94,12 @@ async fn list(
     let mut views = api.supervisor.list().await;
     views.retain(|view| caller.sees(&view.name) && wanted(view));
     let (views, pagination) = page.cut(views);
-    let usage = if query.usage.unwrap_or(false) { Some(usage(&api, &views).await) } else { None };
+    let usage = if query.usage.unwrap_or(false) { Some(usage::look(&api, &views).await) } else { None };
     let entry = |view: &InstanceView| {
         let usage = usage.as_ref().map(|usage| usage.get(&view.name).copied().unwrap_or_default());
         Summary::of(view, usage, &caller)
     };
     Ok(Json(List { instances: views.iter().map(entry).collect(), pagination }))
-}
-
-/// Memory in MiB, and processor time in percent of one core, of those that run.
-async fn usage(api: &Api, views: &[InstanceView]) -> BTreeMap<InstanceName, Usage> {
-    let used = api.supervisor.usage_of(views.iter().map(|view| view.name.clone()).collect()).await;
-    let uptimes: BTreeMap<_, _> =
-        views.iter().map(|view| (&view.name, Duration::from_millis(view.uptime_ms))).collect();
-    let uptime_of = |name: &InstanceName| uptimes.get(name).copied().unwrap_or_default();
-    let percent = api.samples.percent(clock::instant(), &used, uptime_of);
-    let both = percent.into_iter().map(|(name, cpu_percent)| {
-        let memory_mb = mebibytes(used.get(&name).map_or(0, |used| used.memory_bytes));
-        (name, Usage { memory_mb, cpu_percent })
-    });
-    both.collect()
 }
 
 /// Get an instance

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tenement_core::{time::WallMillis, view::InstanceView};
 use utoipa::ToSchema;
 
-use crate::api::{Caller, reason, words};
+use crate::api::{Caller, reason, usage::Used, words};
 
 /// RFC 3339 with `Z`.
 pub(crate) fn timestamp(at: WallMillis) -> String {
@@ -60,15 +60,8 @@ pub(super) struct Summary {
     cpu_percent: Option<f64>,
 }
 
-/// What an instance uses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    pub(super) memory_mb: f64,
-    pub(super) cpu_percent: f64,
-}
-
 impl Summary {
-    pub(super) fn of(view: &InstanceView, usage: Option<Usage>, caller: &Caller) -> Self {
+    pub(super) fn of(view: &InstanceView, usage: Option<Used>, caller: &Caller) -> Self {
         Self {
             instance: view.name.to_string(),
             service: view.name.service.to_string(),

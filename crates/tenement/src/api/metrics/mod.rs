@@ -17,9 +17,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Api, ApiError, Caller,
-    instances::mebibytes,
     page::{Page, Pagination, Whole},
     query::{Instance, QueryOf},
+    usage,
 };
 
 /// What one instance uses and serves.
@@ -127,24 +127,20 @@ async fn of_instance(
 
 /// Looks at these and no others.
 async fn measure(api: &Api, views: &[InstanceView]) -> Vec<Metrics> {
-    let used = api.supervisor.usage_of(views.iter().map(|view| view.name.clone()).collect()).await;
-    let uptime_of = |name: &InstanceName| {
-        let view = views.binary_search_by(|view| view.name.cmp(name));
-        view.map(|at| Duration::from_millis(views[at].uptime_ms)).unwrap_or_default()
-    };
-    let percent = api.samples.percent(clock::instant(), &used, uptime_of);
+    let usage = usage::look(api, views).await;
     let routes = api.supervisor.routes().load_full();
     let now = clock::now();
     let one = |view: &InstanceView| {
         let traffic = routes.slot(&view.name).map(|slot| &slot.traffic);
         let requests = traffic.map_or(0, |traffic| traffic.requests());
         let errors = traffic.map_or(0, |traffic| traffic.responses(StatusClass::ServerError));
+        let used = usage.get(&view.name).copied().unwrap_or_default();
         let uptime = Duration::from_millis(view.uptime_ms);
         Metrics {
             instance: view.name.to_string(),
             uptime_seconds: view.uptime_ms as f64 / 1000.0,
-            memory_mb: mebibytes(used.get(&view.name).map_or(0, |used| used.memory_bytes)),
-            cpu_percent: percent.get(&view.name).copied().unwrap_or_default(),
+            memory_mb: used.memory_mb,
+            cpu_percent: used.cpu_percent,
             requests_total: requests,
             requests_per_second: hundredths(api.samples.per_second(&view.name, now, requests, uptime)),
             errors_total: errors,

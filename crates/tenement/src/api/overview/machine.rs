@@ -6,7 +6,6 @@ use std::{
 };
 
 use serde::Serialize;
-use tenement_core::view::Status;
 use tenement_runtime::{
     clock,
     machine::{self, CpuTime, Disk},
@@ -15,27 +14,13 @@ use tenement_runtime::{
 use utoipa::ToSchema;
 
 use super::row::{Line, tenth};
-use crate::api::instances::mebibytes;
-
-/// How many there are of each status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = OverviewCounts)]
-pub(super) struct Counts {
-    total: usize,
-    starting: usize,
-    running: usize,
-    restarting: usize,
-    stopping: usize,
-    stopped: usize,
-    sleeping: usize,
-    failed: usize,
-}
+use crate::api::{instances::mebibytes, tally::Tally};
 
 /// Sums over the instances a reader sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = OverviewSums)]
 pub(super) struct Sums {
-    instances: Counts,
+    instances: Tally,
     /// Over the last 10 s.
     requests_per_second: f64,
     /// Answers of 500 and above per second, over the last 10 s.
@@ -98,21 +83,6 @@ pub(super) struct Machine {
     pub(super) host: Option<Host>,
     #[serde(flatten)]
     pub(super) sums: Sums,
-}
-
-impl Counts {
-    fn add(&mut self, status: Status) {
-        self.total += 1;
-        *match status {
-            Status::Starting => &mut self.starting,
-            Status::Running => &mut self.running,
-            Status::Restarting => &mut self.restarting,
-            Status::Stopping => &mut self.stopping,
-            Status::Stopped => &mut self.stopped,
-            Status::Sleeping => &mut self.sleeping,
-            Status::Failed => &mut self.failed,
-        } += 1;
-    }
 }
 
 impl Sums {
