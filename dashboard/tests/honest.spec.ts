@@ -167,6 +167,21 @@ test('a page that could not be loaded is loaded when the daemon is back', async 
   await ten.becomes('web', 'bob', 'running');
 });
 
+test('what could not be asked for is asked for again when the daemon is back', async ({ page, enter }) => {
+  const pages = [
+    { path: '/config', asks: '**/api/config/file', shows: page.getByLabel('tenement.toml') },
+    { path: '/logs?line=printer:one:1', asks: '**/api/logs?**', shows: page.locator('[role=log] .target') },
+  ];
+  await enter();
+  for (const { path, asks, shows } of pages) {
+    await page.route(asks, (route) => route.abort());
+    await go(page, path);
+    await expect(page.getByRole('alert').filter({ hasText: 'The daemon does not answer' })).toBeVisible();
+    await page.unrouteAll();
+    await expect(shows).toBeVisible();
+  }
+});
+
 test('a page that comes late takes nothing from the one that is looked at', async ({ page, enter }) => {
   await enter('/services');
   await page.clock.install();

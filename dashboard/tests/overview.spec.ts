@@ -308,6 +308,11 @@ test('what a cell says more is shown, and a click there goes where the row does'
     [x + width / 2, y + height / 2],
   );
   expect(title).toContain('since');
+  const other = page.context().waitForEvent('page');
+  await cell.click({ button: 'middle' });
+  await expect(await other).toHaveURL(/#\/instances\/web\/alice$/);
+  await cell.click({ button: 'right' });
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview');
   await cell.click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
 });

@@ -2,7 +2,8 @@
 //
 //   GET file ──> text ──edited──> after a pause: POST plan ──> plan, or findings at their lines
 //                 └──> PUT with the tag of what was read ──> written │ 412: somebody else wrote it ──> conflict
-import { ApiError, request, wordsOf, type Schemas } from '../../api/client';
+import { ApiError, Unreachable, request, wordsOf, type Schemas } from '../../api/client';
+import { backOff } from '../../api/stream';
 import type { Question } from '../../stores/confirm.svelte';
 import { session } from '../../stores/session.svelte';
 
@@ -38,6 +39,7 @@ class Draft {
   readonly dirty = $derived(this.file !== null && this.text !== this.file.text);
   private abort: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private again: ReturnType<typeof setTimeout> | undefined;
   /** An answer of an earlier session, or one that was overtaken, is not for this one. */
   private run = 0;
 
@@ -56,7 +58,8 @@ class Draft {
   }
 
   /** Reads the file; what was edited and not written stays. */
-  async open(): Promise<void> {
+  async open(failures = 0): Promise<void> {
+    clearTimeout(this.again);
     const run = ++this.run;
     const timer = setTimeout(() => (this.slow = this.file === null), 150);
     try {
@@ -68,11 +71,19 @@ class Draft {
     } catch (error) {
       if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
+      // A daemon that restarts comes back: nobody has to ask again.
+      if (error instanceof Unreachable)
+        this.again = setTimeout(() => void this.open(failures + 1), backOff(failures + 1));
     } finally {
       clearTimeout(timer);
       this.slow = false;
     }
     this.check(0);
+  }
+
+  /** Nobody looks at it any more: what was edited stays. */
+  leave(): void {
+    clearTimeout(this.again);
   }
 
   edit(text: string): void {
@@ -160,6 +171,7 @@ class Draft {
   private forget(): void {
     this.run += 1;
     clearTimeout(this.timer);
+    clearTimeout(this.again);
     this.abort?.abort();
     this.file = this.verdict = this.conflict = this.error = null;
     this.text = '';
