@@ -60,6 +60,17 @@ pub fn load() -> OwnLoad {
     }
 }
 
+/// Gives memory that was freed back to the kernel, after work that took much and left holes: the C library keeps it
+/// otherwise (`malloc_trim(3)`). Takes milliseconds, so it is for threads that may block. Does nothing with other C
+/// libraries.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointer, and may be called by any thread at any time (MT-Safe, malloc_trim(3)).
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +81,19 @@ mod tests {
         assert!(before.resident_bytes > 100 << 10, "{before:?}");
         let held: Vec<_> = (0..7).map(|_| fs::File::open("/dev/null").unwrap()).collect();
         assert!(usage().open_fds >= held.len() as u64 + 3, "{before:?}");
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn holes_of_much_work_go_back_to_the_kernel() {
+        const MEBIBYTE: u64 = 1 << 20;
+        let mut all: Vec<_> = (0..400_000).map(|number: u64| Some(Box::new([number; 32]))).collect();
+        let full = load().resident_bytes;
+        // The last ones stay, so that the end of the heap does.
+        let kept = all.split_off(399_000);
+        drop(all);
+        give_back_memory();
+        assert!(load().resident_bytes + 64 * MEBIBYTE < full, "{full} bytes before");
+        assert_eq!(kept.iter().flatten().map(|one| one[0]).min(), Some(399_000));
     }
 }

@@ -17,6 +17,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenement_core::config::{Config, Diagnostic, Parsed, effective};
+use tenement_runtime::own;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -101,11 +102,29 @@ static CHECKING: Semaphore = Semaphore::const_new(1);
 async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
     let path = api.about.config.load().path.clone();
     let turn = CHECKING.acquire().await.map_err(|error| ApiError::internal(&error))?;
+    let bytes = body.len();
     let checked = blocking(move || {
         let _turn = turn;
         Ok::<_, ApiError>(check(&body, path))
     });
-    Ok(checked.await?.into_response())
+    let checked = checked.await?;
+    give_back(bytes).await?;
+    Ok(checked.into_response())
+}
+
+/// Bytes of a text from which on it is worth while.
+const LARGE: usize = 64 << 10;
+
+/// Gives the memory back that it took to look at a text of so many bytes.
+pub(super) async fn give_back(bytes: usize) -> Result<(), ApiError> {
+    if bytes < LARGE {
+        return Ok(());
+    }
+    let give = || {
+        own::give_back_memory();
+        Ok::<_, ApiError>(())
+    };
+    blocking(give).await
 }
 
 /// A configuration that can be used.

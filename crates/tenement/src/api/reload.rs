@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenement_core::config::{Changed, ChangedService, Config, Plan, Takes, effective};
 use tenement_supervisor::Reconfigured;
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Semaphore},
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -148,7 +151,12 @@ async fn reload(
         return Err(ApiError::unavailable("tenement is shutting down"));
     }
     // Carried out to its end, whether or not somebody waits.
-    let done = Handle::current().spawn(carry_out(api, dry_run)).await;
+    let carry_out = async move {
+        let told = carry_out(api, dry_run).await;
+        config::give_back(usize::MAX).await?;
+        told
+    };
+    let done = Handle::current().spawn(carry_out).await;
     let told = done.map_err(|error| ApiError::internal(&error))??;
     Ok(told.map_or_else(IntoResponse::into_response, |told| Json(told).into_response()))
 }
@@ -189,8 +197,25 @@ async fn difference(api: &Api, text: Option<Bytes>) -> Result<Result<Difference,
     blocking(read).await
 }
 
+/// One after another: a large text takes a hundred times its size while it is looked at.
+static PLANNING: Semaphore = Semaphore::const_new(1);
+
 /// What a reload would do if this stood in the file.
 pub(super) async fn plan(api: &Api, text: Bytes) -> Result<Result<Told, Refused>, ApiError> {
+    // Who types on gives up what waits; what is begun goes on, and keeps its turn until then.
+    let turn = PLANNING.acquire().await.map_err(|error| ApiError::internal(&error))?;
+    let api = api.clone();
+    let done = Handle::current().spawn(async move {
+        let _turn = turn;
+        let bytes = text.len();
+        let told = foresee(&api, text).await;
+        config::give_back(bytes).await?;
+        told
+    });
+    done.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn foresee(api: &Api, text: Bytes) -> Result<Result<Told, Refused>, ApiError> {
     let found = match difference(api, Some(text)).await? {
         Ok(found) => found,
         Err(refused) => return Ok(Err(refused)),
