@@ -13,6 +13,7 @@
 mod audit;
 mod events;
 mod page;
+mod prune;
 mod schema;
 mod wakes;
 mod write;

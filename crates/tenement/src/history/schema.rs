@@ -2,17 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
-use super::HistoryError;
+use super::{HistoryError, prune::ROUTINE};
 use crate::room;
-
-/// Events, and changes, that are kept.
-const KEPT: i64 = 100_000;
-/// Changes of them that are those of [`ROUTINE`].
-const ROUTINE_KEPT: i64 = 10_000;
-/// Who may sign in may do this as often as they like: it is not to push out what others did.
-const ROUTINE: &str = "('open_session', 'create_link', 'close_session')";
 
 /// Rises with every change that an earlier program would read wrongly.
 const FORMAT: i64 = 0;
@@ -87,31 +80,4 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
          COMMIT;"
     ))?;
     Ok(connection)
-}
-
-/// Lets go what is too much.
-pub(super) fn prune(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
-    for sql in [
-        "DELETE FROM events WHERE seq <= (SELECT MAX(seq) FROM events) - ?1",
-        "DELETE FROM last_lines WHERE event <= (SELECT MAX(seq) FROM events) - ?1",
-    ] {
-        transaction.execute(sql, [KEPT])?;
-    }
-    prune_changes(transaction, "IN", ROUTINE_KEPT)?;
-    prune_changes(transaction, "NOT IN", KEPT)
-}
-
-/// Keeps the newest of the changes that are, or are not, routine. They are counted only when they may be too many: others
-/// have their places in between.
-fn prune_changes(transaction: &Transaction<'_>, of: &str, kept: i64) -> Result<(), rusqlite::Error> {
-    let those = format!("FROM changes WHERE action {of} {ROUTINE}");
-    let span = format!("SELECT (SELECT MAX(seq) {those}) - (SELECT MIN(seq) {those})");
-    let span: Option<i64> = transaction.prepare_cached(&span)?.query_row((), |row| row.get(0))?;
-    if span.is_none_or(|span| span < kept) {
-        return Ok(());
-    }
-    let too_many =
-        format!("DELETE {those} AND seq <= (SELECT seq {those} ORDER BY seq DESC LIMIT 1 OFFSET ?1)");
-    transaction.prepare_cached(&too_many)?.execute([kept])?;
-    Ok(())
 }

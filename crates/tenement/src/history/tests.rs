@@ -76,24 +76,20 @@ fn what_was_written_is_found_after_opening_again() {
 fn old_events_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
-    drop(open(&path).unwrap());
-    Connection::open(&path)
-        .unwrap()
-        .execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'events'", ())
-        .unwrap();
+    let connection = schema::open(&path).unwrap();
+    let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+        INSERT INTO events (at, service, id, run, was, health, cause, oom, lasted_ms)
+        SELECT n, 'api', 'a', 1, 'running', 'unknown', 'exit', 0, 0 FROM numbers";
+    connection.execute(sql, ()).unwrap();
+    drop(connection);
     let history = open(&path).unwrap();
-    history.changed(&transition("api:a", 1));
+    history.changed(&transition("api:a", 200_000));
     drop(history);
-    Connection::open(&path)
-        .unwrap()
-        .execute("UPDATE sqlite_sequence SET seq = 1000000 WHERE name = 'events'", ())
-        .unwrap();
-    let history = open(&path).unwrap();
-    history.changed(&transition("api:a", 2));
-    drop(history);
-    let all = EventQuery { limit: 10, ..EventQuery::default() };
-    let found = open(&path).unwrap().events(&all).unwrap();
-    assert_eq!(found.entries.iter().map(|event| event.at.0).collect::<Vec<_>>(), [2]);
+    let last = EventQuery { limit: 1, ..EventQuery::default() };
+    let found = open(&path).unwrap().events(&last).unwrap();
+    assert_eq!((found.total, found.entries[0].at.0), (100_000, 200_000));
+    let first = EventQuery { after: Some(0), ..last };
+    assert_eq!(open(&path).unwrap().events(&first).unwrap().entries[0].at.0, 2);
 }
 
 #[test]
@@ -210,7 +206,7 @@ fn links_and_sessions_push_out_nothing_but_themselves() {
         let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
             INSERT INTO changes (at, actor, action, method, path, status) SELECT n, 't', ?2, 'POST', '/', 200 FROM numbers";
         transaction.execute(sql, (count, action)).unwrap();
-        schema::prune(&transaction).unwrap();
+        prune::prune(&transaction).unwrap();
     };
     let kept = |action: &str| -> (u32, Option<u32>) {
         let sql = "SELECT COUNT(*), MAX(at) FROM changes WHERE action = ?1";
@@ -225,6 +221,35 @@ fn links_and_sessions_push_out_nothing_but_themselves() {
         (kept("stop_instance"), kept("create_link")),
         ((100_000, Some(100_020)), (10_000, Some(100_050)))
     );
+}
+
+#[test]
+fn who_has_most_gives_way_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let add = |id: &str, count: u32| {
+        let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+            INSERT INTO events (at, service, id, run, was, health, cause, oom, lasted_ms)
+            SELECT n, 'api', ?2, 1, 'running', 'unknown', 'exit', 0, 0 FROM numbers";
+        transaction.execute(sql, (count, id)).unwrap();
+        let sql = "INSERT INTO last_lines (event, of_service, of_id, place, lines)
+            SELECT seq, service, id, 0, '[]' FROM events WHERE at = 1 AND id = ?1";
+        transaction.execute(sql, [id]).unwrap();
+    };
+    let kept = |id: &str| -> (u32, u32, u32) {
+        let sql = "SELECT COUNT(*), MIN(at), MAX(at) FROM events WHERE id = ?1";
+        transaction.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+    };
+    add("quiet", 300);
+    add("noisy", 150_000);
+    add("busy", 2000);
+    prune::prune(&transaction).unwrap();
+    assert_eq!((kept("quiet"), kept("busy")), ((300, 1, 300), (2000, 1, 2000)));
+    assert_eq!(kept("noisy"), (97_700, 52_301, 150_000));
+    let ends = "SELECT GROUP_CONCAT(of_id) FROM (SELECT of_id FROM last_lines ORDER BY event)";
+    let ends: String = transaction.query_row(ends, (), |row| row.get(0)).unwrap();
+    assert_eq!(ends, "quiet,busy");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use tenement_logs::{LastLines, LogStore};
 use tokio::sync::watch;
 
-use super::{BATCH, Entry, Files, audit, events, schema};
+use super::{BATCH, Entry, Files, audit, events, prune};
 
 /// Between a try and the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ pub(super) fn write(
     open: &Receiver<()>,
     count: &Counts,
 ) {
+    let mut unpruned = prune::EVERY;
     loop {
         let next = match connection {
             Some(_) => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -39,18 +40,20 @@ pub(super) fn write(
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         // Looked for before the transaction: it may wait for another disk.
         let last: Vec<_> = batch.iter().map(|entry| last_lines(entry, logs)).collect();
+        unpruned += batch.len();
         let written = || {
             let connection = match &mut connection {
                 Some(connection) => connection,
                 none => none.insert(files.open()?),
             };
-            put(connection, &batch, &last)
+            put(connection, &batch, &last, unpruned >= prune::EVERY)
         };
         if persist(written, batch.len(), open)
             && let Some(connection) = &connection
         {
             tell(&batch, connection);
         }
+        unpruned %= prune::EVERY;
         count.add(&batch);
     }
 }
@@ -157,6 +160,7 @@ fn put(
     connection: &mut Connection,
     batch: &[Entry],
     last: &[Option<LastLines>],
+    too_many: bool,
 ) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;
     for (entry, last) in batch.iter().zip(last) {
@@ -166,6 +170,8 @@ fn put(
             Entry::Erase(name, _) => events::erase(&transaction, name)?,
         }
     }
-    schema::prune(&transaction)?;
+    if too_many {
+        prune::prune(&transaction)?;
+    }
     transaction.commit()
 }
