@@ -40,10 +40,6 @@ export const test = base.extend<Own, Worker>({
   ],
   quiet: [
     async ({ page }, use) => {
-      await page.route('**/assets/*.js', async (route) => {
-        await new Promise((r) => setTimeout(r, 700));
-        await route.continue().catch(() => {});
-      });
       const allow: RegExp[] = [];
       const faults: string[] = [];
       page.on('pageerror', (error) => faults.push(String(error)));
