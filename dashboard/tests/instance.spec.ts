@@ -51,14 +51,18 @@ test('stop, start and restart, by button and by key', async ({ page, ten, enter 
   await enter('/instances/web/deeds');
   const state = page.getByRole('region', { name: 'State' });
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
-  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
+  // What is said for some seconds only is looked for first.
   await expect(page.getByText('web:deeds is stopped')).toBeVisible();
+  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await expect(page.getByText('web:deeds runs')).toBeVisible();
   await expect(state.getByText('running', { exact: true })).toBeVisible();
   // A key is easily hit by mistake, and a sequence that leads nowhere is none.
-  await page.keyboard.press('g');
-  await page.keyboard.press('r');
+  // Both at once: what comes later is no sequence.
+  await page.evaluate(() => {
+    for (const key of ['g', 'r'])
+      document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  });
   await expect(page.getByRole('dialog')).toHaveCount(0);
   await page.keyboard.press('r');
   await page.getByRole('dialog').getByRole('button', { name: 'Restart' }).click();
