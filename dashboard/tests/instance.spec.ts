@@ -132,7 +132,16 @@ test('plots stay the same elements when the window changes, and say when they co
 });
 
 test('it is fit for all', async ({ page, enter }) => {
+  // So much happened that it has to be scrolled.
+  await page.route(/\/api\/events\?(?!.*follow)/, async (route) => {
+    const response = await route.fetch();
+    const found = (await response.json()) as { events: object[] };
+    const events = Array.from({ length: 40 }, (_, n) => ({ ...found.events[0], id: n + 1 }));
+    await route.fulfill({ response, json: { ...found, events } });
+  });
   await enter('/instances/web/alice');
+  const timeline = page.getByRole('list', { name: 'What happened, the newest first' });
+  await expect.poll(() => timeline.evaluate((one) => one.scrollHeight > one.clientHeight)).toBe(true);
   await expect(page.locator('.u-over')).toHaveCount(4);
   await isFitForAll(page);
 });
