@@ -8,7 +8,8 @@ export default defineConfig({
   testDir: 'tests',
   // Each worker has a daemon of its own.
   workers: 1,
-  timeout: 60_000,
+  // For what a slow machine has to compute, as axe over each page; what is waited for has a patience of its own.
+  timeout: 120_000,
   expect: { timeout: 15_000 },
   forbidOnly: process.env.CI !== undefined,
   reporter: [['list']],

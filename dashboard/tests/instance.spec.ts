@@ -51,14 +51,18 @@ test('stop, start and restart, by button and by key', async ({ page, ten, enter 
   await enter('/instances/web/deeds');
   const state = page.getByRole('region', { name: 'State' });
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
-  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
+  // What is said for some seconds only is looked for first.
   await expect(page.getByText('web:deeds is stopped')).toBeVisible();
+  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await expect(page.getByText('web:deeds runs')).toBeVisible();
   await expect(state.getByText('running', { exact: true })).toBeVisible();
   // A key is easily hit by mistake, and a sequence that leads nowhere is none.
-  await page.keyboard.press('g');
-  await page.keyboard.press('r');
+  // Both at once: what comes later is no sequence.
+  await page.evaluate(() => {
+    for (const key of ['g', 'r'])
+      document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  });
   await expect(page.getByRole('dialog')).toHaveCount(0);
   await page.keyboard.press('r');
   await page.getByRole('dialog').getByRole('button', { name: 'Restart' }).click();
@@ -128,7 +132,16 @@ test('plots stay the same elements when the window changes, and say when they co
 });
 
 test('it is fit for all', async ({ page, enter }) => {
+  // So much happened that it has to be scrolled.
+  await page.route(/\/api\/events\?(?!.*follow)/, async (route) => {
+    const response = await route.fetch();
+    const found = (await response.json()) as { events: object[] };
+    const events = Array.from({ length: 40 }, (_, n) => ({ ...found.events[0], id: n + 1 }));
+    await route.fulfill({ response, json: { ...found, events } });
+  });
   await enter('/instances/web/alice');
+  const timeline = page.getByRole('list', { name: 'What happened, the newest first' });
+  await expect.poll(() => timeline.evaluate((one) => one.scrollHeight > one.clientHeight)).toBe(true);
   await expect(page.locator('.u-over')).toHaveCount(4);
   await isFitForAll(page);
 });

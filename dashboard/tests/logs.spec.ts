@@ -1,61 +1,7 @@
-import { request } from 'node:http';
-import { fileURLToPath } from 'node:url';
-import type { Page } from '@playwright/test';
-import { type Daemon, expect, go, isFitForAll, withDaemon } from './fixtures';
-
-const APP = fileURLToPath(new URL('./apps/talker.py', import.meta.url));
-const CONFIG = `[settings]
-domain = "localhost"
-
-[service.talker]
-command = "python3 ${APP}"
-
-[service.quiet]
-command = "python3 ${APP}"
-
-[instances]
-quiet = ["one"]
-`;
-
-const test = withDaemon(CONFIG);
+import { expect, go, isFitForAll } from './fixtures';
+import { isSettled, list, numbers, rows, say, search, test, withoutGap } from './talker';
 
 test.use({ permissions: ['clipboard-read', 'clipboard-write'] });
-
-/** Has an instance print exactly this. */
-function say(ten: Daemon, id: string, text: string | Buffer, service = 'talker'): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const body = Buffer.from(text);
-    const headers = { Host: `${id}.${service}.localhost:${ten.port}`, 'Content-Length': body.length };
-    const sent = request(
-      { host: '127.0.0.1', port: ten.port, path: '/say', method: 'POST', headers },
-      (answer) => {
-        answer.resume().on('end', () => resolve());
-      },
-    );
-    sent.on('error', reject).end(body);
-  });
-}
-
-const list = (page: Page) => page.getByRole('log');
-const rows = (page: Page) => list(page).getByRole('listitem');
-const search = (page: Page) => page.locator('input[data-search]');
-
-/** What is loaded, by the button that copies it. */
-async function loaded(page: Page): Promise<string[]> {
-  await page.getByRole('button', { name: 'Copy all lines that are loaded' }).click();
-  await expect(page.getByText('All lines that are loaded are copied').last()).toBeVisible();
-  return (await page.evaluate(() => navigator.clipboard.readText())).trimEnd().split('\n');
-}
-
-/** The numbers of `count N` or `run N`, which are to follow each other without a gap. */
-async function numbers(page: Page): Promise<number[]> {
-  return (await loaded(page)).flatMap((line) => /(?:count|run) (\d+)$/.exec(line)?.[1] ?? []).map(Number);
-}
-
-function withoutGap(found: number[]): void {
-  const wrong = found.findIndex((n, i) => i > 0 && n !== found[i - 1] + 1);
-  expect(wrong < 0 ? 'no gap' : `${found[wrong - 1]} is followed by ${found[wrong]}`).toBe('no gap');
-}
 
 test('lines arrive by themselves, with their levels and colours', async ({ page, ten, enter }) => {
   await enter('/logs?instance=talker:live');
@@ -74,7 +20,10 @@ test('lines arrive by themselves, with their levels and colours', async ({ page,
 
 test('nothing is lost while it is paused, and nothing comes twice', async ({ page, ten, enter }) => {
   await ten.spawn('talker', 'paused');
+  await say(ten, 'paused', 'begin\n');
   await enter('/logs?instance=talker:paused');
+  // The first page is there: what comes now comes by the stream, from its beginning.
+  await expect(rows(page).last()).toContainText('begin');
   await ten.visit('talker', 'paused', '/run');
   await expect(rows(page).last()).toContainText('run ');
   await page.keyboard.press('p');
@@ -118,6 +67,7 @@ test('older lines come by scrolling up, to the first one', async ({ page, ten, e
   expect(await numbers(page)).toEqual(Array.from({ length: 2500 }, (_, i) => i));
   // What comes meanwhile does not move what is read.
   await list(page).evaluate((one) => (one.scrollTop = 400));
+  await isSettled(page);
   const seen = await rows(page).nth(12).innerText();
   await ten.visit('talker', 'old', '/count?n=10&from=2500');
   await expect(page.getByRole('button', { name: '10 new lines' })).toBeVisible();
@@ -137,6 +87,7 @@ test('what was read is in its place after a look at the lines around one, and th
   await expect(rows(page).last()).toContainText('count 399');
   for (let i = 0; i < 3; i++) await page.keyboard.press('k');
   await list(page).evaluate((one) => (one.scrollTop = 1500));
+  await isSettled(page);
   const first = (): Promise<string> =>
     list(page).evaluate((one) => {
       const { top } = one.getBoundingClientRect();
@@ -178,14 +129,17 @@ test('a daemon that was killed is found again, without a line lost or doubled', 
   enter,
 }) => {
   await ten.spawn('talker', 'kept');
+  await say(ten, 'kept', 'begin\n');
   await enter('/logs?instance=talker:kept');
+  await expect(rows(page).last()).toContainText('begin');
   await ten.visit('talker', 'kept', '/run');
   await expect(rows(page).last()).toContainText('run ');
   // What keeps its instances starts it again.
   const { pid } = await ten.api<{ pid: number }>('GET', '/api/status');
   process.kill(pid, 'SIGKILL');
-  await expect(page.getByText('The connection is lost.')).toBeVisible();
-  await expect(page.getByText('The connection is lost.')).toBeHidden({ timeout: 30_000 });
+  // That it was lost is shown for a moment only, where the daemon is back at once.
+  await expect(page.getByRole('banner').getByRole('status')).toHaveText('Live again', { timeout: 30_000 });
+  await expect(page.getByText('The connection is lost.')).toBeHidden();
   await ten.visit('talker', 'kept', '/stop');
   await expect(rows(page).last()).toContainText('run ended after', { timeout: 30_000 });
   const found = await numbers(page);
@@ -230,8 +184,10 @@ test('an expression marks long lines too, also those that have to wait for anoth
   await say(ten, 'regex', `${`${'xab'.repeat(666)}\n`.repeat(200)}${'ab'.repeat(31_000)}\n`);
   await enter('/logs?instance=talker:regex&q=words');
   await expect(page.getByText('No line matches')).toBeVisible();
-  for (const pattern of ['ab+', '(a|b)*c|a']) {
+  for (const [pattern, found] of Object.entries({ 'ab+': 'ab', '(a|b)*c|a': 'a' })) {
     await go(page, `/logs?instance=talker:regex&re=1&q=${encodeURIComponent(pattern)}`);
+    // The lines of this one, not of the one before.
+    await expect(rows(page).first().locator('mark').first()).toHaveText(found);
     // Also the lines that had to wait for another frame.
     await expect
       .poll(() => rows(page).evaluateAll((all) => all.filter((one) => !one.querySelector('mark')).length))
@@ -315,7 +271,10 @@ test('keys: a line, its fields, its surroundings, its link', async ({ page, ten,
   await expect(list(page)).toHaveAccessibleName('Lines around line 150 of talker:keys');
   await expect(list(page).locator('.target')).toContainText('count 150');
   await expect(list(page).locator('.target')).toBeInViewport();
-  await page.getByRole('button', { name: '100 later lines' }).click();
+  const later = page.getByRole('button', { name: '100 later lines' });
+  await later.click();
+  // All that there are have come.
+  await expect(later).toHaveCount(0);
   await list(page).evaluate((one) => (one.scrollTop = one.scrollHeight));
   await expect(rows(page).last()).toContainText('count 299');
   await page.keyboard.press('Escape');
@@ -433,6 +392,8 @@ test('hostile lines are only shown', async ({ page, ten, enter }) => {
   }
   await page.getByRole('button', { name: 'Wrap long lines' }).click();
   await list(page).evaluate((one) => (one.scrollTop = 0));
+  await expect(rows(page).first()).toContainText('<script>alert(1)</script>');
+  await isSettled(page);
   await rows(page).nth(2).getByRole('button', { name: 'Details of the line' }).click();
   await expect(page.getByText('<img src=x onerror=alert(7)>', { exact: true })).toBeVisible();
   await expect(rows(page).nth(3)).toContainText('hidden');

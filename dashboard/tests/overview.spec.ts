@@ -49,10 +49,11 @@ test('a request wakes one that sleeps, and its row says so', async ({ page, ten,
   await enter();
   const row = rowOf(page, 'naps:nora');
   await expect(row).toContainText('sleeping');
-  // Open longer than its idle time, so that it is seen awake.
-  const visit = ten.visit('naps', 'nora', '/slow?ms=3000');
+  // Open until it was seen awake, however long that takes.
+  const visit = ten.visit('naps', 'nora', '/hold');
   await expect(row).toContainText('running');
   await expect(row).toContainText('ago');
+  await ten.visit('naps', 'nora', '/release');
   expect((await visit).status).toBe(200);
   await expect(row).toContainText('sleeping');
 });
@@ -61,8 +62,16 @@ test('restart, stop and start by the buttons of a row', async ({ page, ten, ente
   await ten.spawn('web', 'turns');
   await enter();
   const row = rowOf(page, 'web:turns');
+  // Held until its word is seen, which may be there for a moment only.
+  let go = (): void => {};
+  const seen = new Promise<void>((resolve) => (go = resolve));
+  await page.route('**/api/instances/web/turns/restart', async (route) => {
+    await seen;
+    await route.continue();
+  });
   await row.getByRole('button', { name: 'Restart web:turns' }).click();
   await expect(row).toContainText('restarting');
+  go();
   await expect(page.getByText('web:turns was restarted')).toBeVisible();
   await expect(row).toContainText('running');
   await row.getByRole('button', { name: 'Stop web:turns' }).click();
@@ -113,6 +122,8 @@ test('what the daemon refuses is said, and the row keeps its state', async ({ pa
 test('search, order and filters are in the address, and come back', async ({ page, enter }) => {
   await enter();
   const table = tableOf(page);
+  // The search is there with the rows.
+  await expect(rowOf(page, 'web:alice')).toBeVisible();
   await page.keyboard.press('/');
   await page.keyboard.type('web');
   await table.getByRole('button', { name: 'Instance' }).click();
@@ -160,7 +171,8 @@ test('a daemon that is killed is followed by another, and the table by it', asyn
   process.kill(before, 'SIGKILL');
   await until(async () => (await pid().catch(() => before)) !== before);
   await ten.spawn('web', 'after');
-  await expect(rowOf(page, 'web:after')).toContainText('running');
+  // The page may just have begun its longest wait between two attempts.
+  await expect(rowOf(page, 'web:after')).toContainText('running', { timeout: 30_000 });
   await expect(rowOf(page, 'web:alice')).toContainText('running');
   await expect(page.getByText('Live', { exact: true })).toBeVisible();
   await ten.api('DELETE', '/api/instances/web/after?purge=true');
@@ -302,11 +314,12 @@ test('keys go on from the row that has the focus, wherever it is by then', async
 test('what a cell says more is shown, and a click there goes where the row does', async ({ page, enter }) => {
   await enter();
   const cell = rowOf(page, 'web:alice').locator('.c-uptime');
-  const { x, y, width, height } = (await cell.boundingBox())!;
-  const title = await page.evaluate(
-    ([x, y]) => document.elementFromPoint(x, y)?.closest('[title]')?.getAttribute('title'),
-    [x + width / 2, y + height / 2],
-  );
+  // At once: what comes above the table moves its rows.
+  const title = await cell.evaluate((one) => {
+    const { x, y, width, height } = one.getBoundingClientRect();
+    const shown = document.elementFromPoint(x + width / 2, y + height / 2);
+    return shown?.closest('[title]')?.getAttribute('title');
+  });
   expect(title).toContain('since');
   const other = page.context().waitForEvent('page');
   await cell.click({ button: 'middle' });

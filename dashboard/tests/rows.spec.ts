@@ -25,15 +25,20 @@ const rowsOf = (page: Page): Promise<{ index: number; name: string; tagged: bool
     })),
   );
 
+/** Scrolls, and waits until that has come to its end: a browser takes its time for it. */
 async function far(page: Page, by: number): Promise<void> {
-  const before = (await rowsOf(page))[0].index;
+  const main = page.locator('main');
+  const top = (): Promise<number> => main.evaluate((one) => one.scrollTop);
+  const first = (await rowsOf(page))[0].index;
+  const before = await top();
   await page.mouse.move(600, 500);
   await page.mouse.wheel(0, by);
-  await expect.poll(async () => Math.abs((await rowsOf(page))[0].index - before)).toBeGreaterThan(20);
+  await expect.poll(async () => Math.abs((await top()) - before - by)).toBeLessThan(1);
+  await expect.poll(async () => Math.abs((await rowsOf(page))[0].index - first)).toBeGreaterThan(20);
 }
 
-test.beforeEach(async ({ page, ten }) => {
-  await signIn(page, ten.url, ten.token);
+test.beforeEach(async ({ page, ten, front }) => {
+  await signIn(page, front.url, ten.token);
   await go(page, '/');
   await expect(page.locator('[data-row="0"]')).toBeVisible();
 });
@@ -84,6 +89,7 @@ test('who goes back finds the place they left, who goes on begins at the top', a
 test('what is pressed keeps its place until the click', async ({ page, ten }) => {
   const button = page.getByRole('button', { name: 'Start rest:n001' });
   const { x, y, width, height } = (await button.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+  await page.clock.install();
   await page.mouse.move(x + width / 2, y + height / 2);
   await page.mouse.down();
   await ten.api('DELETE', '/api/instances/rest/n000?purge=true');
@@ -95,6 +101,10 @@ test('what is pressed keeps its place until the click', async ({ page, ten }) =>
       return page.getByRole('group', { name: 'Totals' }).innerText();
     })
     .toContain('399');
+  // However long: a hand that is only near holds them for 3 s.
+  await page.clock.runFor(5000);
+  await ten.api('DELETE', '/api/instances/rest/n399?purge=true');
+  await expect(page.getByRole('group', { name: 'Totals' })).toContainText('398');
   const asked = page.waitForRequest((request) => request.method() === 'POST');
   await page.mouse.up();
   expect(new URL((await asked).url()).pathname).toContain('/rest/n001');

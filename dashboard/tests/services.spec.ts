@@ -59,8 +59,8 @@ test('a spawn with variables, by keyboard alone', async ({ page, ten, enter }) =
   await page.keyboard.press('Tab');
   await page.keyboard.type('from the dialog');
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:keys');
   await expect(page.getByText('web:keys is being started')).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:keys');
   await ten.becomes('web', 'keys', 'running');
   expect((await ten.visit('web', 'keys')).body).toContain('from the dialog');
   await ten.api('DELETE', '/api/instances/web/keys?purge=true');

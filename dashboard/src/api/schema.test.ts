@@ -11,4 +11,4 @@ test('the types are those of the description; `npm run api` renews them', async 
   const text = await format(made, { ...config, parser: 'typescript' });
   const withoutHead = (source: string): string => source.slice(source.indexOf('export interface paths'));
   expect(withoutHead(readFileSync(committed, 'utf8')) === withoutHead(text)).toBe(true);
-}, 60_000);
+}, 180_000);

@@ -44,6 +44,8 @@ export function diffLines(before: string, after: string): DiffLine[] {
 /** E. W. Myers, "An O(ND) difference algorithm and its variations", 1986. */
 function edits(a: string[], b: string[]): DiffLine['kind'][] {
   const exchange = [...a.map(() => 'removed' as const), ...b.map(() => 'added' as const)];
+  // Nothing to search: the common case of lines that were only added, whose search would be the longest.
+  if (a.length === 0 || b.length === 0) return exchange;
   const most = Math.min(a.length + b.length, MOST_EDITS);
   const furthest = new Map<number, number>([[1, 0]]);
   const trail: Map<number, number>[] = [];

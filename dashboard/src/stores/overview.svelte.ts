@@ -18,8 +18,8 @@ const BUDGET = 8;
 const SAMPLE = 10_000;
 /** Counts beside the filters cost a walk over all rows. */
 const FACETS = 500;
-/** Milliseconds in which rows keep still after the pointer moved over their buttons. */
-const HOLD = 3000;
+/** Milliseconds in which rows keep still after the pointer moved over their buttons, and while something is pressed. */
+const HOLD = { near: 3000, pressed: 60_000 };
 /** The daemon says something about the machine every 2 s. */
 const SILENCE = 12_000;
 
@@ -68,10 +68,15 @@ class Overview {
     this.publish(true);
   }
 
-  /** Rows keep still for a moment, so that a click does not land on another one; `false` ends that. */
-  hold(on: boolean): void {
-    this.heldUntil = on ? performance.now() + HOLD : 0;
-    if (!on) this.publish(false);
+  /** Rows keep still, so that a click does not land on another one; null ends that. */
+  hold(why: keyof typeof HOLD | null): void {
+    this.heldUntil = why === null ? 0 : performance.now() + HOLD[why];
+    if (why === null) this.publish(false);
+  }
+
+  /** Nothing is pressed any more; the click of it may still come. */
+  release(): void {
+    this.heldUntil = Math.min(this.heldUntil, performance.now() + HOLD.near);
   }
 
   get(instance: string): Row | undefined {

@@ -1,9 +1,12 @@
 // An answer of the API that a page shows: what is there, what went wrong, and whether to show a skeleton.
+import { untrack } from 'svelte';
 import { Unreachable } from '../api/client';
 import { backOff } from '../api/stream';
 
 /** Milliseconds before there is a skeleton: what is faster than that would only flicker. */
 const PATIENCE = 150;
+/** Milliseconds after which an answer that is under way will not come any more. */
+const LONGEST = 20_000;
 
 export class Resource<T> {
   data = $state.raw<T | null>(null);
@@ -12,16 +15,32 @@ export class Resource<T> {
   /** There is nothing to show yet, and it takes longer than a moment. */
   slow = $state(false);
   private run = 0;
+  private began = 0;
   private abort: AbortController | null = null;
   private again: ReturnType<typeof setTimeout> | undefined;
+  /** What is asked as soon as the answer that is under way is there. */
+  private due: ((signal: AbortSignal) => Promise<T>) | null = null;
+
+  /**
+   * Asks the same once more, for who looks again and again. An answer that is under way is waited for: of a daemon that
+   * takes longer than the pace of its readers there would never be one.
+   */
+  renew(ask: (signal: AbortSignal) => Promise<T>): Promise<void> {
+    // An effect that asks must not run again because there is an answer.
+    if (!untrack(() => this.loading) || performance.now() - this.began > LONGEST) return this.load(ask);
+    this.due = ask;
+    return Promise.resolve();
+  }
 
   /** Loads anew; what is there stays until the answer comes. An answer that was overtaken is dropped. */
   async load(ask: (signal: AbortSignal) => Promise<T>, failures = 0): Promise<void> {
     clearTimeout(this.again);
+    this.due = null;
     const run = ++this.run;
     this.abort?.abort();
     this.abort = new AbortController();
     this.loading = true;
+    this.began = performance.now();
     const timer = setTimeout(() => (this.slow = this.data === null && run === this.run), PATIENCE);
     try {
       const data = await ask(this.abort.signal);
@@ -39,6 +58,7 @@ export class Resource<T> {
       if (run === this.run) {
         this.loading = false;
         this.slow = false;
+        if (this.due !== null) void this.load(this.due);
       }
     }
   }
@@ -48,5 +68,8 @@ export class Resource<T> {
     this.run += 1;
     clearTimeout(this.again);
     this.abort?.abort();
+    this.due = null;
+    this.loading = false;
+    this.slow = false;
   }
 }

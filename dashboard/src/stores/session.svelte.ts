@@ -129,6 +129,8 @@ class Session {
     } catch (error) {
       // The client has ended the session when the token was refused.
       if (error instanceof ApiError && error.status === 401) return true;
+      // An answer that did not come says nothing where one did since.
+      if (token !== this.token || this.who !== null) return false;
       this.reason = wordsOf(error);
       this.state = 'unreachable';
       return false;

@@ -1,6 +1,7 @@
 """A small app for the tests: it serves on its socket, and does what its path says.
 
-/health 200   /error 500   /slow?ms=N   /crash?code=N   /print?text=T   /burst?lines=N   everything else: who it is
+/health 200   /error 500   /slow?ms=N   /crash?code=N   /print?text=T   /burst?lines=N
+/hold until /release comes, for a minute at most   everything else: who it is
 With TICK=SECONDS it also prints a line each so many seconds, as apps do: plain, JSON, coloured, a warning.
 """
 
@@ -17,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 WHO = os.environ["TENEMENT_INSTANCE"]
 SOCKET = os.environ["SOCKET_PATH"]
+RELEASED = threading.Event()
 
 
 def say(text, to=sys.stdout):
@@ -36,6 +38,10 @@ class App(BaseHTTPRequestHandler):
             return self.answer(500, "failed")
         if url.path == "/slow":
             time.sleep(int(asked.get("ms", "100")) / 1000)
+        if url.path == "/hold":
+            RELEASED.wait(60)
+        if url.path == "/release":
+            RELEASED.set()
         if url.path == "/print":
             say(asked.get("text", ""))
         if url.path == "/burst":

@@ -19,8 +19,8 @@ export class Look {
 
   refresh(): void {
     const path = { service: this.service, id: this.id };
-    void this.details.load((signal) => get('/api/instances/{service}/{id}', { path, signal }));
-    void this.figures.load((signal) => get('/api/metrics/{service}/{id}', { path, signal }));
+    void this.details.renew((signal) => get('/api/instances/{service}/{id}', { path, signal }));
+    void this.figures.renew((signal) => get('/api/metrics/{service}/{id}', { path, signal }));
   }
 
   /** Refreshes at a steady pace while the page is seen; returns what ends that. */

@@ -58,6 +58,8 @@ export class Tail {
   private opening: ReturnType<typeof setTimeout> | undefined;
   private cursor: string | null = null;
   private keyAt = 0;
+  /** Grows with each page that the window begins with. */
+  private pages = 0;
   private held: LogLine[] = [];
   private heldLetters = 0;
   private queue: LogLine[] = [];
@@ -116,9 +118,12 @@ export class Tail {
     if (this.loadingOlder || !this.more || state === null || this.window.lines.length === 0) return;
     this.loadingOlder = true;
     const { signal } = this.abort;
+    const { pages } = this;
+    // What is asked while another search is under way may be answered after that one.
+    const late = (): boolean => signal.aborted || pages !== this.pages;
     try {
       const answer = await page(params(state), OLDER, signal, this.before());
-      if (signal.aborted) return;
+      if (late()) return;
       this.cursor = answer.cursor;
       this.window.trimmedFront = false;
       this.more = answer.more;
@@ -128,7 +133,7 @@ export class Tail {
       this.version += 1;
       this.olderError = null;
     } catch (error) {
-      if (!signal.aborted) this.olderError = error instanceof Error ? error : new Error(String(error));
+      if (!late()) this.olderError = error instanceof Error ? error : new Error(String(error));
     } finally {
       this.loadingOlder = false;
     }
@@ -170,6 +175,7 @@ export class Tail {
     this.window.append(answer.lines);
     this.progress.begin(answer.lines, answer.at);
     this.shown = state;
+    this.pages += 1;
     this.error = this.olderError = null;
     this.more = answer.more;
     this.cursor = answer.cursor;

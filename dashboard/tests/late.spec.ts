@@ -1,0 +1,79 @@
+// Answers that come when nobody waits for them any more.
+import type { Page } from '@playwright/test';
+import { expect, go, test as plain } from './fixtures';
+import { isSettled, list, rows, say, search, test } from './talker';
+
+/** Holds requests of an address back until what it returns is called. */
+async function hold(page: Page, url: RegExp): Promise<() => void> {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route(url, async (route) => {
+    await released;
+    await route.continue().catch(() => {});
+  });
+  return release;
+}
+
+test('older lines of the search before come into none that was made meanwhile', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.spawn('talker', 'before');
+  await ten.visit('talker', 'before', '/count?n=600');
+  await say(ten, 'before', 'a needle\n');
+  await enter('/logs?instance=talker:before');
+  await expect(rows(page).last()).toContainText('a needle');
+  const found = await hold(page, /\/api\/logs\/search$/);
+  const older = await hold(page, /\/api\/logs\?.*limit=500/);
+  const searched = page.waitForRequest(/\/api\/logs\/search$/);
+  await search(page).fill('needle');
+  await searched;
+  const asked = page.waitForRequest(/limit=500/);
+  await list(page).evaluate((one) => (one.scrollTop = 0));
+  await asked;
+  found();
+  await expect(rows(page)).toHaveCount(1);
+  const answered = page.waitForResponse(/limit=500/);
+  older();
+  await (await answered).finished();
+  await isSettled(page);
+  await expect(rows(page)).toHaveCount(1);
+});
+
+test('lines around one that was left come to no other', async ({ page, ten, enter }) => {
+  await ten.spawn('talker', 'around');
+  await ten.visit('talker', 'around', '/count?n=300');
+  await enter('/logs?line=talker:around:20');
+  await expect(list(page).locator('.target')).toContainText('count 20');
+  const come = await hold(page, /context_after=100/);
+  const is = (one: { url: () => string }): boolean => one.url().includes('context_after=100');
+  const asked = page.waitForRequest(is);
+  const ended = Promise.race([
+    page.waitForEvent('requestfinished', is),
+    page.waitForEvent('requestfailed', is),
+  ]);
+  await page.getByRole('button', { name: '100 later lines' }).click();
+  await asked;
+  await go(page, '/logs?line=talker:around:200');
+  await expect(list(page).locator('.target')).toContainText('count 200');
+  come();
+  await ended;
+  await isSettled(page);
+  await list(page).evaluate((one) => (one.scrollTop = one.scrollHeight));
+  await expect(rows(page).last()).toContainText('count 250');
+});
+
+plain('who closed the dialog of a spawn is taken nowhere by its answer', async ({ page, ten, enter }) => {
+  await enter('/services/web?spawn=late');
+  const dialog = page.getByRole('dialog', { name: 'Spawn an instance' });
+  const come = await hold(page, /\/api\/instances\?wait=false/);
+  await dialog.getByRole('button', { name: 'Spawn', exact: true }).click();
+  await expect(dialog.getByRole('button', { name: 'Spawning…' })).toBeVisible();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(dialog).toHaveCount(0);
+  come();
+  await expect(page.getByText('web:late is being started')).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
+  await ten.api('DELETE', '/api/instances/web/late?purge=true');
+});
