@@ -14,8 +14,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use tenement_core::{name::InstanceName, slot::RunId};
 use tenement_logs::{Limits, LogPage, LogQuery, LogStore, StreamLimits};
 
-/// For what has to happen; reached only when it does not.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For what has to happen; reached only when it does not. Long, as some of it is the work of whoever lets all others go first.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Our end and the writer's end, held read-write, of the FIFO at a path.
 pub(crate) fn fifo(path: &Path) -> (OwnedFd, File) {

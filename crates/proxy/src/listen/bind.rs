@@ -123,8 +123,10 @@ fn take(groups: &mut Vec<Group>, fits: impl Fn(SocketAddr) -> bool) -> Option<Gr
 
 /// One for each thread. `ours`: who has the port already is our predecessor.
 fn new(wanted: SocketAddr, threads: usize, ours: bool) -> io::Result<Group> {
-    // With SO_REUSEPORT another program of ours may share the port unnoticed; so ask without it first.
-    let address = if ours { wanted } else { listen(wanted, false)?.local_addr()? };
+    // With SO_REUSEPORT another program of ours may share the port unnoticed; so ask without it first. Who asks keeps it
+    // until the others have it: it may have been any free one.
+    let asks = if ours { None } else { Some(listen(wanted, false)?) };
+    let address = asks.as_ref().map_or(Ok(wanted), TcpListener::local_addr)?;
     let sockets = (0..threads).map(|_| listen(address, true)).collect::<io::Result<_>>()?;
     Ok(Group { address, sockets })
 }

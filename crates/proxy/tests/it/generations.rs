@@ -30,6 +30,8 @@ const ANSWERS: u64 = 500;
 struct Clients {
     sent: AtomicU64,
     answered: AtomicU64,
+    /// Of those who stay.
+    begun: AtomicU64,
     enough: AtomicBool,
 }
 
@@ -133,6 +135,9 @@ fn stays(address: SocketAddr, clients: &Clients, id: usize) {
                 }
             }
         }
+        if round == 0 {
+            clients.begun.fetch_add(1, SeqCst);
+        }
         if clients.enough.load(SeqCst) {
             return;
         }
@@ -179,6 +184,7 @@ fn nobody_notices_that_one_proxy_follows_another() {
             until("requests are answered", || clients.answered.load(SeqCst) >= before + ANSWERS);
         };
         more();
+        until("who stays is there", || clients.begun.load(SeqCst) == 6);
         for threads in GENERATIONS {
             let bound = Bound::inherit(config(address, threads), std::mem::take(&mut sockets)).unwrap();
             sockets = copies(&bound);

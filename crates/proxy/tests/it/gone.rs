@@ -69,23 +69,36 @@ fn a_silent_answer_ends_when_its_client_has_left() {
 fn an_answer_that_flows_reaches_a_client_that_has_ended_its_side() {
     // faults: P17
     const GONE: Duration = Duration::from_secs(1);
-    let script: Script = Arc::new(|app| {
+    let longest = Arc::new(Mutex::new(Duration::ZERO));
+    let longest_pause = Arc::clone(&longest);
+    let script: Script = Arc::new(move |app| {
         app.request()?;
-        app.say(ENDLESS)?;
         let start = clock::instant();
+        let mut last = start;
+        app.say(ENDLESS)?;
+        let mut say = |piece: &str| {
+            let now = clock::instant();
+            let said = app.say(piece);
+            let mut longest = longest_pause.lock().unwrap();
+            *longest = longest.max(last.elapsed());
+            last = now;
+            said
+        };
         // All of it takes longer than the limit, each piece is in time.
         while start.elapsed() < 3 * GONE {
-            app.say("1\r\nx\r\n")?;
+            say("1\r\nx\r\n")?;
             std::thread::sleep(GONE / 20);
         }
-        app.say("0\r\n\r\n")
+        say("0\r\n\r\n")
     });
     let proxy = proxy(script, GONE);
     let mut client = proxy.client();
     client.send(REQUEST);
     client.stream.shutdown(Shutdown::Write).unwrap();
     let answer = client.rest();
-    assert!(answer.ends_with("1\r\nx\r\n0\r\n\r\n"), "{answer}");
+    // Unless this machine has kept the application from being in time.
+    let in_time = *longest.lock().unwrap() < GONE;
+    assert!(answer.ends_with("1\r\nx\r\n0\r\n\r\n") || !in_time, "{answer}");
 }
 
 #[test]

@@ -350,10 +350,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn of(stream: TcpStream) -> Self {
-        Self { stream, ahead: Vec::new() }
-    }
-
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

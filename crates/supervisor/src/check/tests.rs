@@ -1,10 +1,11 @@
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     os::{fd::BorrowedFd, unix::net::UnixListener},
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
 };
 
+use rustix::net::{AddressFamily, SocketType};
 use tenement_core::slot::{Identity, Opened, RunId};
 
 use super::*;
@@ -74,9 +75,12 @@ async fn who_does_not_answer_is_not_waited_for_longer_than_the_timeout() {
 
 #[tokio::test]
 async fn nobody_there_is_no_connection() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound, so that nobody else gets it, and listening is nobody.
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let deaf = SocketAddrV4::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap().port();
     let gone = Address::Unix("/nonexistent/a.sock".into());
-    for address in [Address::Tcp(free), gone] {
+    for address in [Address::Tcp(deaf), gone] {
         let verdict = check(&question(address, Duration::from_secs(60))).await;
         assert!(matches!(verdict, Err(CheckError::Connect(_))), "{verdict:?}");
     }

@@ -62,15 +62,15 @@ async fn an_idle_instance_sleeps_and_is_woken_again() {
         service.socket = Template::literal(settings.data_dir.join("a.sock").to_string_lossy());
         service.idle_timeout = Some(Duration::from_millis(100));
     });
-    fixture.supervisor.wake(name("a"), None).await.unwrap();
+    let lease = fixture.used(&name("a")).await;
     let routes = fixture.supervisor.routes().load_full();
     let slot = routes.slot(&name("a")).unwrap();
     let pid = fixture.view(&name("a")).await.pid.unwrap();
+    drop(lease);
     fixture.until_status(&name("a"), Status::Sleeping).await;
     assert!(!exists(pid));
     assert!(slot.lease().is_err());
-    fixture.supervisor.wake(name("a"), None).await.unwrap();
-    assert!(slot.lease().is_ok());
+    drop(fixture.used(&name("a")).await);
     assert_eq!(fixture.view(&name("a")).await.restart_count, 0, "a wake is no restart");
     fixture.supervisor.shutdown().await;
 }
@@ -133,12 +133,8 @@ async fn failing_checks_restart_it() {
     fixture
         .until(&name("a"), "healthy", |view| view.health == Health::Healthy && view.checks.passed > 0)
         .await;
-    let sick = fixture.folder.path().join("app/a/sick");
-    std::fs::write(&sick, "").unwrap();
-    fixture
-        .until(&name("a"), "restarted", |view| view.restart_count > 0 || view.status == Status::Restarting)
-        .await;
-    std::fs::remove_file(&sick).unwrap();
+    std::fs::write(fixture.folder.path().join("app/a/sick"), "").unwrap();
+    fixture.until(&name("a"), "restarted", |view| view.restart_count > 0).await;
     fixture.until(&name("a"), "well again", |view| view.health == Health::Healthy).await;
     fixture.supervisor.shutdown().await;
 }
@@ -164,9 +160,7 @@ async fn an_open_request_keeps_it_awake() {
         service.idle_timeout = Some(Duration::from_millis(100));
         service.autostart = false;
     });
-    fixture.supervisor.wake(name("a"), None).await.unwrap();
-    let routes = fixture.supervisor.routes().load_full();
-    let lease = routes.slot(&name("a")).unwrap().lease().unwrap();
+    let lease = fixture.used(&name("a")).await;
     // The other one, started later, shows that the idle time has passed for both.
     fixture.supervisor.wake(name("b"), None).await.unwrap();
     fixture.until_status(&name("b"), Status::Sleeping).await;

@@ -13,7 +13,7 @@ use tenement_core::{
     config::{Config, DiskFull, MetricsDetail, Service, Settings, template::Template, testing},
     history::Transition,
     name::InstanceName,
-    slot::RunId,
+    slot::{Lease, RunId},
     view::{InstanceView, Status},
 };
 use tenement_runtime::process::Host;
@@ -21,9 +21,10 @@ use tenement_supervisor::{
     BoxFuture, Deps, Leaving, Observer, Output, Record, Registry, StorageError, Supervisor, Survivors,
 };
 
-/// Answers 200 to everything on its socket, 500 while a file `sick` is in its data directory.
+/// Answers 200 to everything on its socket, 500 while a file `sick` is in its data directory; a new one is well again.
 const APP: &str = r#"
-import http.server, os, socketserver
+import contextlib, http.server, os, socketserver
+with contextlib.suppress(OSError): os.remove(os.environ["DATA_DIR"] + "/sick")
 class App(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(500 if os.path.exists(os.environ["DATA_DIR"] + "/sick") else 200)
@@ -133,6 +134,17 @@ impl Fixture {
         let script = self.folder.path().join("app.py");
         service.command = ["python3", &script.to_string_lossy()].map(Template::literal).to_vec();
         service
+    }
+
+    /// Wakes an instance as who has a request for it: it may have fallen asleep before it could be used.
+    pub(crate) async fn used(&self, name: &InstanceName) -> Lease {
+        let slot = Arc::clone(self.supervisor.routes().load().slot(name).unwrap());
+        loop {
+            self.supervisor.wake(name.clone(), None).await.unwrap();
+            if let Ok(lease) = slot.lease() {
+                return lease;
+            }
+        }
     }
 
     pub(crate) async fn view(&self, name: &InstanceName) -> InstanceView {

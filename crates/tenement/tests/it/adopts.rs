@@ -147,7 +147,7 @@ fn one_that_was_being_started_is_waited_for() {
 
 #[test]
 fn who_was_asleep_stopped_or_failed_still_is() {
-    let first = daemon(configured("restart = \"never\"\nstartup_timeout = 5\n"));
+    let first = daemon(configured("restart = \"never\"\nstartup_timeout = 60\n"));
     ALL.iter().for_each(|instance| drop(first.ok(&["spawn", instance])));
     first.ok(&["stop", "own:a", "--keep"]);
     let mut dying = first.connect();

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::support::{TestDaemon, notes, run, text};
+use crate::support::{Free, TestDaemon, notes, run, text};
 
 #[test]
 fn an_instance_through_all_commands() {
@@ -96,8 +96,8 @@ fn a_daemon_that_is_not_there_is_named_with_what_to_do() {
         line.contains("data/admin.sock") && line.contains("ten serve") && line.lines().count() == 1,
         "{line}"
     );
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = run(folder.path(), &["--server", &format!("http://{free}"), "ps"]);
+    let free = Free::find();
+    let nobody = run(folder.path(), &["--server", &format!("http://{}", free.address), "ps"]);
     assert_eq!(nobody.status.code(), Some(7));
     assert!(text(&nobody.stderr).contains("--server"));
 }

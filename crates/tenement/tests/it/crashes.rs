@@ -45,6 +45,7 @@ fn get(daemon: &TestDaemon, path: &str, token: Option<&str>) -> Value {
 const CRASHING: &str = r#"
 [settings]
 max_restarts = 0
+max_starting = 8
 [service.app]
 command = "sh -c 'for i in $(seq 1 80); do echo line $i; done;  printf \"secret 4711: it broke\" >&2; exit 3'"
 startup_timeout = 20
@@ -56,7 +57,7 @@ command = "sh -c 'exit 4'"
 command = "sh -c 'for i in $(seq 1 30); do printf %%02000d $i; echo; done; exit 1'"
 [service.late]
 command = "sh -c 'echo waiting for the database; exec sleep 1000'"
-startup_timeout = 1
+startup_timeout = 5
 [service.told]
 command = "sh -c 'echo began; exec sleep 1000'"
 startup_timeout = 60

@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use crate::support::{PATIENCE, TestDaemon, notes, text, until};
 
-/// A service that prints by a script of the shell and stays.
+/// A service that prints by a script of the shell, once, and stays.
 fn printing(script: &str, more: &str) -> String {
-    format!("[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\n{more}\n")
+    format!(
+        "[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\nstartup_timeout = '1h'\n{more}\n"
+    )
 }
 
 /// What the API answers on the local socket: status and body.

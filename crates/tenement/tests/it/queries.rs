@@ -17,7 +17,9 @@ fn printing(files: &[(&str, &str)]) -> TestDaemon {
         fs::write(folder.path().join(format!("{id}.txt")), lines).unwrap();
     }
     let script = format!("cat {}/$0.txt; exec sleep 1000", folder.path().display());
-    let config = format!("[service.app]\ncommand = \"sh -c '{script}' {{id}}\"\n");
+    let config = format!(
+        "[settings]\nmax_starting = 8\n[service.app]\ncommand = \"sh -c '{script}' {{id}}\"\nstartup_timeout = '1h'\n"
+    );
     fs::write(folder.path().join("tenement.toml"), config).unwrap();
     let daemon = TestDaemon::start_in(folder, &[]);
     for (id, lines) in files {

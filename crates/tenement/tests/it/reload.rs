@@ -337,7 +337,7 @@ fn log_sinks_and_limits_follow() {
             "[[settings.log_sink]]\ntype = 'file'\nname = '{name}'\npath = '{{data_dir}}/../{name}-{{id}}.log'\n"
         )
     };
-    let app = "[service.app]\ncommand = \"sh -c 'while read -r line; do echo said $line; done < go'\"\n";
+    let app = "[service.app]\ncommand = \"sh -c 'while read -r line; do echo said $line; done < go'\"\nstartup_timeout = '1h'\n";
     let daemon = start(&[sink("one").as_str(), app].concat());
     let folder = daemon.folder.path().to_owned();
     assert!(std::process::Command::new("mkfifo").arg(folder.join("go")).status().unwrap().success());

@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use crate::support::{TestDaemon, text, until};
 
-/// A service that prints so many lines and stays.
+/// A service that prints so many lines, once, and stays.
 fn printing(lines: u32, settings: &str, more: &str) -> String {
     let script =
         format!("i=0; while [ $i -lt {lines} ]; do echo a line with the number $i; i=$((i+1)); done");
     format!(
-        "[settings]\n{settings}\n[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\n{more}\n"
+        "[settings]\nmax_starting = 8\n{settings}\n[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\n\
+         startup_timeout = '1h'\n{more}\n"
     )
 }
 

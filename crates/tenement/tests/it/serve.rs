@@ -41,13 +41,28 @@ fn tenants_have_each_their_process_and_their_data() {
 // faults: I16
 #[test]
 fn a_hundred_requests_wake_a_sleeping_instance_once() {
-    let daemon = TestDaemon::start(&notes("idle_timeout = '200ms'\n[instances]\nnotes = ['alice']"));
-    until("asleep", || daemon.status("notes:alice") == "sleeping");
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    // It does not begin to start before all have asked.
+    let gated = format!("sh -c 'while [ -e {} ]; do sleep 0.01; done; exec python3 ", gate.display());
+    let config =
+        notes("startup_timeout = 60\nidle_timeout = 2\nautostart = false\n[instances]\nnotes = ['alice']");
+    let config = config.replace("python3 '", &gated);
+    fs::write(folder.path().join("tenement.toml"), config).unwrap();
+    fs::write(&gate, "").unwrap();
+    let daemon = TestDaemon::start_in(folder, &[]);
+    assert_eq!(daemon.status("notes:alice"), "sleeping");
     let before = daemon.metric("tenement_instances_total");
-    thread::scope(|scope| {
-        let asks: Vec<_> = (0..100).map(|_| scope.spawn(|| daemon.get(ALICE, "/"))).collect();
-        assert!(asks.into_iter().all(|ask| ok(&ask.join().unwrap())));
-    });
+    let mut asking: Vec<_> = (0..100).map(|_| daemon.connect()).collect();
+    for stream in &mut asking {
+        write!(stream, "GET / HTTP/1.1\r\nHost: {ALICE}\r\nConnection: close\r\n\r\n").unwrap();
+    }
+    fs::remove_file(gate).unwrap();
+    for stream in &mut asking {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(ok(&answer), "{answer}");
+    }
     assert_eq!(daemon.metric("tenement_instances_total"), before + 1);
     let events = daemon.ok(&["events", "--json"]);
     assert!(events.contains("\"reason\":\"GET /\""), "which request it was: {events}");
@@ -201,7 +216,8 @@ fn half_a_request(daemon: &TestDaemon) -> TcpStream {
 // faults: D2
 #[test]
 fn a_request_in_flight_is_answered_before_the_end() {
-    let mut daemon = TestDaemon::start(&notes("[instances]\nnotes = ['alice']"));
+    let config = notes("[instances]\nnotes = ['alice']").replace("stop_timeout = 5", "stop_timeout = 600");
+    let mut daemon = TestDaemon::start(&config);
     let mut stream = half_a_request(&daemon);
     daemon.signal(Signal::TERM);
     until_draining(&daemon);

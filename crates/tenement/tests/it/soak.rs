@@ -1,13 +1,14 @@
 //! A short form of `make soak`.
 
-use std::{net::TcpListener, process::Command};
+use std::process::Command;
 
-use crate::support::{project, text};
+use crate::support::{Free, project, text};
 
 // faults: D1 D9 D15
 #[test]
 fn nothing_is_lost_of_a_daemon_that_is_killed_under_load() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let free = Free::find();
+    let port = free.address.port().to_string();
     let soak = Command::new("python3")
         .arg(project().join("bench/soak.py"))
         .args([

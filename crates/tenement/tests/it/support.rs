@@ -3,8 +3,8 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    os::unix::net::UnixStream,
+    net::{Ipv4Addr, SocketAddrV4, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -12,11 +12,12 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    net::{AddressFamily, SocketType, sockopt::set_socket_reuseaddr},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
 };
 
-/// For what has to happen; reached only when it does not.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// For what has to happen; reached only when it does not. Long, as some of it is the work of whoever lets all others go first.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The project's folder.
 pub(crate) fn project() -> PathBuf {
@@ -39,6 +40,23 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// An address where nobody listens; only the test may, as long as this lives.
+pub(crate) struct Free {
+    pub(crate) address: SocketAddrV4,
+    _bound: OwnedFd,
+}
+
+impl Free {
+    pub(crate) fn find() -> Self {
+        let bound = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Whoever says the same may still listen there.
+        set_socket_reuseaddr(&bound, true).unwrap();
+        rustix::net::bind(&bound, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = rustix::net::getsockname(&bound).unwrap().try_into().unwrap();
+        Self { address, _bound: bound }
+    }
 }
 
 /// A configuration with nothing to run.

@@ -94,7 +94,7 @@ time.sleep(1000)
 fn configure(folder: &Path, program: &str) {
     fs::write(folder.join("printer.py"), program).unwrap();
     let config = format!(
-        "[settings]\nbackoff_base_ms = 50\nmax_restarts = 100\n[service.app]\ncommand = \"python3 printer.py\"\nworkdir = '{}'\n",
+        "[settings]\nbackoff_base_ms = 50\nmax_restarts = 100\n[service.app]\ncommand = \"python3 printer.py\"\nstartup_timeout = '1h'\nworkdir = '{}'\n",
         folder.display()
     );
     fs::write(folder.join("tenement.toml"), config).unwrap();
@@ -200,8 +200,11 @@ fn what_is_printed_while_the_daemon_is_away_is_read_by_the_next_one() {
             .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned());
         messages.filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect::<Vec<_>>()
     };
-    until("read", || kept().len() >= LINES);
-    for (n, line) in kept().iter().enumerate() {
+    let last = format!("{prefix}{:07}\n", LINES - 1);
+    until("read", || daemon.ok(&["logs", "app:a", "-n", "1"]).ends_with(&last));
+    let kept = kept();
+    assert_eq!(kept.len(), LINES);
+    for (n, line) in kept.iter().enumerate() {
         assert_eq!(*line, format!("{n:07}"), "each once and in order");
     }
     daemon.ok(&["stop", "app:a"]);

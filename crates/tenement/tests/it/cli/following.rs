@@ -79,7 +79,7 @@ fn a_restart_of_the_daemon_neither_loses_nor_doubles_a_line() {
 #[test]
 fn a_noisy_instance_loses_nothing_while_the_daemon_is_away() {
     // More than a reader may be behind, and more than any page holds.
-    let config = "[service.loud]\ncommand = \"sh -c 'seq {id}; sleep 1000'\"\nstartup_timeout = '1h'\n\
+    let config = "[settings]\nmax_starting = 8\n[service.loud]\ncommand = \"sh -c 'seq {id}; sleep 1000'\"\nstartup_timeout = '1h'\n\
         [instances]\nloud = ['70000', '10']";
     let daemon = TestDaemon::start(config);
     let printed = |daemon: &TestDaemon, times: usize| {

@@ -107,7 +107,9 @@ fn stopping_all_needs_a_yes_where_nobody_can_be_asked() {
 
 #[test]
 fn more_lines_than_one_answer_has_come_page_by_page() {
-    let daemon = TestDaemon::start("[service.count]\ncommand = \"sh -c 'seq 2500; sleep 1000'\"");
+    let daemon = TestDaemon::start(
+        "[service.count]\ncommand = \"sh -c 'seq 2500; sleep 1000'\"\nstartup_timeout = '1h'",
+    );
     daemon.ok(&["spawn", "count:a", "--no-wait"]);
     until("printed", || daemon.ok(&["logs", "count:a", "-n", "1"]).ends_with(" 2500\n"));
     let shown = daemon.ok(&["logs", "count:a", "--lines", "2100"]);

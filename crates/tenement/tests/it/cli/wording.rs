@@ -63,7 +63,10 @@ fn no_color_is_also_for_help_and_for_wrong_usage() {
 #[test]
 fn an_interrupt_says_what_goes_on_and_what_was_not_begun() {
     for json in [false, true] {
-        let daemon = TestDaemon::start("[service.silent]\ncommand = 'sleep 1000'\nstartup_timeout = '1h'\n");
+        // More at a time than a small machine would start.
+        let settings = "[settings]\nmax_starting = 8\n";
+        let silent = "[service.silent]\ncommand = 'sleep 1000'\nstartup_timeout = '1h'\n";
+        let daemon = TestDaemon::start(&format!("{settings}{silent}"));
         for id in ["a", "b", "c"] {
             daemon.ok(&["spawn", &format!("silent:{id}"), "--no-wait"]);
         }

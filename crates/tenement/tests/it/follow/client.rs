@@ -11,8 +11,8 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest, error::Error, p
 
 use crate::support::{TestDaemon, text, until};
 
-/// A service that prints what is written into the FIFO `in` of its data directory.
-pub(super) const ECHO: &str = "[service.app]\ncommand = \"sh -c 'mkfifo $DATA_DIR/in; cat <> $DATA_DIR/in'\"\nstartup_timeout = '60s'\n";
+/// A service that prints what is written into the FIFO `in` of its data directory. It is never ready, and so are several.
+pub(super) const ECHO: &str = "[settings]\nmax_starting = 8\n[service.app]\ncommand = \"sh -c 'mkfifo $DATA_DIR/in; cat <> $DATA_DIR/in'\"\nstartup_timeout = '1h'\n";
 
 /// Makes an instance print.
 pub(super) fn print(daemon: &TestDaemon, id: &str, what: &str) {

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Write,
-    net::TcpListener,
     os::unix::fs::chown,
     path::Path,
     process::{Command, Stdio},
@@ -50,17 +49,13 @@ fn a_folder_of_sockets_that_is_removed_is_found_by_health_checks() {
     assert_ne!(answering(&daemon), before);
 }
 
-/// A port that is free.
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
 // faults: D14
 #[test]
 fn a_standard_output_that_nobody_reads_or_that_is_closed_changes_nothing() {
     let full = "exec \"$0\" \"$@\" 1>&3 2>&3 3>&-";
     for script in [full, "exec \"$0\" \"$@\" <&- >&- 2>&-"] {
-        let (folder, port) = (folder("", ""), free_port());
+        let (folder, free) = (folder("", ""), Free::find());
+        let port = free.address.port().to_string();
         let (_reader, mut writer) = std::io::pipe().unwrap();
         rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
         while writer.write(&[b'-'; 4096]).is_ok() {}

@@ -42,8 +42,8 @@ fn a_file_has_every_line_after_kills_and_rotations() {
 #[test]
 fn a_sink_of_all_services_takes_every_line() {
     let config = "[settings]\n[[settings.log_sink]]\ntype = 'file'\npath = 'all.log'\nrotate_size = 4096\nkeep = 1\n\
-                  [service.one]\ncommand = \"sh -c 'echo from one; exec sleep 1000'\"\n\
-                  [service.two]\ncommand = \"sh -c 'echo from two; exec sleep 1000'\"\n";
+                  [service.one]\ncommand = \"sh -c 'echo from one; exec sleep 1000'\"\nstartup_timeout = '1h'\n\
+                  [service.two]\ncommand = \"sh -c 'echo from two; exec sleep 1000'\"\nstartup_timeout = '1h'\n";
     let daemon = TestDaemon::start(config);
     daemon.ok(&["spawn", "one:a", "--no-wait"]);
     daemon.ok(&["spawn", "two:b", "--no-wait"]);

@@ -11,24 +11,19 @@ use std::{collections::BTreeMap, fs, net::TcpListener};
 use serde_json::Value;
 
 use crate::logs::api;
-use crate::support::{TestDaemon, until};
+use crate::support::{Free, TestDaemon, until};
 
 /// A service that prints by a script of the shell and stays, and this sink.
 fn printing(script: &str, sink: &str) -> String {
     format!(
-        "[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\nstartup_timeout = '1h'\n[[service.app.log_sink]]\n{sink}\n"
+        "[settings]\nmax_starting = 8\n[service.app]\ncommand = \"sh -c '{script}; exec sleep 1000'\"\nstartup_timeout = '1h'\n\
+         [[service.app.log_sink]]\n{sink}\n"
     )
 }
 
 /// A script that prints so many numbered lines.
 fn numbered(lines: u32) -> String {
     format!("i=0; while [ $i -lt {lines} ]; do echo line $i; i=$((i+1)); done")
-}
-
-/// An address where nobody listens, for somebody to listen later.
-fn free() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// The only sink, as the API shows it.

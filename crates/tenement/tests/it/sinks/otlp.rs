@@ -38,7 +38,8 @@ fn a_record_says_who_printed_what_when_and_how_bad_it_is() {
 
 #[test]
 fn while_the_receiver_is_down_lines_wait_and_none_is_lost() {
-    let (got, address) = (Shared::default(), free());
+    let (got, free) = (Shared::default(), Free::find());
+    let address = free.address.to_string();
     let daemon = TestDaemon::start(&printing(&numbered(5000), &to(&address)));
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     until("all kept", || count(&daemon, "app:a") == 5000);
@@ -121,7 +122,8 @@ fn a_request_that_is_too_large_is_halved() {
 
 #[test]
 fn what_retention_took_before_it_was_delivered_is_counted() {
-    let (got, address) = (Shared::default(), free());
+    let (got, free) = (Shared::default(), Free::find());
+    let address = free.address.to_string();
     let config = printing(&numbered(50_000), &to(&address));
     let daemon = TestDaemon::start(&config.replace("[[", "log_max_size = '64K'\n[["));
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
@@ -136,7 +138,8 @@ fn what_retention_took_before_it_was_delivered_is_counted() {
 
 #[test]
 fn what_was_erased_is_not_delivered_and_the_next_of_its_name_is_from_its_first_line_on() {
-    let (got, address) = (Shared::default(), free());
+    let (got, free) = (Shared::default(), Free::find());
+    let address = free.address.to_string();
     let daemon = TestDaemon::start(&printing(&numbered(500), &to(&address)));
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     until("it fails", || sink(&daemon)["status"] == "failing" && sink(&daemon)["waiting"] == 500);
@@ -155,7 +158,8 @@ fn what_was_erased_is_not_delivered_and_the_next_of_its_name_is_from_its_first_l
 
 #[test]
 fn what_was_erased_while_it_waited_is_not_delivered() {
-    let (got, address) = (Shared::default(), free());
+    let (got, free) = (Shared::default(), Free::find());
+    let address = free.address.to_string();
     let daemon = TestDaemon::start(&printing(&numbered(500), &to(&address)));
     daemon.ok(&["spawn", "app:a", "--no-wait"]);
     until("it fails", || sink(&daemon)["status"] == "failing" && sink(&daemon)["waiting"] == 500);

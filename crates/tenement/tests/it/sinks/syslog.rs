@@ -44,7 +44,8 @@ fn places(messages: &Messages) -> BTreeSet<i64> {
 
 #[test]
 fn over_tcp_nothing_is_lost_when_the_receiver_comes_and_goes() {
-    let (messages, address) = (Messages::default(), free());
+    let (messages, free) = (Messages::default(), Free::find());
+    let address = free.address;
     let daemon = TestDaemon::start(&printing(
         &numbered(5000),
         &format!("type = 'syslog'\naddress = 'tcp://{address}'"),
@@ -53,7 +54,7 @@ fn over_tcp_nothing_is_lost_when_the_receiver_comes_and_goes() {
     until("it fails", || sink(&daemon)["status"] == "failing");
     // It hangs up in the middle, with lines it has not read.
     for most in [10, usize::MAX] {
-        let listener = TcpListener::bind(&address).unwrap();
+        let listener = TcpListener::bind(address).unwrap();
         let messages = Arc::clone(&messages);
         let reader = thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();

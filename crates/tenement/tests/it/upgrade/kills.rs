@@ -229,10 +229,11 @@ fn without_its_keeper_an_upgrade_leaves_the_instances_and_says_what_to_do() {
         let binary = daemon.folder.path().join("slow");
         let (ten, call) = (env!("CARGO_BIN_EXE_ten"), "sendmsg");
         let program = match stage {
-            "preparing" => "exec sleep 3".to_owned(),
+            // As long as the test needs it.
+            "preparing" => "while [ -e begun ]; do sleep 0.01; done".to_owned(),
             // It has said that it could run, and can't go on before somebody kills what holds it.
             _ => format!(
-                "exec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:delay_exit=700000:when=1 '{ten}' \"$@\""
+                "exec strace -D -f -qqq -o /dev/null -e trace={call} -e inject={call}:delay_exit=5000000:when=1 '{ten}' \"$@\""
             ),
         };
         fs::write(&binary, format!("#!/bin/sh\ntouch begun\n{program}\n")).unwrap();
@@ -251,6 +252,7 @@ fn without_its_keeper_an_upgrade_leaves_the_instances_and_says_what_to_do() {
         let ended = upgrading.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(1), "{stage}: {}", text(&ended.stderr));
         assert!(text(&ended.stderr).contains("ten serve"), "{stage}: {}", text(&ended.stderr));
+        fs::remove_file(folder.path().join("begun")).unwrap();
         let daemon = TestDaemon::start_in(folder, &["--port", &port]);
         assert_ne!(daemon.daemon_pid(), first);
         whole(&daemon, &before, stage);
