@@ -15,6 +15,8 @@ pub(super) struct Before {
     status: Status,
     health: Health,
     forgotten: bool,
+    /// It had a process that was not being ended.
+    alive: bool,
     cause: Option<Cause>,
 }
 
@@ -29,6 +31,7 @@ impl Before {
             status: entry.life.status(),
             health: entry.life.health(),
             forgotten: entry.life.is_forgotten(),
+            alive: is_alive(entry),
             cause: cause(event),
         }
     }
@@ -37,13 +40,17 @@ impl Before {
     pub(super) fn transition(self, entry: &mut Entry, now: Millis) -> Option<Transition> {
         let (status, reason) = (entry.life.status(), entry.life.reason());
         let forgotten = entry.life.is_forgotten() && !self.forgotten;
-        if status == self.status && !forgotten {
+        // What changes the status without a cause of its own is a follow-up of what went before.
+        let cause = self.cause.unwrap_or(Cause::Gone);
+        let unasked = matches!(cause, Cause::Exit | Cause::StartFailed);
+        // One that crashes at each try of a restart stays what it is, and every try is told.
+        let fell = unasked && self.alive && !is_alive(entry);
+        let is_same = status == self.status && !forgotten;
+        if is_same && !fell {
             return None;
         }
         let name = &entry.record.name;
         tracing::info!(instance = %name, from = %self.status, to = %status, reason, "instance");
-        // What changes the status without a cause of its own is a follow-up of what went before.
-        let cause = self.cause.unwrap_or(Cause::Gone);
         let by_hand = matches!(cause, Cause::Start | Cause::Restart | Cause::Stop);
         let at_rest = |status| matches!(status, Status::Stopped | Status::Sleeping | Status::Failed);
         if status == Status::Running || (at_rest(self.status) && !at_rest(status)) {
@@ -52,7 +59,9 @@ impl Before {
         }
         let woken_by = entry.woken_by.take().filter(|_| cause == Cause::Request && status != Status::Running);
         let lasted = now.since(entry.since);
-        entry.since = now;
+        if !is_same {
+            entry.since = now;
+        }
         Some(Transition {
             at: clock::wall(),
             instance: name.clone(),
@@ -67,6 +76,10 @@ impl Before {
             lasted_ms: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
         })
     }
+}
+
+fn is_alive(entry: &Entry) -> bool {
+    entry.life.is_launching() || entry.life.up_since().is_some()
 }
 
 pub(super) fn cause(event: &Event) -> Option<Cause> {

@@ -93,7 +93,7 @@ fn permit(demand: Demand, caller: &Caller) -> Result<(), ApiError> {
 fn count(api: &Api, caller: &Caller, request: &Request) -> Result<Option<Window>, Window> {
     let limited = request.uri().path().starts_with("/api");
     let grant = caller.grant().filter(|_| limited);
-    grant.map(|grant| api.limits.count(&grant.root, clock::wall())).transpose()
+    grant.map(|grant| api.limits.count(&grant.id, &grant.root, clock::wall())).transpose()
 }
 
 /// Of who asks for what is not there: a token, if there is one, must be right, or this would be a way to try tokens.

@@ -20,6 +20,8 @@ use tenement_core::time::WallMillis;
 
 /// Seconds of a window, and requests that are let through in one.
 const WINDOWS: [(u64, u64); 2] = [(60, 1000), (3600, 10_000)];
+/// Of all that one token let in by links, so many times as much: that is theirs, and takes nothing from the token.
+const TOGETHER: u64 = 10;
 /// Wrong tokens that an address may send in a minute.
 const FAILURES: u64 = 100;
 /// Counters of failures: 512 KiB.
@@ -63,17 +65,23 @@ impl Window {
 }
 
 /// The requests of one token in the windows it last sent one in.
-#[derive(Clone, Copy, Debug, Default)]
-struct Used([(u64, u64); 2]);
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    /// The number of a window, and the requests in it.
+    counts: [(u64, u64); 2],
+    /// How many times as many as one token may send.
+    times: u64,
+}
 
 impl Used {
     fn windows(&mut self, now: u64) -> [Window; 2] {
         std::array::from_fn(|at| {
-            let number = now / WINDOWS[at].0;
-            if self.0[at].0 != number {
-                self.0[at] = (number, 0);
+            let ((seconds, limit), count) = (WINDOWS[at], &mut self.counts[at]);
+            let number = now / seconds;
+            if count.0 != number {
+                *count = (number, 0);
             }
-            Window::new(WINDOWS[at], self.0[at].1, now)
+            Window::new((seconds, limit * self.times), count.1, now)
         })
     }
 
@@ -88,6 +96,8 @@ impl Used {
 #[derive(Debug)]
 pub struct Limits {
     tokens: Mutex<HashMap<String, Used>>,
+    /// By the id of the token that let them in, itself or by others.
+    together: Mutex<HashMap<String, Used>>,
     failures: Box<[AtomicU64]>,
     /// Keyed, so that nobody can choose addresses that share a cell.
     hasher: RandomState,
@@ -98,6 +108,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             tokens: Mutex::default(),
+            together: Mutex::default(),
             failures: (0..CELLS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
             refused: AtomicU64::new(0),
@@ -106,22 +117,35 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Counts a request of a token, unless it is one too many.
-    pub(super) fn count(&self, id: &str, now: WallMillis) -> Result<Window, Window> {
+    /// Counts a request of a token, unless it is one too many. `root`: the token that this goes back to.
+    pub(super) fn count(&self, id: &str, root: &str, now: WallMillis) -> Result<Window, Window> {
         let now = now.0 / 1000;
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if !tokens.contains_key(id) {
-            // Of tokens that are gone, or were not used for an hour.
-            tokens.retain(|_, used| used.0[1].0 == now / WINDOWS[1].0);
-            tokens.insert(id.to_owned(), Used::default());
+        let own = self.count_in(&self.tokens, id, 1, now)?;
+        if root != id {
+            self.count_in(&self.together, root, TOGETHER, now)?;
         }
-        let used = tokens.entry(id.to_owned()).or_default();
+        Ok(own)
+    }
+
+    fn count_in(
+        &self,
+        all: &Mutex<HashMap<String, Used>>,
+        id: &str,
+        times: u64,
+        now: u64,
+    ) -> Result<Window, Window> {
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains_key(id) {
+            // Of tokens that are gone, or were not used for an hour.
+            all.retain(|_, used| used.counts[1].0 == now / WINDOWS[1].0);
+        }
+        let used = all.entry(id.to_owned()).or_insert(Used { counts: Default::default(), times });
         let before = used.tightest(now);
         if before.remaining == 0 {
             self.refused.fetch_add(1, Relaxed);
             return Err(before);
         }
-        used.0.iter_mut().for_each(|(_, count)| *count += 1);
+        used.counts.iter_mut().for_each(|(_, count)| *count += 1);
         Ok(used.tightest(now))
     }
 
@@ -170,22 +194,35 @@ mod tests {
     fn windows_are_aligned_and_the_tighter_one_is_told() {
         let limits = Limits::default();
         let start = 1_704_976_800;
-        let first = limits.count("a", at(start)).unwrap();
+        let first = limits.count("a", "a", at(start)).unwrap();
         assert_eq!((first.limit, first.remaining, first.reset), (1000, 999, start + 60));
         for left in (0..999).rev() {
-            assert_eq!(limits.count("a", at(start + 59)).unwrap().remaining, left);
+            assert_eq!(limits.count("a", "a", at(start + 59)).unwrap().remaining, left);
         }
-        let refused = limits.count("a", at(start + 59)).unwrap_err();
+        let refused = limits.count("a", "a", at(start + 59)).unwrap_err();
         assert_eq!((refused.remaining, refused.retry_after()), (0, 1));
-        assert_eq!(limits.count("b", at(start + 59)).unwrap().remaining, 999, "another token");
+        assert_eq!(limits.count("b", "b", at(start + 59)).unwrap().remaining, 999, "another token");
         for minute in 1..10 {
             for _ in 0..1000 {
-                limits.count("a", at(start + 60 * minute)).unwrap();
+                limits.count("a", "a", at(start + 60 * minute)).unwrap();
             }
         }
-        let refused = limits.count("a", at(start + 600)).unwrap_err();
+        let refused = limits.count("a", "a", at(start + 600)).unwrap_err();
         assert_eq!((refused.limit, refused.retry_after()), (10_000, 3600 - start % 3600 - 600));
-        assert_eq!(limits.count("a", at(start + 3600)).unwrap().limit, 1000);
+        assert_eq!(limits.count("a", "a", at(start + 3600)).unwrap().limit, 1000);
+    }
+
+    #[test]
+    fn who_was_let_in_has_limits_of_its_own_and_some_with_others() {
+        let limits = Limits::default();
+        for session in 0..12 {
+            let id = session.to_string();
+            let passed = (0..=1000).filter(|_| limits.count(&id, "maker", at(60)).is_ok()).count();
+            assert_eq!(passed, if session < 10 { 1000 } else { 0 }, "session {session}");
+        }
+        assert_eq!(limits.count("late", "maker", at(60)).unwrap_err().limit, 10_000);
+        assert_eq!(limits.count("maker", "maker", at(60)).unwrap().remaining, 999);
+        assert_eq!(limits.count("late", "maker", at(120)).unwrap().limit, 1000);
     }
 
     // faults: A3

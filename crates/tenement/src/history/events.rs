@@ -85,7 +85,7 @@ pub struct EventQuery {
 /// What a run printed last, when it is told that it ended and nobody wanted it to.
 pub(super) fn last_lines(event: &Transition, logs: &LogStore) -> Option<LastLines> {
     let unasked = matches!(event.cause, Cause::Exit | Cause::StartFailed | Cause::Unhealthy);
-    let alive = matches!(event.from, Status::Starting | Status::Running);
+    let alive = matches!(event.from, Status::Starting | Status::Running | Status::Restarting);
     (unasked && alive).then(|| logs.last_words(&event.instance, event.run, LINES, LINES_BYTES))?
 }
 

@@ -134,8 +134,7 @@ pub struct Grant {
     pub kind: Kind,
     /// The id of the token whose link it was made for: it does not outlive that.
     pub maker: Option<String>,
-    /// The id of the token that this goes back to, its own if nothing let it in. Its rate limit and its share are those of
-    /// everything it lets in.
+    /// The id of the token that this goes back to, its own if nothing let it in.
     pub root: String,
     /// As asked for, in order.
     pub scopes: Vec<Scope>,
@@ -251,7 +250,7 @@ impl Wanted {
     ) -> Grant {
         Grant {
             root: maker.map_or_else(|| id.clone(), |maker| maker.root.clone()),
-            share: maker.map_or_else(Share::default, |maker| maker.share.clone()),
+            share: maker.map_or_else(Share::default, |maker| maker.share.of_session()),
             id,
             name: self.name,
             kind: self.kind,

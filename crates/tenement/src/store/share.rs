@@ -1,51 +1,132 @@
 //! What one token may have of the daemon at the same time, so that others get theirs.
+//!
+//! ```text
+//!   token ──────► its own pool
+//!     │ lets in, by links
+//!     ├─ session ► its own pool ─┐
+//!     └─ session ► its own pool ─┴► a pool of all sessions of that token, beside its own
+//! ```
+//!
+//! So a customer who was let in takes nothing from who made the link, and links don't multiply what a token may have.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Streams that are open.
-const STREAMS: usize = 500;
-/// Large answers that are being made or read.
-const ANSWERS: usize = 4;
-/// Reads of the log for streams: one after another.
-const READS: usize = 1;
+/// How much there is.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// Streams that are open.
+    streams: usize,
+    /// Large answers that are being made or read.
+    answers: usize,
+    /// Reads of the log for streams.
+    reads: usize,
+}
 
-/// A token's share. Cheap to clone.
+const TOKEN: Size = Size { streams: 500, answers: 4, reads: 1 };
+const SESSION: Size = Size { streams: 50, answers: 2, reads: 1 };
+/// Of all sessions that one token let in, itself or by others.
+const SESSIONS: Size = Size { streams: 2000, answers: 8, reads: 2 };
+
 #[derive(Clone, Debug)]
-pub struct Share {
+struct Pool {
     streams: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     reads: Arc<Semaphore>,
 }
 
+impl Pool {
+    fn new(size: Size) -> Self {
+        let [streams, answers, reads] =
+            [size.streams, size.answers, size.reads].map(|count| Arc::new(Semaphore::new(count)));
+        Self { streams, answers, reads }
+    }
+}
+
+/// A token's share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Share {
+    own: Pool,
+    /// What it has only together with others.
+    together: Option<Pool>,
+    /// What those have together whom it lets in.
+    let_in: Pool,
+}
+
 impl Default for Share {
     fn default() -> Self {
-        let [streams, answers, reads] =
-            [STREAMS, ANSWERS, READS].map(|count| Arc::new(Semaphore::new(count)));
-        Self { streams, answers, reads }
+        Self { own: Pool::new(TOKEN), together: None, let_in: Pool::new(SESSIONS) }
     }
 }
 
 /// A part of a share, as long as it is held.
 #[derive(Debug)]
-pub struct Held(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+pub struct Held(#[allow(dead_code)] [Option<OwnedSemaphorePermit>; 2]);
 
 impl Share {
+    /// The share of a session that is let in by a token with this one.
+    pub(super) fn of_session(&self) -> Self {
+        Self { own: Pool::new(SESSION), together: Some(self.let_in.clone()), let_in: self.let_in.clone() }
+    }
+
     /// A stream, if there is one left.
     #[must_use]
     pub fn stream(&self) -> Option<Held> {
-        Arc::clone(&self.streams).try_acquire_owned().ok().map(|permit| Held(Some(permit)))
+        let one = |pool: &Pool| Arc::clone(&pool.streams).try_acquire_owned().ok();
+        let own = one(&self.own)?;
+        let together = match &self.together {
+            Some(pool) => Some(one(pool)?),
+            None => None,
+        };
+        Some(Held([Some(own), together]))
     }
 
     /// Waits for a large answer's turn.
     pub async fn answer(&self) -> Held {
-        // An error means that it was closed, which nobody does.
-        Held(Arc::clone(&self.answers).acquire_owned().await.ok())
+        self.turn(|pool| &pool.answers).await
     }
 
     /// Waits for a read's turn.
     pub async fn read(&self) -> Held {
-        Held(Arc::clone(&self.reads).acquire_owned().await.ok())
+        self.turn(|pool| &pool.reads).await
+    }
+
+    /// Its own turn first: who waits for that keeps nobody else from theirs.
+    async fn turn(&self, of: impl Fn(&Pool) -> &Arc<Semaphore>) -> Held {
+        // An error means that it was closed, which nobody does.
+        let own = Arc::clone(of(&self.own)).acquire_owned().await.ok();
+        let together = match &self.together {
+            Some(pool) => Arc::clone(of(pool)).acquire_owned().await.ok(),
+            None => None,
+        };
+        Held([own, together])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_let_in_takes_nothing_from_who_lets_in_and_not_all_from_others() {
+        let maker = Share::default();
+        let (one, other) = (maker.of_session(), maker.of_session().of_session());
+        let held: Vec<_> = (0..SESSION.streams).map_while(|_| one.stream()).collect();
+        assert_eq!(held.len(), SESSION.streams);
+        assert!(one.stream().is_none() && other.stream().is_some());
+        assert_eq!((0..=TOKEN.streams).map_while(|_| maker.stream()).count(), TOKEN.streams + 1);
+        for _ in 0..SESSION.answers {
+            std::mem::forget(one.answer().await);
+        }
+        (other.answer().await, maker.answer().await);
+    }
+
+    #[test]
+    fn links_do_not_multiply_what_a_token_may_have() {
+        let maker = Share::default();
+        let all: Vec<_> = (0..100).map(|_| maker.of_session()).collect();
+        let held: Vec<_> = all.iter().flat_map(|one| std::iter::from_fn(|| one.stream())).collect();
+        assert_eq!(held.len(), SESSIONS.streams);
     }
 }

@@ -20,7 +20,7 @@ const PREFIX: &str = "tenement_";
 const RANDOM_BYTES: usize = 24;
 const ID_BYTES: usize = 8;
 /// Of those that one token lets in so many are valid at the same time.
-const LET_IN: usize = 100;
+const LET_IN: usize = 1000;
 const DELETE: &str = "DELETE FROM tokens WHERE id = ?1";
 /// The id of the first token, of which there is one.
 const FIRST: &str = "first";

@@ -63,6 +63,49 @@ command = "sh -c 'echo began; exec sleep 1000'"
 startup_timeout = 60
 "#;
 
+/// The first run gets ready and ends then, the others end at once.
+const AGAIN: &str = r#"
+[settings]
+max_restarts = 2
+backoff_base_ms = 1
+[service.app]
+command = "sh -c 'echo try >> tries; n=$(wc -l < tries); echo this is try $n; [ $n -gt 1 ] || python3 up.py; exit 3'"
+startup_timeout = 60
+"#;
+const UP: &str = r#"
+import os, socket
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(os.environ["SOCKET_PATH"])
+listening.listen(8)
+while not os.path.exists("enough"):
+    listening.settimeout(0.05)
+    try:
+        listening.accept()
+    except TimeoutError:
+        pass
+"#;
+
+#[test]
+fn each_crash_of_one_that_is_restarted_is_told_with_its_lines() {
+    let daemon = TestDaemon::start(AGAIN);
+    let home = daemon.folder.path();
+    fs::write(home.join("up.py"), UP).unwrap();
+    daemon.ok(&["spawn", "app:a"]);
+    fs::write(home.join("enough"), "").unwrap();
+    let mut crashes = Vec::new();
+    until("it is given up", || {
+        let events = daemon.ok(&["--json", "events", "app:a", "-n", "1000"]);
+        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        crashes = events.iter().filter(|event| event["cause"] == "exit").cloned().collect();
+        events.iter().any(|event| event["to"] == "failed")
+    });
+    let lines: Vec<&Value> = crashes.iter().map(|crash| &crash["last_lines"]).collect();
+    assert_eq!(lines, [&json!(["this is try 1"]), &json!(["this is try 2"]), &json!(["this is try 3"])]);
+    let words: Vec<_> = crashes.iter().map(|crash| (&crash["exit_code"], &crash["from"])).collect();
+    let (three, again) = (json!(3), json!("restarting"));
+    assert_eq!(words, [(&three, &json!("running")), (&three, &again), (&three, &again)]);
+}
+
 #[test]
 fn an_end_that_nobody_asked_for_has_the_last_lines() {
     let daemon = TestDaemon::start(&CRASHING.replace("%%", "%"));

@@ -169,7 +169,7 @@ impl Live {
             return Err((code::POLICY, ApiError::missing_scope(Scope::Read).to_string()));
         }
         if let Some(grant) = caller.grant()
-            && let Err(window) = self.api.limits.count(&grant.id, clock::wall())
+            && let Err(window) = self.api.limits.count(&grant.id, &grant.root, clock::wall())
         {
             return Err((code::RATE_LIMITED, ApiError::rate_limited(&window).to_string()));
         }
