@@ -121,6 +121,13 @@ impl InstanceName {
     pub fn new(service: &str, id: &str) -> Result<Self, NameError> {
         Ok(Self { service: service.parse()?, id: id.parse()? })
     }
+
+    /// The host it is reached at below `domain`; `None`: an id with a dot has none, as a dot ends the first label.
+    #[must_use]
+    pub fn host(&self, domain: &str) -> Option<String> {
+        let Self { service, id } = self;
+        (!id.0.contains('.')).then(|| format!("{id}.{service}.{domain}"))
+    }
 }
 
 impl FromStr for InstanceName {

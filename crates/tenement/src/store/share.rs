@@ -119,7 +119,8 @@ mod tests {
         for _ in 0..SESSION.answers {
             std::mem::forget(one.answer().await);
         }
-        (other.answer().await, maker.answer().await);
+        drop(other.answer().await);
+        drop(maker.answer().await);
     }
 
     #[test]

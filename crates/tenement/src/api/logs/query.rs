@@ -55,7 +55,7 @@ pub(super) struct LogsQuery {
     /// Skips so many of the newest.
     #[param(inline, value_type = Option<Whole>)]
     pub(super) offset: Option<String>,
-    /// `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+    /// `false`: does not count all that match, which is faster where they are many. `total` may then be that of the lines up to
     /// the end of the page, and one more if there are more.
     pub(super) count: Option<bool>,
     /// Of this service only.

@@ -44,7 +44,7 @@ struct Search {
     /// Skips so many of the newest.
     #[schema(inline, value_type = Option<Whole>)]
     offset: Option<u64>,
-    /// `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+    /// `false`: does not count all that match, which is faster where they are many. `total` may then be that of the lines up to
     /// the end of the page, and one more if there are more.
     count: Option<bool>,
     /// Not before: `30s`, `5m`, `1h`, `7d` ago, or RFC 3339.
