@@ -11,8 +11,9 @@ use crate::{
     store::LogStore,
 };
 
-/// How long what an ended process has left in its pipes may take to come.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long what an ended process has left in its pipes may take to come. On a machine that is busy that is long, and what
+/// has not come is missing for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What is put where a line is cut.
 const CUT: &str = "…";
 

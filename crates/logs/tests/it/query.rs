@@ -125,13 +125,16 @@ fn pages_by_cursor_are_exact_while_lines_arrive() {
         store.query(&query(1)).unwrap();
     }
     let lines_of = |n: u64| if n.is_multiple_of(3) { 6 * 2 } else { 30 * (2 + n % 3) };
-    seen(&store, (0..40).map(lines_of).sum());
+    let mut printed: u64 = (0..40).map(lines_of).sum();
     for wanted in [query(7), LogQuery { search: Some("line".into()), ..query(13) }, with_fields(&["none=1"])]
     {
+        // Also what came while the pages before were read.
+        seen(&store, printed);
         let whole = store.query(&LogQuery { limit: 100_000, ..wanted.clone() }).unwrap();
         let mut turn = 0;
         let (lines, pages) = all_pages(&store, &wanted, || {
             turn += 1;
+            printed += 1;
             all[turn % 40].print(format!("line that came later {turn}\n"));
         });
         let (got, expected): (Vec<_>, Vec<_>) =

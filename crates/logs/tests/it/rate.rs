@@ -2,10 +2,12 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
+use tenement_core::slot::RunId;
 use tenement_logs::{Begin, Incident, Level, LevelSet, Limits, LogLine, LogQuery, LogStore, StreamLimits};
 
 use crate::support::{Instance, logs, messages, open_with, query, until};
@@ -63,6 +65,25 @@ fn what_is_too_much_is_left_out_counted_and_said() {
     drop(store);
     let again = open_with(folder.path(), limited(500));
     assert_eq!(all(&again, &loud), lines, "notes are notes afterwards");
+}
+
+#[test]
+fn last_lines_are_waited_for_when_who_takes_them_in_is_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, told) = mpsc::channel();
+    // As if this machine did not run it.
+    let observer = move |_: &Incident| {
+        tell.send(()).unwrap();
+        thread::sleep(Duration::from_millis(1500));
+    };
+    let store = LogStore::open_observed(logs(folder.path()), limited(1), Box::new(observer)).unwrap();
+    let mut loud = Instance::attach(&store, folder.path(), "loud:a");
+    let mut quiet = Instance::attach(&store, folder.path(), "quiet:a");
+    loud.print("one\ntwo\n");
+    told.recv().unwrap();
+    quiet.print("its last words\n");
+    let last = store.last_words(&quiet.name, RunId(1), 5, 1000);
+    assert_eq!(last.map(|last| last.lines), Some(vec!["its last words".to_owned()]));
 }
 
 #[test]

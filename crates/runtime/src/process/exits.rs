@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 use super::{Exit, Handle, Status};
 use crate::clock;
 
-/// How long after its end a process's status may be on its way from the keeper.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long after its end a process's status may be on its way from the keeper. On a machine that is busy that is long.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The same where there is no keeper: for its parent, such as init, to take it, after which the kernel tells.
 const PATIENCE_ALONE: Duration = Duration::from_millis(200);
 /// The kernel does not say when that has happened.

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{runs::RunStore, store::Store};
+use crate::{runs::RunStore, sinks::Sinks, store::Store};
 
 /// When tokens were last used.
 const TOKENS: Duration = Duration::from_secs(30);
@@ -27,14 +27,22 @@ pub(super) struct Chores {
 }
 
 /// Begins, on the current runtime.
-pub(super) fn begin(store: Arc<Store>, runs: Arc<RunStore>, routes: Arc<ArcSwap<RouteTable>>) -> Chores {
+pub(super) fn begin(
+    store: Arc<Store>,
+    sinks: Arc<Sinks>,
+    runs: Arc<RunStore>,
+    routes: Arc<ArcSwap<RouteTable>>,
+) -> Chores {
     let tokens = Arc::clone(&store);
     let mut used = Used { runs, routes, noted: HashMap::new() };
     let recovering = Arc::clone(&store);
     let rounds = [
         every(TOKENS, move || round(&tokens)),
         every(INSTANCES, move || used.note()),
-        every(ROOM, move || recovering.recover()),
+        every(ROOM, move || {
+            recovering.recover();
+            sinks.recover();
+        }),
     ];
     Chores { rounds, store }
 }

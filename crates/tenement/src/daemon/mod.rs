@@ -269,7 +269,12 @@ async fn serve(
         door: None,
         admin: admin.serve(router.clone()).map_err(tried("can't serve the administration socket"))?,
         sinks: Some(api.sinks.begin(&api.logs)),
-        chores: Some(chores::begin(Arc::clone(&api.store), Arc::clone(&grounds.runs), Arc::clone(&routes))),
+        chores: Some(chores::begin(
+            Arc::clone(&api.store),
+            Arc::clone(&api.sinks),
+            Arc::clone(&grounds.runs),
+            Arc::clone(&routes),
+        )),
         sampling: Some(samples::begin(
             Arc::clone(&api.rings),
             api.supervisor.clone(),

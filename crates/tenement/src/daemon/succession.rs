@@ -33,7 +33,7 @@ pub(super) struct Predecessor {
 }
 
 /// One of an earlier release may say nothing as long as it uses nothing.
-const SILENT: Duration = Duration::from_secs(1);
+const SILENT: Duration = Duration::from_secs(5);
 
 impl Predecessor {
     /// From now on what it gives is somebody else's.

@@ -151,6 +151,11 @@ impl Sinks {
         self.places.hand_over();
     }
 
+    /// Makes good what there was no room for, if there is now.
+    pub(crate) fn recover(&self) {
+        self.places.recover();
+    }
+
     fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

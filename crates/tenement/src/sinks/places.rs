@@ -124,6 +124,15 @@ impl Places {
         }
     }
 
+    /// Lets others open it, if there was no room for that and now there is: it may be long until something is written.
+    pub(super) fn recover(&self) {
+        let mut inner = self.lock();
+        if inner.alone {
+            // If not now, then later.
+            let _ = inner.settle();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,6 +191,21 @@ impl Places {
 }
 
 impl Inner {
+    /// Opens it, or opens it as ever, if there is room now.
+    fn settle(&mut self) -> Result<(), PlacesError> {
+        if self.alone && !self.handed_over && room::probe(&self.path).is_ok() {
+            self.connection = None;
+        }
+        if self.connection.is_none() {
+            if self.handed_over {
+                return Err(PlacesError::HandedOver);
+            }
+            let (Opened { connection, alone }, written) = open(&self.path)?;
+            (self.connection, self.alone, self.written) = (Some(connection), alone, written);
+        }
+        Ok(())
+    }
+
     fn replace(&mut self, sink: &str, now: Kept) -> Result<(), PlacesError> {
         if self.kept.get(sink) != Some(&now) {
             self.kept.insert(sink.to_owned(), now);
@@ -194,16 +218,7 @@ impl Inner {
         if self.kept == self.written {
             return Ok(());
         }
-        if self.alone && !self.handed_over && room::probe(&self.path).is_ok() {
-            self.connection = None;
-        }
-        if self.connection.is_none() {
-            if self.handed_over {
-                return Err(PlacesError::HandedOver);
-            }
-            let (Opened { connection, alone }, written) = open(&self.path)?;
-            (self.connection, self.alone, self.written) = (Some(connection), alone, written);
-        }
+        self.settle()?;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let transaction = connection.transaction()?;
         for gone in self.written.keys().filter(|sink| !self.kept.contains_key(*sink)) {

@@ -105,7 +105,8 @@ fn works_with_room(daemon: &TestDaemon) {
     until("it writes", || daemon.ten(&["token-gen", "--name", "after"]).status.success());
     daemon.ok(&["spawn", "notes:after"]);
     until("its history is whole", || daemon.ok(&["--json", "events", "notes:after"]).contains("running"));
-    daemon.ok(&["backup", "backup"]);
+    // Soon: what was opened without room keeps others out.
+    until("it can be saved", || daemon.ten(&["backup", "--force", "backup"]).status.success());
     assert!(!daemon.ok(&["tokens"]).contains("refused") && daemon.status("notes:refused").is_empty());
 }
 
@@ -128,6 +129,25 @@ fn a_daemon_starts_on_a_full_disk_serves_what_runs_and_gets_well_when_there_is_r
     assert!(!daemon.ok(&["status"]).contains("Lost"), "and nothing was lost");
     assert!(daemon.ok(&["tokens"]).contains("after"));
     drop(daemon);
+}
+
+// faults: D4
+#[test]
+fn what_was_opened_without_room_can_be_saved_when_there_is_room_though_nothing_is_written() {
+    let Some((daemon, _disk, data)) = serving() else { return };
+    let pids = ["a", "b"].map(|id| pid(&daemon, id).unwrap());
+    let hog = Hog::on(&data);
+    let folder = daemon.kill_alone();
+    // Each would need them anew, and there is no room for that.
+    for name in ["state", "history", "sinks"] {
+        let _ = fs::remove_file(data.join(format!("{name}.db-shm")));
+    }
+    until("full", || rustix::fs::statvfs(&data).unwrap().f_bavail == 0);
+    let daemon = TestDaemon::start_in(folder, &[]);
+    works_without_room(&daemon, pids);
+    drop(hog);
+    until("it can be saved", || daemon.ten(&["backup", "--force", "backup"]).status.success());
+    works_with_room(&daemon);
 }
 
 // faults: D4 D13
