@@ -1360,7 +1360,7 @@ export interface components {
       /** @description Instead of `context`: before each. */
       context_before?: number | null;
       /**
-       * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+       * @description `false`: does not count all that match, which is faster where they are many. `total` may then be that of the lines up to
        *     the end of the page, and one more if there are more.
        */
       count?: boolean | null;
@@ -5033,7 +5033,7 @@ export interface operations {
         /** @description Skips so many of the newest. */
         offset?: number;
         /**
-         * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+         * @description `false`: does not count all that match, which is faster where they are many. `total` may then be that of the lines up to
          *     the end of the page, and one more if there are more.
          */
         count?: boolean;
@@ -6332,7 +6332,7 @@ export interface operations {
         /** @description Skips so many of the newest. */
         offset?: number;
         /**
-         * @description `false`: does not count all that match, which is faster where they are many. `total` is then that of the lines up to
+         * @description `false`: does not count all that match, which is faster where they are many. `total` may then be that of the lines up to
          *     the end of the page, and one more if there are more.
          */
         count?: boolean;
