@@ -1,5 +1,5 @@
 import type { Locator, Page } from '@playwright/test';
-import { type Daemon, expect, go, isFitForAll, signIn, test, until } from './fixtures';
+import { type Daemon, expect, go, isFitForAll, signIn, test, tooWide, until } from './fixtures';
 
 const ATTACK = '<img src=x onerror="document.title=1">';
 
@@ -388,6 +388,21 @@ test('what is unhealthy is seen in a window that has no column for it', async ({
   await page.setViewportSize({ width: 1500, height: 800 });
   await expect(cell.getByText('unhealthy')).toBeHidden();
   await expect(cell.getByText('running')).toBeVisible();
+});
+
+test('the buttons of a row are in sight in a window of any width', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 1920, height: 700 });
+  await enter();
+  await expect(rowOf(page, 'web:bob').getByRole('button')).toHaveCount(2);
+  // Just before and after each width at which columns go, with both rails, and what is usual.
+  for (const width of [720, 768, 808, 849, 860, 1012, 1023, 1024, 1140, 1180, 1199, 1201, 1358, 1362, 1440]) {
+    await page.setViewportSize({ width, height: 700 });
+    await expect.poll(() => tooWide(page), `at ${width} px`).toEqual([]);
+    const text = await tableOf(page).locator('.head').innerText();
+    expect(text).toMatch(/Instance[^]*Status[^]*Memory[^]*CPU[^]*Req\/s[^]*Errors/);
+  }
+  await page.setViewportSize({ width: 720, height: 700 });
+  await rowOf(page, 'web:bob').getByRole('button', { name: 'Stop web:bob' }).click({ trial: true });
 });
 
 test('dark as the system is', async ({ page, enter }) => {
