@@ -405,6 +405,25 @@ test('the buttons of a row are in sight in a window of any width', async ({ page
   await rowOf(page, 'web:bob').getByRole('button', { name: 'Stop web:bob' }).click({ trial: true });
 });
 
+test('a phone shows no figures of one that has none', async ({ page, enter }) => {
+  await page.route('**/api/overview?*', async (route) => {
+    const row = {
+      ...{ service: 'web', health: 'unknown', reason: null, since: Date.now(), rps: 0, eps: 0, requests: 0 },
+      ...{ errors: 0, restarts: 0, last_wake: null, wake_ms: null, spark: [] },
+    };
+    const instances = [
+      { ...row, instance: 'web:new', id: 'new', status: 'starting', memory_mb: null, cpu_percent: null },
+      { ...row, instance: 'web:old', id: 'old', status: 'running', memory_mb: 20, cpu_percent: 3 },
+    ];
+    const body = `${JSON.stringify({ type: 'snapshot', at: Date.now(), instances, more: false })}\n`;
+    await route.fulfill({ contentType: 'application/x-ndjson', body });
+  });
+  await page.setViewportSize({ width: 390, height: 700 });
+  await enter();
+  await expect(rowOf(page, 'web:old').locator('.figures')).toHaveText(/20.0 MB\s*3.0% CPU\s*0\/s/);
+  await expect(rowOf(page, 'web:new').locator('.figures')).not.toContainText(/–|CPU|\/s/);
+});
+
 test('dark as the system is', async ({ page, enter }) => {
   await page.emulateMedia({ colorScheme: 'dark' });
   await enter();
