@@ -424,6 +424,26 @@ test('a phone shows no figures of one that has none', async ({ page, enter }) =>
   await expect(rowOf(page, 'web:new').locator('.figures')).not.toContainText(/–|CPU|\/s/);
 });
 
+test('names of any length fit, and leave room for who is signed in', async ({ page, ten, enter }) => {
+  const id = 'l'.repeat(63);
+  await ten.spawn('web', id);
+  await page.setViewportSize({ width: 900, height: 700 });
+  const token = await ten.newToken(['read'], { instance: `web:${id}` });
+  await enter(`/instances/web/${id}`, token);
+  await expect(page.getByRole('region', { name: 'State' })).toBeVisible();
+  const name = page.getByRole('banner').getByText('test', { exact: true });
+  const isWhole = (): Promise<boolean> => name.evaluate((one) => one.scrollWidth <= one.clientWidth);
+  expect(await isWhole()).toBe(true);
+  await go(page, `/instances/web/${'x'.repeat(5000)}`);
+  await expect(page.getByRole('heading', { name: /is not known$/ })).toBeVisible();
+  for (const width of [320, 900, 1024]) {
+    await page.setViewportSize({ width, height: 700 });
+    await expect.poll(() => tooWide(page)).toEqual([]);
+    if (width > 320) expect(await isWhole()).toBe(true);
+  }
+  await ten.api('DELETE', `/api/instances/web/${id}?purge=true`);
+});
+
 test('dark as the system is', async ({ page, enter }) => {
   await page.emulateMedia({ colorScheme: 'dark' });
   await enter();
