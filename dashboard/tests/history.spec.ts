@@ -125,6 +125,23 @@ test('the audit says who did what, also what was refused, in pages', async ({ pa
   await expect(table.getByRole('row').nth(1)).toContainText('web:bob');
 });
 
+test('a small phone shows what each filter of the audit is for', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  await enter('/audit');
+  const cut = await page.locator('main input').evaluateAll((inputs) =>
+    (inputs as HTMLInputElement[])
+      .filter((input) => {
+        const style = getComputedStyle(input);
+        const pen = document.createElement('canvas').getContext('2d')!;
+        pen.font = style.font;
+        const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+        return pen.measureText(input.placeholder).width > room;
+      })
+      .map((input) => input.placeholder),
+  );
+  expect(cut).toEqual([]);
+});
+
 test('the host page says what can be enforced, and what follows', async ({ page, enter }) => {
   await enter('/host');
   const enforces = page.getByRole('region', { name: 'What this machine can enforce' });

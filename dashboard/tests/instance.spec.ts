@@ -131,6 +131,42 @@ test('plots stay the same elements when the window changes, and say when they co
   await expect(page.getByText('The plot could not be loaded')).toHaveCount(4);
 });
 
+test('errors are drawn where there are some, not over requests that had none', async ({ page, enter }) => {
+  let errors = 0;
+  await page.route(/\/api\/metrics\/.*\/history/, async (route) => {
+    const end = Date.now();
+    const times = Array.from({ length: 30 }, (_, n) => end - (30 - n) * 10_000);
+    const all = (value: number): number[] => times.map(() => value);
+    const json = {
+      ...{ instance: 'web:alice', interval_ms: 10_000, times, memory_mb: all(20), cpu_percent: all(1) },
+      ...{ requests_per_second: all(errors), errors_per_second: all(errors) },
+      ...{ latency_p50_ms: all(1), latency_p95_ms: all(2) },
+    };
+    await route.fulfill({ json });
+  });
+  await page.route(/\/api\/events/, (route) => route.abort());
+  await page.emulateMedia({ colorScheme: 'light' });
+  await enter('/instances/web/alice');
+  const plot = page.getByRole('figure').filter({ hasText: 'Requests' });
+  const tones = (): Promise<string> =>
+    plot.locator('canvas').evaluate((canvas: HTMLCanvasElement) => {
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+      const found = new Set<string>();
+      for (let i = 0; i < data.length; i += 4) {
+        const [red, , blue, alpha] = data.slice(i, i + 4);
+        if (alpha > 200 && red - blue > 100) found.add('red');
+        if (alpha > 200 && blue - red > 100) found.add('blue');
+      }
+      return [...found].sort().join();
+    });
+  await expect(plot).toContainText('errors 0/s');
+  await expect.poll(tones).toBe('blue');
+  errors = 1;
+  await page.reload();
+  await expect(plot).toContainText('errors 1.0/s');
+  await expect.poll(tones).toContain('red');
+});
+
 test('it is fit for all', async ({ page, enter }) => {
   // So much happened that it has to be scrolled.
   await page.route(/\/api\/events\?(?!.*follow)/, async (route) => {

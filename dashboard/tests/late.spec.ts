@@ -64,6 +64,48 @@ test('lines around one that was left come to no other', async ({ page, ten, ente
   await expect(rows(page).last()).toContainText('count 250');
 });
 
+plain('who goes back finds the place they left, however late its rows come', async ({ page, ten, enter }) => {
+  for (let i = 0; i < 55; i++) await ten.api('POST', '/api/instances/web/nobody/stop').catch(() => {});
+  await enter('/audit');
+  const main = page.locator('main');
+  const rows = page.getByRole('table', { name: 'Who changed what, the newest first' }).getByRole('row');
+  const top = (): Promise<number> => main.evaluate((one) => one.scrollTop);
+  /** Longer than a page takes that has what it shows. */
+  const frames = (): Promise<void> =>
+    page.evaluate(async () => {
+      for (let n = 0; n < 100; n++) await new Promise(requestAnimationFrame);
+    });
+  const leave = async (): Promise<number> => {
+    await expect(rows).toHaveCount(51);
+    const link = rows.nth(40).getByRole('link');
+    await link.scrollIntoViewIfNeeded();
+    const place = await top();
+    expect(place).toBeGreaterThan(300);
+    await link.click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:nobody');
+    return place;
+  };
+  const skeleton = main.getByRole('status', { name: 'Loading' });
+  const back = async (): Promise<() => void> => {
+    const come = await hold(page, /\/api\/audit/);
+    await page.goBack();
+    await expect(skeleton).toBeVisible();
+    await frames();
+    return come;
+  };
+  const place = await leave();
+  (await back())();
+  await expect.poll(top).toBe(place);
+  // Who reads on meanwhile is not taken away from there.
+  await leave();
+  const come = await back();
+  await page.keyboard.press('Shift');
+  come();
+  await expect(rows).toHaveCount(51);
+  await frames();
+  expect(await top()).toBe(0);
+});
+
 plain('who closed the dialog of a spawn is taken nowhere by its answer', async ({ page, ten, enter }) => {
   await enter('/services/web?spawn=late');
   const dialog = page.getByRole('dialog', { name: 'Spawn an instance' });

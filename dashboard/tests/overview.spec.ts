@@ -1,5 +1,5 @@
 import type { Locator, Page } from '@playwright/test';
-import { type Daemon, expect, go, isFitForAll, signIn, test, until } from './fixtures';
+import { type Daemon, expect, go, isFitForAll, signIn, test, tooWide, until } from './fixtures';
 
 const ATTACK = '<img src=x onerror="document.title=1">';
 
@@ -388,6 +388,60 @@ test('what is unhealthy is seen in a window that has no column for it', async ({
   await page.setViewportSize({ width: 1500, height: 800 });
   await expect(cell.getByText('unhealthy')).toBeHidden();
   await expect(cell.getByText('running')).toBeVisible();
+});
+
+test('the buttons of a row are in sight in a window of any width', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 1920, height: 700 });
+  await enter();
+  await expect(rowOf(page, 'web:bob').getByRole('button')).toHaveCount(2);
+  // Just before and after each width at which columns go, with both rails, and what is usual.
+  for (const width of [720, 768, 808, 849, 860, 1012, 1023, 1024, 1140, 1180, 1199, 1201, 1358, 1362, 1440]) {
+    await page.setViewportSize({ width, height: 700 });
+    await expect.poll(() => tooWide(page), `at ${width} px`).toEqual([]);
+    const text = await tableOf(page).locator('.head').innerText();
+    expect(text).toMatch(/Instance[^]*Status[^]*Memory[^]*CPU[^]*Req\/s[^]*Errors/);
+  }
+  await page.setViewportSize({ width: 720, height: 700 });
+  await rowOf(page, 'web:bob').getByRole('button', { name: 'Stop web:bob' }).click({ trial: true });
+});
+
+test('a phone shows no figures of one that has none', async ({ page, enter }) => {
+  await page.route('**/api/overview?*', async (route) => {
+    const row = {
+      ...{ service: 'web', health: 'unknown', reason: null, since: Date.now(), rps: 0, eps: 0, requests: 0 },
+      ...{ errors: 0, restarts: 0, last_wake: null, wake_ms: null, spark: [] },
+    };
+    const instances = [
+      { ...row, instance: 'web:new', id: 'new', status: 'starting', memory_mb: null, cpu_percent: null },
+      { ...row, instance: 'web:old', id: 'old', status: 'running', memory_mb: 20, cpu_percent: 3 },
+    ];
+    const body = `${JSON.stringify({ type: 'snapshot', at: Date.now(), instances, more: false })}\n`;
+    await route.fulfill({ contentType: 'application/x-ndjson', body });
+  });
+  await page.setViewportSize({ width: 390, height: 700 });
+  await enter();
+  await expect(rowOf(page, 'web:old').locator('.figures')).toHaveText(/20.0 MB\s*3.0% CPU\s*0\/s/);
+  await expect(rowOf(page, 'web:new').locator('.figures')).not.toContainText(/–|CPU|\/s/);
+});
+
+test('names of any length fit, and leave room for who is signed in', async ({ page, ten, enter }) => {
+  const id = 'l'.repeat(63);
+  await ten.spawn('web', id);
+  await page.setViewportSize({ width: 900, height: 700 });
+  const token = await ten.newToken(['read'], { instance: `web:${id}` });
+  await enter(`/instances/web/${id}`, token);
+  await expect(page.getByRole('region', { name: 'State' })).toBeVisible();
+  const name = page.getByRole('banner').getByText('test', { exact: true });
+  const isWhole = (): Promise<boolean> => name.evaluate((one) => one.scrollWidth <= one.clientWidth);
+  expect(await isWhole()).toBe(true);
+  await go(page, `/instances/web/${'x'.repeat(5000)}`);
+  await expect(page.getByRole('heading', { name: /is not known$/ })).toBeVisible();
+  for (const width of [320, 900, 1024]) {
+    await page.setViewportSize({ width, height: 700 });
+    await expect.poll(() => tooWide(page)).toEqual([]);
+    if (width > 320) expect(await isWhole()).toBe(true);
+  }
+  await ten.api('DELETE', `/api/instances/web/${id}?purge=true`);
 });
 
 test('dark as the system is', async ({ page, enter }) => {

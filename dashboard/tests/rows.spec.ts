@@ -61,16 +61,26 @@ test('rows that come into sight take the elements of those that left it, each in
   }
 });
 
-test('the focus goes to no other row, and the keys go on from where it was', async ({ page }) => {
+test('the focus goes to no other row, and the keys go on from it, or from what is seen', async ({ page }) => {
   await page.keyboard.press('j');
   await page.keyboard.press('j');
   await expect(page.locator('[data-row="1"]')).toBeFocused();
   await far(page, 6000);
   await expect(page.locator('[data-row]:focus')).toHaveCount(0);
+  const main = page.locator('main');
+  const before = await main.evaluate((one) => one.scrollTop);
   await page.keyboard.press('j');
-  await expect(page.locator('[data-row="2"]')).toBeFocused();
+  await expect(page.locator('[data-row]:focus')).toHaveCount(1);
+  const first = Number(await page.locator('[data-row]:focus').getAttribute('data-row'));
+  expect(first).toBeGreaterThan(100);
+  // It was in sight, below the head.
+  expect(await main.evaluate((one) => one.scrollTop)).toBe(before);
+  await page.keyboard.press('j');
+  await expect(page.locator(`[data-row="${first + 1}"]`)).toBeFocused();
+  await page.keyboard.press('k');
+  await expect(page.locator(`[data-row="${first}"]`)).toBeFocused();
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n002');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(`rest:${ids[first]}`);
 });
 
 test('who goes back finds the place they left, who goes on begins at the top', async ({ page }) => {

@@ -6,6 +6,13 @@ test('a token that is right leads to the pages, and is in no address', async ({ 
   expect(page.url()).not.toContain('tenement_of');
 });
 
+test('a small phone has the card in its middle', async ({ page, front }) => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  await page.goto(front.url);
+  const { x, width } = (await page.locator('.card').boundingBox()) ?? { x: 0, width: 0 };
+  expect([x, 320 - x - width]).toEqual([16, 16]);
+});
+
 test('whoever signs out leaves nothing behind for the next one', async ({ page, ten, front, enter }) => {
   await ten.becomes('web', 'alice', 'running');
   await enter('/instances/web/bob');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RANGES, gaps, marksOf, startOf, withHoles, type Curves } from './curves';
+import { RANGES, aboveZero, gaps, marksOf, startOf, withHoles, type Curves } from './curves';
 import type { Happened } from './story';
 
 describe('gaps', () => {
@@ -31,6 +31,12 @@ test('a crash is drawn over the start of the same second', () => {
     ({ cause, timestamp, from: 'running', to: 'failed', exit_code: 1 }) as unknown as Happened;
   const marks = marksOf([event('exit', '2026-01-01T00:00:01Z'), event('start', '2026-01-01T00:00:01.5Z')], 0);
   expect(marks.map((mark) => mark.tone)).toEqual(['--starting', '--failed']);
+});
+
+test('of what is drawn over another line, nothing is at zero but where it rises from', () => {
+  expect(aboveZero([0, 0, 3, 0, 0, null, 0])).toEqual([null, 0, 3, 0, null, null, null]);
+  expect(aboveZero([0])).toEqual([null]);
+  expect(aboveZero([null, 2, null])).toEqual([null, 2, null]);
 });
 
 test('withHoles puts a null where samples are missing', () => {

@@ -65,6 +65,10 @@ export function withHoles(curves: Curves): Curves {
   };
 }
 
+/** Without the zeros that have nothing else beside them: they would be drawn over the zeros of another line. */
+export const aboveZero = (values: readonly (number | null)[]): (number | null)[] =>
+  values.map((value, i) => (value || values[i - 1] || values[i + 1] ? value : null));
+
 export type Mark = { at: number; tone: string };
 /** What one wants to see beside a curve; a wake or a sleep is seen by the grey. */
 const MARKED = new Set(['exit', 'start_failed', 'unhealthy', 'restart', 'reload', 'stop', 'start']);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Measured, fixed, inSight, reveal } from './virtual';
+import { Measured, fixed, inSight, near, reveal } from './virtual';
 
 test('only rows in sight, and some to spare', () => {
   const rows = fixed(10_000, 34);
@@ -16,6 +16,15 @@ test('a row comes into sight by as little scrolling as it takes', () => {
   expect(reveal(rows, 50, 0, 100)).toBe(410);
   expect(reveal(rows, 50, 450, 100)).toBe(null);
   expect(reveal(rows, 50, 495, 100, 20)).toBe(480);
+});
+
+test('a row that is out of sight is left for the first that is in it', () => {
+  const rows = fixed(100, 10);
+  expect([0, 1, 10, 995, 5000].map((scroll) => near(rows, -1, scroll, 100))).toEqual([0, 1, 1, 99, 99]);
+  expect([-20, -15, 500].map((scroll) => near(rows, -1, scroll, 100, 20))).toEqual([0, 1, 52]);
+  expect([51, 52, 59, 60].map((index) => near(rows, index, 500, 100, 20))).toEqual([52, 52, 59, 52]);
+  expect(near(rows, 59, 499.5, 100)).toBe(59);
+  expect(near(rows, 2, -300, 100)).toBe(0);
 });
 
 test('measured heights agree with the plain sum', () => {

@@ -34,6 +34,15 @@ export function reveal(
   return null;
 }
 
+/** A row that is in sight: this one, if a part of it is, or else the first that is not cut. */
+export function near(heights: Heights, index: number, scroll: number, view: number, margin = 0): number {
+  const top = Math.max(0, scroll + margin);
+  if (index >= 0 && heights.offset(index + 1) > top && heights.offset(index) < scroll + view) return index;
+  const first = heights.at(top);
+  // Places of a browser may be fractions of a pixel.
+  return top - heights.offset(first) < 1 ? first : Math.min(heights.count - 1, first + 1);
+}
+
 /** All rows are as high as each other. */
 export function fixed(count: number, height: number): Heights {
   return {
