@@ -3,8 +3,8 @@
 //   GET /api/events ──> the newest, how many there are ──> stream after the last one ──> in front
 //                                                     └──> more(): with an offset ──> behind
 import { untrack } from 'svelte';
-import { get, Unreachable, wordsOf } from '../api/client';
-import { backOff } from '../api/stream';
+import { again } from '../api/again';
+import { get, wordsOf } from '../api/client';
 import type { Cause, Happened } from '../lib/story';
 import { Live } from './live.svelte';
 
@@ -85,9 +85,9 @@ export class EventFeed {
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
-      // A daemon that restarts comes back: nobody has to ask again.
-      if (error instanceof Unreachable)
-        this.again = setTimeout(() => void this.begin(abort, failures + 1), backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.again = setTimeout(() => void this.begin(abort, failures + 1), wait);
     } finally {
       clearTimeout(timer);
       this.slow = false;

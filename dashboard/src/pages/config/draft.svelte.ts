@@ -2,8 +2,8 @@
 //
 //   GET file ──> text ──edited──> after a pause: POST plan ──> plan, or findings at their lines
 //                 └──> PUT with the tag of what was read ──> written │ 412: somebody else wrote it ──> conflict
-import { ApiError, Unreachable, request, wordsOf, type Schemas } from '../../api/client';
-import { backOff } from '../../api/stream';
+import { again } from '../../api/again';
+import { ApiError, request, wordsOf, type Schemas } from '../../api/client';
 import type { Question } from '../../stores/confirm.svelte';
 import { session } from '../../stores/session.svelte';
 
@@ -71,9 +71,9 @@ class Draft {
     } catch (error) {
       if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
-      // A daemon that restarts comes back: nobody has to ask again.
-      if (error instanceof Unreachable)
-        this.again = setTimeout(() => void this.open(failures + 1), backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.again = setTimeout(() => void this.open(failures + 1), wait);
     } finally {
       clearTimeout(timer);
       this.slow = false;
