@@ -23,6 +23,8 @@ export type StreamOptions<T> = {
   state: (state: StreamState, detail: { error: Error | null; retryAt: number | null }) => void;
   /** Called at each connection, before its first message. */
   opened?: () => void;
+  /** Called for whatever comes, a sign of life too. */
+  heard?: () => void;
   /** Milliseconds without a byte after which the connection counts as lost. */
   silence?: number;
 };
@@ -135,6 +137,7 @@ class Reader<T> {
       const parser: Parser<T> = format === 'sse' ? sse<T>() : ndjson<T>();
       for await (const lines of linesOf(response.body)) {
         clearTimeout(watch);
+        this.options.heard?.();
         const messages = parser(lines);
         this.remember(messages);
         if (messages.length > 0) await this.options.receive(messages);
