@@ -1,4 +1,5 @@
 // The samples of an instance, and what plots show besides them: when there was nothing to measure, and what happened then.
+import type { Row } from '../api/types';
 import { storyOf, type Happened } from './story';
 
 /** `GET /api/metrics/{service}/{id}/history`: columns of equal length, null where nothing was measured. */
@@ -62,6 +63,26 @@ export function withHoles(curves: Curves): Curves {
     errors_per_second: column(curves.errors_per_second),
     latency_p50_ms: column(curves.latency_p50_ms),
     latency_p95_ms: column(curves.latency_p95_ms),
+  };
+}
+
+/**
+ * With one more sample, of what is measured now, but for latency, which is not known yet. The same where the next one is not
+ * due, null where some are missing before it.
+ */
+export function goneOn(curves: Curves, row: Row, now: number): Curves | null {
+  const at = (curves.times.at(-1) ?? 0) + curves.interval_ms;
+  if (at > now) return curves;
+  if (now - at > curves.interval_ms * 1.5) return null;
+  return {
+    ...curves,
+    times: [...curves.times, at],
+    memory_mb: [...curves.memory_mb, row.memory_mb],
+    cpu_percent: [...curves.cpu_percent, row.cpu_percent],
+    requests_per_second: [...curves.requests_per_second, row.rps],
+    errors_per_second: [...curves.errors_per_second, row.eps],
+    latency_p50_ms: [...curves.latency_p50_ms, null],
+    latency_p95_ms: [...curves.latency_p95_ms, null],
   };
 }
 

@@ -30,7 +30,11 @@ export class EventFeed {
   private filter: EventFilter = {};
   private again: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly size = 100) {}
+  /** `follows`: by a stream of its own; else who has it says when to look for new ones. */
+  constructor(
+    private readonly size = 100,
+    private readonly follows = true,
+  ) {}
 
   /** Begins anew with another filter. */
   open(filter: EventFilter): void {
@@ -81,7 +85,7 @@ export class EventFeed {
       this.hasMore = found.pagination.has_more;
       this.error = null;
       this.ready = true;
-      this.follow();
+      if (this.follows) this.follow();
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
@@ -92,6 +96,16 @@ export class EventFeed {
       clearTimeout(timer);
       this.slow = false;
     }
+  }
+
+  /** Those that happened since. */
+  async look(): Promise<void> {
+    if (!this.ready) return;
+    const { signal } = this.abort;
+    const query = { ...this.filter, after: this.events[0]?.id ?? 0, limit: 1000 };
+    // What could not be had is had the next time.
+    const found = await get('/api/events', { query, signal }).catch(() => null);
+    if (found !== null && !signal.aborted) this.take(found.events);
   }
 
   private follow(): void {
