@@ -51,7 +51,7 @@ test('a curve goes on with what is measured now, when it is time, and not over w
     latency_p50_ms: [3, null],
     latency_p95_ms: [3, null],
   });
-  expect(goneOn(curves, row, 130)).toBeNull();
+  expect(goneOn(curves, row, 136)).toBeNull();
   expect(goneOn({ ...curves, times: [] }, row, 130)).toBeNull();
 });
 

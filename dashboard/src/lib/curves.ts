@@ -73,7 +73,8 @@ export function withHoles(curves: Curves): Curves {
 export function goneOn(curves: Curves, row: Row, now: number): Curves | null {
   const at = (curves.times.at(-1) ?? 0) + curves.interval_ms;
   if (at > now) return curves;
-  if (now - at > curves.interval_ms * 1.5) return null;
+  // A sample is told when its interval is over, which is when the next one is due nearly.
+  if (now - at > curves.interval_ms * 2.5) return null;
   return {
     ...curves,
     times: [...curves.times, at],

@@ -23,8 +23,6 @@ export class EventFeed {
   loadingMore = $state(false);
   /** Why older ones could not be had. */
   moreError = $state<string | null>(null);
-  /** Those that came by the stream, for who wants to do something then. */
-  arrived = $state(0);
   readonly live = new Live();
   private abort = new AbortController();
   private filter: EventFilter = {};
@@ -132,6 +130,5 @@ export class EventFeed {
     const all = [...fresh, ...this.events];
     if (all.length > MOST) this.hasMore = true;
     this.events = all.slice(0, MOST);
-    this.arrived += fresh.length;
   }
 }
