@@ -162,6 +162,61 @@ test('what was edited and not saved is lost by nobody who does not want it', asy
   await expect(page.getByLabel('Token', { exact: true })).toBeVisible();
 });
 
+test('lines end in the file as they did', async ({ page, ten, enter }) => {
+  const crlf = CONFIG.replaceAll('\n', '\r\n');
+  ten.writeConfig(crlf);
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await editor.focus();
+  await page.keyboard.press('ControlOrMeta+End');
+  await page.keyboard.type('#');
+  await expect(page.getByText('not saved')).toBeVisible();
+  await page.keyboard.press('Backspace');
+  await expect(page.getByText('not saved')).toHaveCount(0);
+  await page.keyboard.type('# more');
+  await page.getByRole('tab', { name: 'Difference to the file' }).click();
+  await expect(page.locator('.diff .line.added')).toHaveCount(1);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page.getByText('The file is saved')).toBeVisible();
+  expect(readFileSync(ten.config, 'utf8')).toBe(`${crlf}# more`);
+});
+
+test('that lines will end alike is said, and not done where nothing was edited', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  ten.writeConfig(CONFIG.replace('\n', '\r\n'));
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await expect(page.getByText('not saved')).toHaveCount(0);
+  await editor.fill(`${CONFIG}# more`);
+  await expect(page.getByText('all end with LF')).toBeVisible();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page.getByText('The file is saved')).toBeVisible();
+  expect(readFileSync(ten.config, 'utf8')).toBe(`${CONFIG}# more`);
+});
+
+test('what could not be checked is checked when the daemon is back', async ({ page, enter }) => {
+  await enter('/config');
+  const editor = page.getByLabel('tenement.toml');
+  await expect(editor).toHaveValue(CONFIG);
+  await expect(page.getByText('a reload would change nothing')).toBeVisible();
+  await page.route('**/api/config/plan', (route) => route.abort());
+  await editor.fill(`${CONFIG}# more`);
+  await expect(page.getByRole('alert')).toContainText('It could not be checked');
+  await expect(page.getByRole('button', { name: 'Save', exact: true })).toBeDisabled();
+  // Who has left asks no more, and who is back is told.
+  await go(page, '/services');
+  await page.getByRole('link', { name: 'Config', exact: true }).click();
+  await expect(page.getByRole('alert')).toContainText('It could not be checked');
+  await page.unrouteAll();
+  await expect(page.getByRole('button', { name: 'Save', exact: true })).toBeEnabled();
+  await page.getByRole('button', { name: 'Revert' }).click();
+});
+
 test('the configuration in force hides secrets', async ({ page, enter }) => {
   await enter('/config?view=force');
   const web = page.getByRole('table', { name: '[service.web]' });

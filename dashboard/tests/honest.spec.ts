@@ -193,6 +193,48 @@ test('what could not be asked for is asked for again when the daemon is back', a
   }
 });
 
+test('what was refused for a while is asked for again after it', async ({ page, ten, front }) => {
+  await page.clock.install();
+  await signIn(page, front.url, ten.token);
+  const refusal = {
+    status: 429,
+    headers: { 'Retry-After': '60' },
+    json: { error: 'rate_limited', message: 'More than 1000 requests with this token', status: 429 },
+  };
+  const alert = page.getByRole('alert').filter({ hasText: 'More than 1000 requests' });
+  const pages = [
+    {
+      path: '/logs?instance=printer:one',
+      asks: '**/api/logs?**',
+      shows: page.getByRole('log').getByRole('listitem').first(),
+    },
+    {
+      path: '/events',
+      asks: '**/api/events?**',
+      shows: page.locator('main').getByText('printer:one').first(),
+    },
+    {
+      path: '/services',
+      asks: '**/api/services?**',
+      shows: page.getByRole('button', { name: 'web', exact: true }),
+    },
+  ];
+  for (const { path, asks, shows } of pages) {
+    await page.route(asks, (route) => route.fulfill(refusal));
+    await go(page, path);
+    await expect(alert.first()).toBeVisible();
+    await page.unrouteAll();
+    await page.clock.runFor(65_000);
+    await expect(shows).toBeVisible();
+  }
+  await page.route('**/api/session', (route) => route.fulfill(refusal));
+  await page.reload();
+  await expect(alert).toContainText('tenement lets nobody in just now');
+  await page.unrouteAll();
+  await page.clock.runFor(65_000);
+  await expect(page.getByRole('navigation', { name: 'Pages' })).toBeVisible();
+});
+
 test('a page that comes late takes nothing from the one that is looked at', async ({ page, enter }) => {
   await enter('/services');
   await page.clock.install();

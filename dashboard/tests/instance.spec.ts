@@ -46,6 +46,30 @@ test('it sleeps, and a request wakes it, without a reload of the page', async ({
   await expect(page.getByText('Woken by a request').first()).toBeVisible();
 });
 
+test('status and figures come by the stream, and need no question to the daemon', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.spawn('web', 'told');
+  await ten.becomes('web', 'told', 'running');
+  await enter('/instances/web/told');
+  const state = page.getByRole('region', { name: 'State' });
+  const requests = state
+    .locator('div')
+    .filter({ has: page.getByText('Requests', { exact: true }) })
+    .last();
+  await expect(requests).toContainText('0/s');
+  await page.route(/\/api\/(instances|metrics)\//, () => {});
+  await ten.visit('web', 'told');
+  await expect(requests).toContainText('1 ·');
+  await ten.api('POST', '/api/instances/web/told/stop');
+  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
+  const timeline = page.getByRole('list', { name: 'What happened, the newest first' });
+  await expect(timeline).toContainText('Stopped');
+  await ten.api('DELETE', '/api/instances/web/told?purge=true');
+});
+
 test('stop, start and restart, by button and by key', async ({ page, ten, enter }) => {
   await ten.spawn('web', 'deeds');
   await enter('/instances/web/deeds');

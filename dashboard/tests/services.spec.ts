@@ -1,4 +1,4 @@
-import { expect, go, isFitForAll, test } from './fixtures';
+import { CONFIG, expect, go, isFitForAll, test } from './fixtures';
 
 test('services with their counts, which follow what happens', async ({ page, ten, enter }) => {
   const count = async (): Promise<number> =>
@@ -20,6 +20,37 @@ test('services with their counts, which follow what happens', async ({ page, ten
   expect(page.url()).toContain('/services/web');
   // What was opened is not another page: the focus stays at it.
   await expect(page.getByRole('button', { name: 'web', exact: true })).toBeFocused();
+});
+
+test('counts need no question to the daemon, but for a service that is not known', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await enter('/services');
+  const web = page
+    .getByRole('listitem')
+    .filter({ has: page.getByRole('button', { name: 'web', exact: true }) });
+  await expect(web).toContainText('2 running');
+  let answer = (): void => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route('**/api/services?**', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await ten.spawn('web', 'counted');
+  await expect(web).toContainText('3 running');
+  ten.writeConfig(`${CONFIG}\n[service.fresh]\n${/command = .*/.exec(CONFIG)?.[0]}\n`);
+  await ten.api('POST', '/api/reload');
+  const asked = page.waitForRequest('**/api/services?**');
+  await ten.spawn('fresh', 'one');
+  await asked;
+  answer();
+  await expect(page.getByRole('button', { name: 'fresh', exact: true })).toBeVisible();
+  await ten.api('DELETE', '/api/instances/web/counted?purge=true');
+  await ten.api('DELETE', '/api/instances/fresh/one?purge=true');
+  ten.writeConfig(CONFIG);
+  await ten.api('POST', '/api/reload');
 });
 
 test('who has a token of one instance spawns that one again, and no other', async ({ page, ten, enter }) => {

@@ -6,6 +6,7 @@
 // A page that nobody sees gives its connections back: a browser has six of them for all tabs of a daemon together.
 //
 // Read with fetch, because EventSource can't send the token.
+import { again, backOff } from './again';
 import { ApiError, address, send, type Query } from './client';
 import { linesOf, ndjson, sse, type Message, type Parser } from './framing';
 
@@ -22,26 +23,20 @@ export type StreamOptions<T> = {
   state: (state: StreamState, detail: { error: Error | null; retryAt: number | null }) => void;
   /** Called at each connection, before its first message. */
   opened?: () => void;
+  /** Called for whatever comes, a sign of life too. */
+  heard?: () => void;
   /** Milliseconds without a byte after which the connection counts as lost. */
   silence?: number;
 };
 
 export type Stream = { close: () => void; retry: () => void };
 
-const FIRST_DELAY = 500;
-const LONGEST_DELAY = 10_000;
 /** A connection that lived so long was a good one: the next back-off begins anew. */
 const GOOD = 5_000;
 /** Where nothing happens the daemon gives a sign of life every 8 s; one of them may be late. */
 const SILENCE = 20_000;
 /** Who only looks into another tab for a moment finds all as it was. */
 const UNSEEN = 5_000;
-
-/** Milliseconds to wait before the attempt after `failures` failures: growing, and not all readers at once. */
-export function backOff(failures: number, random: () => number = Math.random): number {
-  const full = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** Math.max(0, failures - 1));
-  return full / 2 + (full / 2) * random();
-}
 
 /** Opens a stream; it goes on until it is closed. */
 export function openStream<T>(options: StreamOptions<T>): Stream {
@@ -117,8 +112,7 @@ class Reader<T> {
         return;
       }
       this.failures = performance.now() - began > GOOD ? 1 : this.failures + 1;
-      const asked = error instanceof ApiError ? (error.retryAfter ?? 0) * 1000 : 0;
-      const delay = Math.max(asked, backOff(this.failures));
+      const delay = again(error, this.failures) ?? backOff(this.failures);
       this.options.state('lost', { error, retryAt: Date.now() + delay });
       await this.pause(delay);
     }
@@ -143,6 +137,7 @@ class Reader<T> {
       const parser: Parser<T> = format === 'sse' ? sse<T>() : ndjson<T>();
       for await (const lines of linesOf(response.body)) {
         clearTimeout(watch);
+        this.options.heard?.();
         const messages = parser(lines);
         this.remember(messages);
         if (messages.length > 0) await this.options.receive(messages);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { RANGES, aboveZero, gaps, marksOf, startOf, withHoles, type Curves } from './curves';
+import { RANGES, aboveZero, gaps, goneOn, marksOf, startOf, withHoles, type Curves } from './curves';
+import type { Row } from '../api/types';
 import type { Happened } from './story';
 
 describe('gaps', () => {
@@ -24,6 +25,34 @@ test('the axis begins with the range, or with a younger instance, but is never t
   expect(startOf('1h', 2 * hour, 0)).toBe(hour);
   expect(startOf('1h', 2 * hour, 1.5 * hour)).toBe(1.5 * hour);
   expect(startOf('1h', 2 * hour, 2 * hour)).toBe(2 * hour - hour / 12);
+});
+
+test('a curve goes on with what is measured now, when it is time, and not over what is missing', () => {
+  const row = { memory_mb: 5, cpu_percent: null, rps: 2, eps: 1 } as Row;
+  const curves: Curves = {
+    instance: 'web:a',
+    interval_ms: 10,
+    times: [100],
+    memory_mb: [4],
+    cpu_percent: [1],
+    requests_per_second: [0],
+    errors_per_second: [0],
+    latency_p50_ms: [3],
+    latency_p95_ms: [3],
+  };
+  expect(goneOn(curves, row, 109)).toBe(curves);
+  expect(goneOn(curves, row, 119)).toEqual({
+    ...curves,
+    times: [100, 110],
+    memory_mb: [4, 5],
+    cpu_percent: [1, null],
+    requests_per_second: [0, 2],
+    errors_per_second: [0, 1],
+    latency_p50_ms: [3, null],
+    latency_p95_ms: [3, null],
+  });
+  expect(goneOn(curves, row, 136)).toBeNull();
+  expect(goneOn({ ...curves, times: [] }, row, 130)).toBeNull();
 });
 
 test('a crash is drawn over the start of the same second', () => {

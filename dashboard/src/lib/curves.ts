@@ -1,4 +1,5 @@
 // The samples of an instance, and what plots show besides them: when there was nothing to measure, and what happened then.
+import type { Row } from '../api/types';
 import { storyOf, type Happened } from './story';
 
 /** `GET /api/metrics/{service}/{id}/history`: columns of equal length, null where nothing was measured. */
@@ -68,6 +69,27 @@ export function withHoles(curves: Curves): Curves {
 /** Without the zeros that have nothing else beside them: they would be drawn over the zeros of another line. */
 export const aboveZero = (values: readonly (number | null)[]): (number | null)[] =>
   values.map((value, i) => (value || values[i - 1] || values[i + 1] ? value : null));
+
+/**
+ * With one more sample, of what is measured now, but for latency, which is not known yet. The same where the next one is not
+ * due, null where some are missing before it.
+ */
+export function goneOn(curves: Curves, row: Row, now: number): Curves | null {
+  const at = (curves.times.at(-1) ?? 0) + curves.interval_ms;
+  if (at > now) return curves;
+  // A sample is told when its interval is over, which is when the next one is due nearly.
+  if (now - at > curves.interval_ms * 2.5) return null;
+  return {
+    ...curves,
+    times: [...curves.times, at],
+    memory_mb: [...curves.memory_mb, row.memory_mb],
+    cpu_percent: [...curves.cpu_percent, row.cpu_percent],
+    requests_per_second: [...curves.requests_per_second, row.rps],
+    errors_per_second: [...curves.errors_per_second, row.eps],
+    latency_p50_ms: [...curves.latency_p50_ms, null],
+    latency_p95_ms: [...curves.latency_p95_ms, null],
+  };
+}
 
 export type Mark = { at: number; tone: string };
 /** What one wants to see beside a curve; a wake or a sleep is seen by the grey. */

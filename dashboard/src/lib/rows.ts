@@ -3,10 +3,13 @@
 //   snapshot (parts) ──> rows; with the last part, what it did not name is gone
 //   changes ──────────> rows, Index
 //   every 10 s ───────> one more sample in each sparkline
-import type { OverviewMessage, Row } from '../api/types';
+import type { OverviewMessage, Row, Status } from '../api/types';
 import { Index, facetsOf, type Facets, type View } from './table';
 
 export const SAMPLES = 30;
+
+/** How many are in which status. */
+export type Counts = Record<Status, number> & { total: number };
 
 type Before = Map<string, Row | undefined>;
 
@@ -69,6 +72,18 @@ export class Rows {
     return facetsOf(this.all.values(), view);
   }
 
+  /** How many of each service there are. */
+  counts(): Map<string, Counts> {
+    const counts = new Map<string, Counts>();
+    for (const { service, status } of this.all.values()) {
+      const own = counts.get(service) ?? noCounts();
+      own[status] += 1;
+      own.total += 1;
+      counts.set(service, own);
+    }
+    return counts;
+  }
+
   /** One more sample in each sparkline. */
   sample(): void {
     for (const row of this.all.values()) {
@@ -117,4 +132,17 @@ export class Rows {
     if (seen === null) return;
     for (const instance of [...this.all.keys()]) if (!seen.has(instance)) this.drop(instance);
   }
+}
+
+export function noCounts(): Counts {
+  return {
+    total: 0,
+    running: 0,
+    starting: 0,
+    restarting: 0,
+    stopping: 0,
+    sleeping: 0,
+    stopped: 0,
+    failed: 0,
+  };
 }

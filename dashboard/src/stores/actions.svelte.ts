@@ -2,7 +2,8 @@
 // the stream has said what became of it; nothing is shown as done before it is.
 //
 //   run ──> asks, where it has consequences ──> word, toast ──> POST or DELETE ──> what became of it
-import { Unreachable, del, get, post, wordsOf } from '../api/client';
+import { again } from '../api/again';
+import { del, get, post, wordsOf } from '../api/client';
 import type { Status } from '../api/types';
 import { confirm, type Question } from './confirm.svelte';
 import { toasts } from './toasts.svelte';
@@ -81,15 +82,18 @@ class Actions {
   private async runs(path: { service: string; id: string }): Promise<void> {
     const end = performance.now() + BACK * 1000;
     while (performance.now() < end) {
+      let wait = TURN;
       const found = await get('/api/instances/{service}/{id}', { path }).catch((error: unknown) => {
-        // A daemon that is being replaced is back in a moment.
-        if (error instanceof Unreachable) return null;
-        throw error;
+        // A daemon that is being replaced is back in a moment, and one that is asked too much says when.
+        const passing = again(error, 1);
+        if (passing === null) throw error;
+        wait = Math.max(TURN, passing);
+        return null;
       });
       if (found?.status === 'running') return;
       if (found?.status === 'failed' || found?.status === 'stopped')
         throw new Error(found.reason ?? `It is ${found.status}.`);
-      await new Promise((resolve) => setTimeout(resolve, TURN));
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
     throw new Error(`It was not running again after ${BACK} s.`);
   }

@@ -3,8 +3,8 @@
 //   GET /api/events ──> the newest, how many there are ──> stream after the last one ──> in front
 //                                                     └──> more(): with an offset ──> behind
 import { untrack } from 'svelte';
-import { get, Unreachable, wordsOf } from '../api/client';
-import { backOff } from '../api/stream';
+import { again } from '../api/again';
+import { get, wordsOf } from '../api/client';
 import type { Cause, Happened } from '../lib/story';
 import { Live } from './live.svelte';
 
@@ -23,14 +23,16 @@ export class EventFeed {
   loadingMore = $state(false);
   /** Why older ones could not be had. */
   moreError = $state<string | null>(null);
-  /** Those that came by the stream, for who wants to do something then. */
-  arrived = $state(0);
   readonly live = new Live();
   private abort = new AbortController();
   private filter: EventFilter = {};
   private again: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly size = 100) {}
+  /** `follows`: by a stream of its own; else who has it says when to look for new ones. */
+  constructor(
+    private readonly size = 100,
+    private readonly follows = true,
+  ) {}
 
   /** Begins anew with another filter. */
   open(filter: EventFilter): void {
@@ -81,17 +83,27 @@ export class EventFeed {
       this.hasMore = found.pagination.has_more;
       this.error = null;
       this.ready = true;
-      this.follow();
+      if (this.follows) this.follow();
     } catch (error) {
       if (abort.signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
-      // A daemon that restarts comes back: nobody has to ask again.
-      if (error instanceof Unreachable)
-        this.again = setTimeout(() => void this.begin(abort, failures + 1), backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.again = setTimeout(() => void this.begin(abort, failures + 1), wait);
     } finally {
       clearTimeout(timer);
       this.slow = false;
     }
+  }
+
+  /** Those that happened since. */
+  async look(): Promise<void> {
+    if (!this.ready) return;
+    const { signal } = this.abort;
+    const query = { ...this.filter, after: this.events[0]?.id ?? 0, limit: 1000 };
+    // What could not be had is had the next time.
+    const found = await get('/api/events', { query, signal }).catch(() => null);
+    if (found !== null && !signal.aborted) this.take(found.events);
   }
 
   private follow(): void {
@@ -118,6 +130,5 @@ export class EventFeed {
     const all = [...fresh, ...this.events];
     if (all.length > MOST) this.hasMore = true;
     this.events = all.slice(0, MOST);
-    this.arrived += fresh.length;
   }
 }

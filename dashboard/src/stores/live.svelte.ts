@@ -11,24 +11,23 @@ export class Live {
   private stream: Stream | null = null;
 
   /** Opens a stream in place of the one before; the component closes it when it goes. */
-  open<T>(options: Omit<StreamOptions<T>, 'state'>): void {
+  open<T>(options: Omit<StreamOptions<T>, 'state' | 'heard'>): void {
     this.close();
     this.since = null;
     connection.add(this);
-    const seen = options.receive;
     let last = Date.now();
     this.stream = openStream<T>({
       ...options,
-      receive: (messages) => {
-        last = Date.now();
-        return seen(messages);
-      },
+      // Where nothing happens what is shown is true all the same, as long as the daemon says that it is there.
+      heard: () => (last = Date.now()),
       state: (state, detail) => {
         this.state = state;
         this.error = detail.error;
         this.retryAt = detail.retryAt;
-        if (state === 'live') this.since = null;
-        else if (state === 'lost') this.since ??= last;
+        if (state === 'live') {
+          this.since = null;
+          last = Date.now();
+        } else if (state === 'lost') this.since ??= last;
       },
     });
   }

@@ -1,11 +1,11 @@
-// The overview's one stream, and what a frame shows of it.
+// The one stream of what there is now, for all pages that show some of it, and what a frame shows of it.
 //
 //   stream ──> queue ──one animation frame──> Rows (plain) ──> rows, facets, machine (raw state: replaced, never deep)
 //
 // A frame spends at most BUDGET on the queue; what is left waits for the next one.
 import type { Machine, OverviewMessage, Row } from '../api/types';
 import { History } from '../lib/history';
-import { Rows } from '../lib/rows';
+import { Rows, type Counts } from '../lib/rows';
 import { VIEW, type Facets, type View } from '../lib/table';
 import { readState } from '../lib/urlstate';
 import { clock } from './clock.svelte';
@@ -33,6 +33,10 @@ class Overview {
   total = $state(0);
   /** Whether the first snapshot is complete. */
   loaded = $state(false);
+  /** Whether the rows are of now, or of when the connection was lost: not of when somebody looked the last time. */
+  current = $state(false);
+  /** Grows with whatever is said of instances. */
+  private told = $state(0);
   /** Grows with each new sample of the sparklines. */
   sampled = $state(0);
   readonly history = new History(150);
@@ -47,18 +51,27 @@ class Overview {
   /** Rows changed since the filters were counted. */
   private uncounted = false;
   private users = 0;
+  private opened = false;
+  private leaving: ReturnType<typeof setTimeout> | undefined;
   private heldUntil = 0;
 
   /** A page shows it; the function that is returned says that it does not any more. */
   open(): () => void {
+    clearTimeout(this.leaving);
     this.users += 1;
-    if (this.users === 1) this.connect();
+    if (!this.opened) this.connect();
     return () => {
       this.users -= 1;
-      if (this.users > 0) return;
-      this.live.close();
-      this.queue = [];
+      // The page that comes instead goes on with it.
+      if (this.users === 0) this.leaving = setTimeout(() => this.close());
     };
+  }
+
+  private close(): void {
+    this.opened = false;
+    this.live.close();
+    this.queue = [];
+    this.current = false;
   }
 
   /** Another search, order or filter. */
@@ -83,22 +96,35 @@ class Overview {
     return this.plain.get(instance);
   }
 
+  /** One instance, for who shows it as it changes; null while it is not known, or not there. */
+  row(instance: string): Row | null {
+    void this.told;
+    return this.current ? (this.plain.get(instance) ?? null) : null;
+  }
+
+  /** How many of each service there are, as it changes; null while it is not known. */
+  counts(): ReadonlyMap<string, Counts> | null {
+    void this.told;
+    return this.current ? this.plain.counts() : null;
+  }
+
   spark(instance: string): ArrayLike<number> {
     return this.plain.spark(instance);
   }
 
   /** Another token sees other instances. */
   forget(): void {
+    this.close();
     this.plain.clear();
     this.history.clear();
     this.measured += 1;
-    this.queue = [];
     this.machine = null;
     this.loaded = false;
     this.publish(true);
   }
 
   private connect(): void {
+    this.opened = true;
     this.live.open<OverviewMessage>({
       path: '/api/overview',
       query: () => ({ follow: true }),
@@ -144,8 +170,11 @@ class Overview {
       this.history.push(message);
       this.measured += 1;
       this.sample();
-    } else if (this.plain.take(message)) {
-      this.loaded = true;
+      return;
+    }
+    this.told += 1;
+    if (this.plain.take(message)) {
+      this.loaded = this.current = true;
       this.lastFacets = 0;
       this.lastSample = performance.now();
     }

@@ -1,7 +1,6 @@
 // An answer of the API that a page shows: what is there, what went wrong, and whether to show a skeleton.
 import { untrack } from 'svelte';
-import { Unreachable } from '../api/client';
-import { backOff } from '../api/stream';
+import { again } from '../api/again';
 
 /** Milliseconds before there is a skeleton: what is faster than that would only flicker. */
 const PATIENCE = 150;
@@ -50,9 +49,9 @@ export class Resource<T> {
     } catch (error) {
       if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
-      // A daemon that restarts comes back: nobody has to ask again.
-      if (error instanceof Unreachable)
-        this.again = setTimeout(() => void this.load(ask, failures + 1), backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.again = setTimeout(() => void this.load(ask, failures + 1), wait);
     } finally {
       clearTimeout(timer);
       if (run === this.run) {

@@ -5,7 +5,8 @@
 //     │                           │ then
 //     ├─────#/link/CODE─────> asks who is in ──> POST /api/session ──> in
 //     └─────neither─────────> out ──signIn(token)──> in
-import { ApiError, request, Unreachable, useCredentials, wordsOf } from '../api/client';
+import { again } from '../api/again';
+import { ApiError, request, useCredentials, wordsOf } from '../api/client';
 import type { CreatedSession, SessionInfo } from '../api/types';
 import { hashOf, parseRoute } from '../lib/route';
 import { confirm, type Question } from './confirm.svelte';
@@ -19,6 +20,8 @@ const RANKS: Record<Scope, number> = { read: 0, write: 1, admin: 2 };
 class Session {
   state = $state<'starting' | 'out' | 'in' | 'unreachable'>('starting');
   who = $state.raw<SessionInfo | null>(null);
+  /** Why it is not known who is signed in. */
+  error = $state.raw<unknown>(null);
   /** Why there is a sign-in page, where the reason is not that nobody signed in. */
   reason = $state<string | null>(null);
   private token: string | null = null;
@@ -131,7 +134,7 @@ class Session {
       if (error instanceof ApiError && error.status === 401) return true;
       // An answer that did not come says nothing where one did since.
       if (token !== this.token || this.who !== null) return false;
-      this.reason = wordsOf(error);
+      this.error = error;
       this.state = 'unreachable';
       return false;
     }
@@ -160,9 +163,9 @@ class Session {
       keep(made.token);
       await this.check();
     } catch (error) {
-      if (error instanceof Unreachable) {
+      if (again(error, 1) !== null) {
         this.code = code;
-        this.reason = wordsOf(error);
+        this.error = error;
         this.state = 'unreachable';
       } else if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
       else this.end(wordsOf(error));

@@ -2,14 +2,16 @@
 //
 //   GET file ──> text ──edited──> after a pause: POST plan ──> plan, or findings at their lines
 //                 └──> PUT with the tag of what was read ──> written │ 412: somebody else wrote it ──> conflict
-import { ApiError, Unreachable, request, wordsOf, type Schemas } from '../../api/client';
-import { backOff } from '../../api/stream';
+import { again } from '../../api/again';
+import { ApiError, request, wordsOf, type Schemas } from '../../api/client';
+import { endingOf, withLf, written, type Ending } from '../../lib/endings';
 import type { Question } from '../../stores/confirm.svelte';
 import { session } from '../../stores/session.svelte';
 
 export type Plan = Schemas['ReloadPlan'];
 export type Finding = Schemas['ConfigFinding'];
-type File = { path: string; text: string; etag: string };
+/** `text` is what an editor makes of `raw`, which is what there is. */
+type File = { path: string; text: string; raw: string; etag: string };
 /** What the daemon says of a text. */
 export type Verdict =
   | { kind: 'plan'; plan: Plan }
@@ -37,6 +39,8 @@ class Draft {
   /** What somebody else wrote meanwhile. */
   conflict = $state.raw<File | null>(null);
   readonly dirty = $derived(this.file !== null && this.text !== this.file.text);
+  /** What lines of the file end with. */
+  readonly ending = $derived<Ending>(endingOf(this.file?.raw ?? ''));
   private abort: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private again: ReturnType<typeof setTimeout> | undefined;
@@ -63,7 +67,7 @@ class Draft {
     const run = ++this.run;
     const timer = setTimeout(() => (this.slow = this.file === null), 150);
     try {
-      const file = await request<File>('get', '/api/config/file');
+      const file = await read();
       if (run !== this.run) return;
       this.error = null;
       // What was typed meanwhile stays, with the tag of what was read before: writing tells of the other one.
@@ -71,9 +75,9 @@ class Draft {
     } catch (error) {
       if (run !== this.run) return;
       this.error = error instanceof Error ? error : new Error(String(error));
-      // A daemon that restarts comes back: nobody has to ask again.
-      if (error instanceof Unreachable)
-        this.again = setTimeout(() => void this.open(failures + 1), backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.again = setTimeout(() => void this.open(failures + 1), wait);
     } finally {
       clearTimeout(timer);
       this.slow = false;
@@ -83,7 +87,10 @@ class Draft {
 
   /** Nobody looks at it any more: what was edited stays. */
   leave(): void {
+    this.run += 1;
+    clearTimeout(this.timer);
     clearTimeout(this.again);
+    this.abort?.abort();
   }
 
   edit(text: string): void {
@@ -102,15 +109,16 @@ class Draft {
     this.saving = true;
     try {
       const headers = { 'If-Match': file.etag };
-      const { etag } = await request<{ etag: string }>('put', '/api/config/file', { body: text, headers });
+      const body = this.body();
+      const { etag } = await request<{ etag: string }>('put', '/api/config/file', { body, headers });
       // Nobody is signed in any more, or somebody else is.
       if (this.file === null) return true;
-      this.file = { ...file, text, etag };
+      this.file = { ...file, text, raw: body, etag };
       this.check(0);
       return true;
     } catch (error) {
       if (error instanceof ApiError && error.status === 412) {
-        this.conflict = await request<File>('get', '/api/config/file');
+        this.conflict = await read();
         return false;
       }
       if (error instanceof ApiError && error.status === 422) this.verdict = refusalOf(error);
@@ -122,7 +130,7 @@ class Draft {
 
   /** Whether the file is still the one that the plan is of; another one is a conflict. */
   async unchanged(): Promise<boolean> {
-    const now = await request<File>('get', '/api/config/file');
+    const now = await read();
     if (now.etag === this.file?.etag) return true;
     this.conflict = now;
     return false;
@@ -146,11 +154,12 @@ class Draft {
     this.timer = setTimeout(() => void this.ask(), pause);
   }
 
-  private async ask(): Promise<void> {
+  private async ask(failures = 0): Promise<void> {
     const abort = new AbortController();
     this.abort = abort;
     try {
-      const plan = await request<Plan>('post', '/api/config/plan', { body: this.text, signal: abort.signal });
+      const { signal } = abort;
+      const plan = await request<Plan>('post', '/api/config/plan', { body: this.body(), signal });
       if (abort.signal.aborted) return;
       this.verdict = { kind: 'plan', plan };
     } catch (error) {
@@ -159,8 +168,15 @@ class Draft {
         error instanceof ApiError && error.status === 422
           ? refusalOf(error)
           : { kind: 'unknown', message: wordsOf(error) };
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.timer = setTimeout(() => void this.ask(failures + 1), wait);
     }
     this.checking = false;
+  }
+
+  /** What is in the file, or would be. */
+  private body(): string {
+    return this.file === null || this.dirty ? written(this.text, this.ending) : this.file.raw;
   }
 
   private take(file: File): void {
@@ -176,6 +192,11 @@ class Draft {
     this.file = this.verdict = this.conflict = this.error = null;
     this.text = '';
   }
+}
+
+async function read(): Promise<File> {
+  const { path, text, etag } = await request<Omit<File, 'raw'>>('get', '/api/config/file');
+  return { path, text: withLf(text), raw: text, etag };
 }
 
 function refusalOf(error: ApiError): Verdict {

@@ -1,11 +1,12 @@
 // How many lines of which level there are over time: asked for once it is settled what of, then counted on with the lines that come.
+import { again } from '../../api/again';
 import { ApiError, send, type Schemas } from '../../api/client';
 import { LEVELS, count, type Bucket, type Level } from '../../lib/brush';
 import type { LogLine } from '../../lib/linewindow';
 import { params, search, type LogState } from '../../lib/logfilter';
 
 const SETTLED = 400;
-/** What could not be counted is asked for again, when lines come; what is wrong stays wrong. */
+/** What could not be counted is asked for again: what passes by itself, else when lines come; what is wrong stays wrong. */
 const AGAIN = 5000;
 /** More buckets than twice what was asked for are too narrow to see. */
 const MOST = 2;
@@ -49,7 +50,8 @@ export class Counts {
   add(logs: readonly LogLine[]): void {
     if (logs.length === 0 || this.loading || this.asked === null) return;
     if (this.error !== null) {
-      if (!(this.error instanceof ApiError && this.error.status === 400)) this.again(AGAIN);
+      const wrong = this.error instanceof ApiError && this.error.status === 400;
+      if (!wrong && again(this.error, 1) === null) this.again(AGAIN);
       return;
     }
     // There were no lines at all: now there are.
@@ -78,7 +80,7 @@ export class Counts {
     this.timer = setTimeout(() => void this.load(signal), delay);
   }
 
-  private async load(signal: AbortSignal): Promise<void> {
+  private async load(signal: AbortSignal, failures = 0): Promise<void> {
     if (this.wanted === null) return;
     const query = search(params(this.wanted, false), { buckets: String(this.width) });
     try {
@@ -92,6 +94,8 @@ export class Counts {
       if (signal.aborted) return;
       this.error = error instanceof Error ? error : new Error(String(error));
       this.buckets = [];
+      const wait = again(error, failures + 1);
+      if (wait !== null) this.timer = setTimeout(() => void this.load(signal, failures + 1), wait);
     }
     this.loading = false;
   }

@@ -6,9 +6,8 @@
 //
 // Held is who paused, or reads further up: nothing moves under the reader, and nothing is lost.
 import { tick } from 'svelte';
-import { Unreachable } from '../../api/client';
+import { again } from '../../api/again';
 import type { Message } from '../../api/framing';
-import { backOff } from '../../api/stream';
 import { LineWindow, type LogLine } from '../../lib/linewindow';
 import { identity, isOpen, params, search, type LogState } from '../../lib/logfilter';
 import { Progress } from '../../lib/progress';
@@ -162,9 +161,10 @@ export class Tail {
       // What is written now belongs to a search that nobody has any more.
       this.live.close();
       this.undim();
-      // A daemon that restarts comes back: nobody has to ask again.
-      const again = (): void => void this.first(state, began, settled, failures + 1);
-      if (error instanceof Unreachable) this.timer = setTimeout(again, backOff(failures + 1));
+      // What passes is asked again without anybody's click.
+      const wait = again(error, failures + 1);
+      const ask = (): void => void this.first(state, began, settled, failures + 1);
+      if (wait !== null) this.timer = setTimeout(ask, wait);
     }
   }
 
