@@ -180,8 +180,10 @@ impl Ingest {
             self.unsettled.push(Arc::clone(instance));
             self.shared.packer.came(instance);
         }
-        let due = instance.due(self.shared.window(instance));
-        self.settle_at = self.settle_at.into_iter().chain(due).min();
+        let window = self.shared.window(instance);
+        // Who asked for it meanwhile has described it: it is still to be told, and what has closed to be packed.
+        let due = instance.due(window).unwrap_or_else(|| clock::now().after(window));
+        self.settle_at = self.settle_at.into_iter().chain([due]).min();
         if !self.room.take(bytes) {
             self.room = self.shared.bound();
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     task::{Context, Waker},
     thread,
     time::Duration,
@@ -12,7 +13,7 @@ use tenement_logs::{Begin, Followed, Follower, Level, LevelSet, LogQuery, LogSto
 use crate::support::{Instance, each, open, open_with, query};
 
 /// For what has to happen; reached only when it does not.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Reads until it has seen enough.
 pub(crate) fn read_until(follower: &mut Follower, enough: impl Fn(&[Followed]) -> bool) -> Vec<Followed> {
@@ -334,4 +335,35 @@ fn words_are_looked_for_whatever_their_case() {
     assert_eq!(found(&["(a+)+$"]), 0);
     assert_eq!(found(&["ärger"]), 1);
     assert_eq!(found(&[]), 4);
+}
+
+/// Set once it is dropped, also by a test that fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn who_asks_for_lines_that_just_came_takes_no_bell_from_who_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut app = Instance::attach(&store, folder.path(), "api:a");
+    let mut follower = follow(&store, &Begin::Now);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _over = Over(&over);
+        // What is asked for is described at once, and not when it would be otherwise.
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                store.query(&query(1)).unwrap();
+            }
+        });
+        for n in 0..1000 {
+            app.print(format!("line {n}\n"));
+            read_until(&mut follower, ends_with(&format!("line {n}")));
+        }
+    });
 }
