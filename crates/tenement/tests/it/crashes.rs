@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 
 use crate::support::{TestDaemon, until};
 
+/// All that happened to an instance.
+fn events(daemon: &TestDaemon, instance: &str) -> Vec<Value> {
+    let events = daemon.ok(&["--json", "events", instance, "-n", "1000"]);
+    events.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// Of one instance, the one event with that cause.
 fn event(daemon: &TestDaemon, instance: &str, cause: &str) -> Value {
     let mut found = Value::Null;
     until("it is told", || {
-        let events = daemon.ok(&["--json", "events", instance, "-n", "1000"]);
-        let mut events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut events = events(daemon, instance).into_iter();
         found = events.find(|event| event["cause"] == cause).unwrap_or_default();
         !found.is_null()
     });
@@ -94,8 +99,7 @@ fn each_crash_of_one_that_is_restarted_is_told_with_its_lines() {
     fs::write(home.join("enough"), "").unwrap();
     let mut crashes = Vec::new();
     until("it is given up", || {
-        let events = daemon.ok(&["--json", "events", "app:a", "-n", "1000"]);
-        let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events = events(&daemon, "app:a");
         crashes = events.iter().filter(|event| event["cause"] == "exit").cloned().collect();
         events.iter().any(|event| event["to"] == "failed")
     });
