@@ -316,7 +316,7 @@ export interface paths {
     put?: never;
     /**
      * Create a link that signs in to the dashboard
-     * @description It works once. What it lets in can't do more than the token that makes it, and does not outlive it.
+     * @description It works once. What it lets in can't do more than the token that makes it, does not outlive it, and makes no links.
      */
     post: operations['create_link'];
     delete?: never;

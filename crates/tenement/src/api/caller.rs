@@ -13,7 +13,7 @@ use tenement_core::{
 };
 
 use super::{ApiError, error::named};
-use crate::store::{Binding, Grant, Scope, Share};
+use crate::store::{Binding, Grant, Kind, Scope, Share};
 
 /// Somebody who was let in. A handler that shows or changes what belongs to an instance asks it first.
 #[derive(Clone, Debug)]
@@ -70,9 +70,9 @@ impl Caller {
         self.grant().map_or_else(Actor::local, |grant| Actor(grant.id.clone()))
     }
 
-    /// The token that all goes back to by which it was let in; `None` for the machine's own administrator.
-    pub(super) fn root(&self) -> Option<&str> {
-        self.grant().map(|grant| grant.root.as_str())
+    /// The token of who was let in by a link.
+    pub(super) fn session(&self) -> Option<&Arc<Grant>> {
+        self.grant().filter(|grant| grant.kind == Kind::Link)
     }
 
     /// Whether its scopes include `scope`.

@@ -90,6 +90,11 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
+    pub(super) fn session_makes_no_links() -> Self {
+        let message = "Who came by a link makes no links: use the token that made it, or 'ten dashboard' on the machine";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     pub(super) fn missing_scope(scope: Scope) -> Self {
         let message = format!("This needs the scope '{scope}', which this token does not have");
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)

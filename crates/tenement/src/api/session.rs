@@ -167,23 +167,21 @@ async fn open(
         Err(window) => ApiError::too_many_failures(&window),
     };
     // Who guesses makes nobody wait for the disk.
-    if !api.links.has(code, now) {
+    if api.links.find(code, now).is_none() {
         return Err(refused());
     }
     let (store, links, code) = (api.store.clone(), Arc::clone(&api.links), code.clone());
     let letting_in = move || {
-        let mut taken = None;
-        let made = store.let_in(
-            || {
-                taken = links.take(&code, now);
-                taken.as_ref().map(|link| wanted(link, now))
-            },
-            now,
-        );
-        Ok::<_, ApiError>((taken, made))
+        let mut found = None;
+        let look = || {
+            found = links.find(&code, now);
+            found.as_ref().map(|link| wanted(link, now))
+        };
+        let made = store.let_in(look, || links.remove(&code), now);
+        Ok::<_, ApiError>((found, made))
     };
-    let (taken, made) = blocking(letting_in).await?;
-    let Some(link) = taken else { return Err(refused()) };
+    let (found, made) = blocking(letting_in).await?;
+    let Some(link) = found else { return Err(refused()) };
     let made = made.map_err(ApiError::from).and_then(|made| made.ok_or_else(ApiError::no_such_link));
     let status = made.as_ref().map_or_else(ApiError::status, |_| StatusCode::CREATED);
     api.history.record(Change {
@@ -199,8 +197,7 @@ async fn open(
         token: made.as_ref().ok().map(|made| made.grant.id.clone()),
         status: status.as_u16(),
     });
-    // One whose maker has ended meanwhile is none from then on.
-    let made = made.inspect_err(|_| api.links.put(link))?;
+    let made = made?;
     let session = Session::of(&api, &Caller::token(made.grant));
     let answer = Json(Opened { token: made.text, session });
     let private = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -234,7 +231,7 @@ fn end_of(link: &Link, now: WallMillis) -> WallMillis {
     security(("bearer" = ["read"])),
 )]
 async fn close(State(api): State<Api>, caller: Caller) -> Result<Response, ApiError> {
-    let Some(grant) = caller.grant().filter(|grant| grant.kind == Kind::Link) else {
+    let Some(grant) = caller.session() else {
         return Ok(Json(Closed { revoked: false }).into_response());
     };
     let (id, subject) = (grant.id.clone(), Subject::Token(grant.id.clone()));

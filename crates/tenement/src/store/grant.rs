@@ -7,6 +7,7 @@ use std::{
 };
 
 use tenement_core::{
+    history::Actor,
     name::{InstanceName, ServiceName},
     time::WallMillis,
 };
@@ -134,7 +135,8 @@ pub struct Grant {
     pub kind: Kind,
     /// The id of the token whose link it was made for: it does not outlive that.
     pub maker: Option<String>,
-    /// The id of the token that this goes back to, its own if nothing let it in.
+    /// The id of the token that this goes back to: of one that was made for a link the maker's, or that of the machine's
+    /// own administrator, of any other one its own.
     pub root: String,
     /// As asked for, in order.
     pub scopes: Vec<Scope>,
@@ -221,7 +223,7 @@ pub struct Wanted {
     pub name: String,
     /// How it comes to be.
     pub kind: Kind,
-    /// The id of the token whose link it is made for.
+    /// The id of the token whose link it is made for; `None` also for a link of the machine's own administrator.
     pub maker: Option<String>,
     /// What it allows.
     pub scopes: Vec<Scope>,
@@ -240,17 +242,19 @@ impl Wanted {
         Self { name: name.to_owned(), kind, maker: None, scopes, binding, expires_at: None }
     }
 
-    /// `maker`: whose link it is made for, if it is known.
     pub(super) fn granted(
         self,
         id: String,
         created_at: WallMillis,
         last_used: Option<WallMillis>,
-        maker: Option<&Grant>,
+        share: Share,
     ) -> Grant {
         Grant {
-            root: maker.map_or_else(|| id.clone(), |maker| maker.root.clone()),
-            share: maker.map_or_else(Share::default, |maker| maker.share.of_session()),
+            root: match self.kind {
+                Kind::Token => id.clone(),
+                Kind::Link => self.maker.clone().unwrap_or_else(|| Actor::local().0),
+            },
+            share,
             id,
             name: self.name,
             kind: self.kind,

@@ -1,7 +1,7 @@
 //! What one token may have of the daemon at the same time, so that others get theirs.
 //!
 //! ```text
-//!   token ──────► its own pool
+//!   token, or the local socket ► its own pool
 //!     │ lets in, by links
 //!     ├─ session ► its own pool ─┐
 //!     └─ session ► its own pool ─┴► a pool of all sessions of that token, beside its own
@@ -26,7 +26,7 @@ struct Size {
 
 const TOKEN: Size = Size { streams: 500, answers: 4, reads: 1 };
 const SESSION: Size = Size { streams: 50, answers: 2, reads: 1 };
-/// Of all sessions that one token let in, itself or by others.
+/// Of all sessions that one token let in.
 const SESSIONS: Size = Size { streams: 2000, answers: 8, reads: 2 };
 
 #[derive(Clone, Debug)]
@@ -48,15 +48,14 @@ impl Pool {
 #[derive(Clone, Debug)]
 pub struct Share {
     own: Pool,
-    /// What it has only together with others.
-    together: Option<Pool>,
-    /// What those have together whom it lets in.
-    let_in: Pool,
+    /// What all sessions have together: those of this token, or among which this one is.
+    sessions: Pool,
+    is_session: bool,
 }
 
 impl Default for Share {
     fn default() -> Self {
-        Self { own: Pool::new(TOKEN), together: None, let_in: Pool::new(SESSIONS) }
+        Self { own: Pool::new(TOKEN), sessions: Pool::new(SESSIONS), is_session: false }
     }
 }
 
@@ -67,7 +66,11 @@ pub struct Held(#[allow(dead_code)] [Option<OwnedSemaphorePermit>; 2]);
 impl Share {
     /// The share of a session that is let in by a token with this one.
     pub(super) fn of_session(&self) -> Self {
-        Self { own: Pool::new(SESSION), together: Some(self.let_in.clone()), let_in: self.let_in.clone() }
+        Self { own: Pool::new(SESSION), sessions: self.sessions.clone(), is_session: true }
+    }
+
+    fn together(&self) -> Option<&Pool> {
+        self.is_session.then_some(&self.sessions)
     }
 
     /// A stream, if there is one left.
@@ -75,7 +78,7 @@ impl Share {
     pub fn stream(&self) -> Option<Held> {
         let one = |pool: &Pool| Arc::clone(&pool.streams).try_acquire_owned().ok();
         let own = one(&self.own)?;
-        let together = match &self.together {
+        let together = match self.together() {
             Some(pool) => Some(one(pool)?),
             None => None,
         };
@@ -96,7 +99,7 @@ impl Share {
     async fn turn(&self, of: impl Fn(&Pool) -> &Arc<Semaphore>) -> Held {
         // An error means that it was closed, which nobody does.
         let own = Arc::clone(of(&self.own)).acquire_owned().await.ok();
-        let together = match &self.together {
+        let together = match self.together() {
             Some(pool) => Arc::clone(of(pool)).acquire_owned().await.ok(),
             None => None,
         };
@@ -106,28 +109,36 @@ impl Share {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
-    #[tokio::test]
-    async fn who_is_let_in_takes_nothing_from_who_lets_in_and_not_all_from_others() {
+    fn streams(of: &Share) -> Vec<Held> {
+        std::iter::from_fn(|| of.stream()).collect()
+    }
+
+    /// As many answers as nobody has to wait for.
+    fn answers(of: &Share) -> Vec<Held> {
+        std::iter::from_fn(|| of.answer().now_or_never()).collect()
+    }
+
+    #[test]
+    fn who_is_let_in_takes_nothing_from_who_lets_in_and_not_all_from_others() {
         let maker = Share::default();
-        let (one, other) = (maker.of_session(), maker.of_session().of_session());
-        let held: Vec<_> = (0..SESSION.streams).map_while(|_| one.stream()).collect();
-        assert_eq!(held.len(), SESSION.streams);
-        assert!(one.stream().is_none() && other.stream().is_some());
-        assert_eq!((0..=TOKEN.streams).map_while(|_| maker.stream()).count(), TOKEN.streams + 1);
-        for _ in 0..SESSION.answers {
-            std::mem::forget(one.answer().await);
-        }
-        drop(other.answer().await);
-        drop(maker.answer().await);
+        let (one, other) = (maker.of_session(), maker.of_session());
+        let all = [streams(&one), streams(&other), streams(&maker)];
+        assert_eq!(all.each_ref().map(Vec::len), [SESSION.streams, SESSION.streams, TOKEN.streams]);
+        let all = [answers(&one), answers(&other), answers(&maker)];
+        assert_eq!(all.each_ref().map(Vec::len), [SESSION.answers, SESSION.answers, TOKEN.answers]);
     }
 
     #[test]
     fn links_do_not_multiply_what_a_token_may_have() {
         let maker = Share::default();
         let all: Vec<_> = (0..100).map(|_| maker.of_session()).collect();
-        let held: Vec<_> = all.iter().flat_map(|one| std::iter::from_fn(|| one.stream())).collect();
+        let held: Vec<_> = all.iter().flat_map(streams).collect();
         assert_eq!(held.len(), SESSIONS.streams);
+        let held: Vec<_> = all.iter().flat_map(answers).collect();
+        assert_eq!(held.len(), SESSIONS.answers);
     }
 }

@@ -1,3 +1,8 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
 use tenement_core::time::WallMillis;
 use tenement_supervisor::{Desired, Leaving, Record, Registry};
 
@@ -136,7 +141,8 @@ fn nobody_is_let_in_by_a_token_that_ends_at_that_moment() {
         let let_in: Vec<String> = std::thread::scope(|scope| {
             let enter = || {
                 ends.wait();
-                let made = store.let_in(|| Some(link(&maker, Binding::Nothing)), WallMillis(11)).unwrap();
+                let wanted = || Some(link(&maker, Binding::Nothing));
+                let made = store.let_in(wanted, || {}, WallMillis(11)).unwrap();
                 made.map(|made| made.text)
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
@@ -160,7 +166,7 @@ fn nobody_is_let_in_to_an_instance_that_is_purged_at_that_moment() {
     for round in 0..30 {
         store.save(&record("a:1")).unwrap();
         store.leave(&Leaving { name: "a:1".parse().unwrap(), data: true, logs: true }).unwrap();
-        // As links are: who takes one is known to the store before those that nobody took are forgotten.
+        // As links are: whom one lets in is known to the store before those that let in nobody are forgotten.
         let links = Mutex::new(4);
         let ends = std::sync::Barrier::new(5);
         let take = || {
@@ -171,7 +177,7 @@ fn nobody_is_let_in_to_an_instance_that_is_purged_at_that_moment() {
         let let_in: Vec<String> = std::thread::scope(|scope| {
             let enter = || {
                 ends.wait();
-                store.let_in(take, WallMillis(11)).unwrap().map(|made| made.text)
+                store.let_in(take, || {}, WallMillis(11)).unwrap().map(|made| made.text)
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
             ends.wait();
@@ -184,31 +190,81 @@ fn nobody_is_let_in_to_an_instance_that_is_purged_at_that_moment() {
 }
 
 #[test]
-fn what_a_token_lets_in_goes_back_to_it_and_ends_with_it_however_far_from_it() {
+fn of_many_who_come_at_once_by_one_link_one_gets_in() {
+    let folder = folder();
+    let store = Store::open(&folder.path().join("state.db")).unwrap();
+    let maker = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant.id.clone();
+    for _ in 0..30 {
+        let good = AtomicBool::new(true);
+        let wanted = || good.load(SeqCst).then(|| link(&maker, Binding::Nothing));
+        let enter = || store.let_in(wanted, || good.store(false, SeqCst), WallMillis(11)).unwrap();
+        let let_in = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).count()
+        });
+        assert_eq!(let_in, 1);
+    }
+}
+
+fn sessions(store: &Store) -> Vec<Arc<Grant>> {
+    store.tokens().into_iter().filter(|grant| grant.kind == Kind::Link).collect()
+}
+
+#[test]
+fn whom_a_token_or_the_machine_lets_in_are_so_many_and_the_oldest_end_for_newer_ones() {
     let folder = folder();
     let path = folder.path().join("state.db");
     let store = Store::open(&path).unwrap();
-    let root = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant;
-    let enter = |maker: &str, at| {
-        store.let_in(|| Some(link(maker, Binding::Nothing)), WallMillis(at)).unwrap().unwrap().grant
+    let maker = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant;
+    let by_token = link(&maker.id, Binding::Nothing);
+    let locally = Wanted { maker: None, ..by_token.clone() };
+    let enter = |wanted: &Wanted, at| {
+        store.let_in(|| Some(wanted.clone()), || {}, WallMillis(at)).unwrap().map(|made| made.grant)
     };
-    let oldest = enter(&root.id, 11);
-    let child = enter(&oldest.id, 12);
-    assert_eq!((child.root.as_str(), root.root.as_str()), (root.id.as_str(), root.id.as_str()));
-    let streams: Vec<_> = std::iter::from_fn(|| child.share.stream()).collect();
-    assert!(!streams.is_empty() && root.share.stream().is_some(), "a share of its own");
-    for at in 13..1020 {
-        enter(&child.id, at);
+    for (wanted, root) in [(&by_token, maker.id.as_str()), (&locally, "local")] {
+        let oldest = enter(wanted, 11).unwrap();
+        assert_eq!(oldest.root, root);
+        for at in 12..1011 {
+            enter(wanted, at).unwrap();
+        }
+        assert!(oldest.is_valid(WallMillis(2000)));
+        enter(wanted, 1011).unwrap();
+        assert!(!oldest.is_valid(WallMillis(2000)));
     }
-    let valid = |store: &Store| store.tokens().iter().filter(|grant| grant.kind == Kind::Link).count();
-    assert_eq!(valid(&store), 1000, "the oldest end for newer ones");
-    assert!(
-        oldest.is_valid(WallMillis(2000)) && child.is_valid(WallMillis(2000)),
-        "but not those that let in"
-    );
+    assert_eq!(sessions(&store).len(), 2000, "neither ends those of the other");
+    let session = sessions(&store)[0].id.clone();
+    assert!(enter(&link(&session, Binding::Nothing), 1012).is_none(), "who was let in lets in nobody");
     drop(store);
     let store = Store::open(&path).unwrap();
-    assert!(store.tokens().iter().all(|grant| grant.root == root.id));
-    assert!(store.revoke_token(&root.id).unwrap());
-    assert_eq!(valid(&store), 0);
+    let streams = |of: &[Arc<Grant>]| {
+        let all: Vec<_> = of.iter().flat_map(|one| std::iter::from_fn(|| one.share.stream())).collect();
+        all.len()
+    };
+    let (own, local): (Vec<_>, Vec<_>) =
+        sessions(&store).into_iter().partition(|session| session.root == maker.id);
+    assert_eq!((streams(&own), streams(&local)), (2000, 2000), "a sum each");
+    assert!(store.revoke_token(&maker.id).unwrap());
+    assert_eq!(sessions(&store).len(), 1000);
+    assert!(sessions(&store).iter().all(|session| session.root == "local"));
+}
+
+#[test]
+fn a_session_whose_maker_is_none_or_a_session_is_not_valid_after_a_start() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    let store = Store::open(&path).unwrap();
+    let maker = store.new_token(Wanted::admin("ci"), WallMillis(10)).unwrap().grant;
+    let enter = |at| {
+        let wanted = || Some(link(&maker.id, Binding::Nothing));
+        store.let_in(wanted, || {}, WallMillis(at)).unwrap().unwrap().grant.id.clone()
+    };
+    let all = [enter(11), enter(12), enter(13)];
+    drop(store);
+    let database = rusqlite::Connection::open(&path).unwrap();
+    for (session, maker) in [(&all[1], &all[0]), (&all[2], &"0".repeat(16))] {
+        database.execute("UPDATE tokens SET maker = ?2 WHERE id = ?1", [session, maker]).unwrap();
+    }
+    drop(database);
+    let left = sessions(&Store::open(&path).unwrap());
+    assert_eq!(left.iter().map(|session| &session.id).collect::<Vec<_>>(), [&all[0]]);
 }

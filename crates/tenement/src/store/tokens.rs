@@ -1,7 +1,7 @@
 //! Tokens: shown once, kept as a hash.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -12,7 +12,7 @@ use tenement_core::{
 };
 
 use super::{
-    Binding, Grant, Kind, Scope, Store, StoreError, Wanted,
+    Binding, Grant, Kind, Scope, Share, Store, StoreError, Wanted,
     valid::{Hash, Valid, hash},
 };
 
@@ -69,26 +69,21 @@ pub fn random_code() -> Result<String, StoreError> {
 /// Reads the tokens that are kept. Expired ones are among them: a clock may go back.
 pub(super) fn load(connection: &Connection, valid: &Valid) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT * FROM tokens")?;
-    let mut kept = statement.query_and_then((), kept)?.collect::<Result<Vec<_>, _>>()?;
-    let mut loaded: HashMap<String, Arc<Grant>> = HashMap::new();
+    let mut all = statement.query_and_then((), kept)?.collect::<Result<Vec<_>, _>>()?;
     // Makers first, in whatever order rows come.
-    loop {
-        let ready =
-            |kept: &mut Kept| kept.wanted.maker.as_ref().is_none_or(|maker| loaded.contains_key(maker));
-        let ready: Vec<_> = kept.extract_if(.., ready).collect();
-        if ready.is_empty() {
-            break;
+    all.sort_by_key(|kept| kept.wanted.kind == Kind::Link);
+    for Kept { id, hash, wanted, created_at, last_used } in all {
+        let share = match wanted.kind {
+            Kind::Token => Some(Share::default()),
+            Kind::Link => valid.share_of_session(wanted.maker.as_deref()),
+        };
+        match share {
+            Some(share) => valid.insert(hash, Arc::new(wanted.granted(id, created_at, last_used, share))),
+            // It would have ended with its maker, and answers to nobody now.
+            None => {
+                tracing::warn!(token = id, "a token without the one whose link it was made for is not valid")
+            }
         }
-        for kept in ready {
-            let hash = kept.hash;
-            let grant = Arc::new(kept.granted(|maker| loaded.get(maker).cloned()));
-            loaded.insert(grant.id.clone(), Arc::clone(&grant));
-            valid.insert(hash, grant);
-        }
-    }
-    for orphan in kept {
-        // It would have ended with its maker, and answers to nobody now.
-        tracing::warn!(token = orphan.id, "a token without the one whose link it was made for is not valid");
     }
     Ok(())
 }
@@ -105,13 +100,6 @@ struct Kept {
     wanted: Wanted,
     created_at: WallMillis,
     last_used: Option<WallMillis>,
-}
-
-impl Kept {
-    fn granted(self, maker: impl FnOnce(&str) -> Option<Arc<Grant>>) -> Grant {
-        let maker = self.wanted.maker.as_deref().and_then(maker);
-        self.wanted.granted(self.id, self.created_at, self.last_used, maker.as_deref())
-    }
 }
 
 fn kept(row: &Row<'_>) -> Result<Kept, StoreError> {
@@ -183,34 +171,34 @@ impl Store {
     /// The database failed.
     pub fn new_token(&self, wanted: Wanted, now: WallMillis) -> Result<NewToken, StoreError> {
         let _changing = self.changing_tokens();
-        self.make(wanted, None, now)
+        self.make(wanted, Share::default(), now)
     }
 
-    /// The same for a link: `wanted` takes it, while no token ends and no instance is purged, so that what lets in and what
-    /// is let in end together. `None`: there is no link, or its maker is not valid any more. Of those that one token let in,
-    /// itself or by others, the oldest ends where there are too many.
+    /// The same for a link: `wanted` looks for it and `used` takes it away once it let somebody in, both while no token ends
+    /// and no instance is purged, so that what lets in and what is let in end together. `None`: there is no link, or whoever
+    /// made it may let in nobody. Of those that one token let in the oldest ends where there are too many.
     ///
     /// # Errors
     /// The database failed.
     pub fn let_in(
         &self,
         wanted: impl FnOnce() -> Option<Wanted>,
+        used: impl FnOnce(),
         now: WallMillis,
     ) -> Result<Option<NewToken>, StoreError> {
         let _changing = self.changing_tokens();
         let Some(wanted) = wanted() else { return Ok(None) };
-        let Some(maker) = &wanted.maker else { return self.make(wanted, None, now).map(Some) };
-        let Some(maker) = self.valid.by_id(maker).filter(|maker| maker.is_valid(now)) else {
-            return Ok(None);
-        };
-        self.make(wanted, Some(&maker), now).map(Some)
+        let Some(share) = self.valid.share_of_session(wanted.maker.as_deref()) else { return Ok(None) };
+        let made = self.make(wanted, share, now)?;
+        used();
+        Ok(Some(made))
     }
 
-    fn make(&self, wanted: Wanted, maker: Option<&Grant>, now: WallMillis) -> Result<NewToken, StoreError> {
+    fn make(&self, wanted: Wanted, share: Share, now: WallMillis) -> Result<NewToken, StoreError> {
         let (text, id) = (random_token()?, hex(&random::<ID_BYTES>()?));
-        let grant = Arc::new(wanted.granted(id, now, None, maker));
-        let mut over = self.too_many(maker, now);
-        over.extend(self.valid.all().iter().filter(|old| old.is_forgotten(now)).map(|old| old.id.clone()));
+        let grant = Arc::new(wanted.granted(id, now, None, share));
+        let mut over = self.too_many(&grant.root, now);
+        over.extend(self.those(|old| old.is_forgotten(now)));
         self.db.write(|transaction| {
             for id in &over {
                 transaction.execute(DELETE, [id])?;
@@ -222,24 +210,17 @@ impl Store {
         Ok(NewToken { grant, text })
     }
 
-    /// Those that end when `maker` lets in one more: the oldest of all that its root let in, with what they let in
-    /// themselves, but never those by which it is there itself.
-    fn too_many(&self, maker: Option<&Grant>, now: WallMillis) -> BTreeSet<String> {
-        let Some(maker) = maker else { return BTreeSet::new() };
+    /// Those that end when `root` lets in one more: the oldest that it let in.
+    fn too_many(&self, root: &str, now: WallMillis) -> BTreeSet<String> {
         let mut let_in = self.valid.all();
-        let_in.retain(|grant| grant.kind == Kind::Link && grant.root == maker.root && grant.is_valid(now));
-        let mut over = BTreeSet::new();
-        for oldest in &let_in {
-            let left = let_in.iter().filter(|grant| !over.contains(&grant.id)).count();
-            if left < LET_IN {
-                break;
-            }
-            let ends = self.with_made_by(&oldest.id);
-            if !ends.contains(&maker.id) {
-                over.extend(ends);
-            }
-        }
-        over
+        let_in.retain(|grant| grant.kind == Kind::Link && grant.root == root && grant.is_valid(now));
+        let over = (let_in.len() + 1).saturating_sub(LET_IN);
+        let_in.iter().take(over).map(|grant| grant.id.clone()).collect()
+    }
+
+    /// The ids of some of all tokens.
+    fn those(&self, which: impl Fn(&Grant) -> bool) -> BTreeSet<String> {
+        self.valid.all().iter().filter(|grant| which(grant)).map(|grant| grant.id.clone()).collect()
     }
 
     /// Keeps the first token in place of an earlier first one, which is not valid any more. Returns whether there
@@ -249,10 +230,9 @@ impl Store {
     /// The database failed.
     pub fn set_first_token(&self, text: &str, now: WallMillis) -> Result<bool, StoreError> {
         let hash = hash(text);
-        let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None, None));
+        let grant = Arc::new(Wanted::admin(FIRST).granted(FIRST.to_owned(), now, None, Share::default()));
         let _changing = self.changing_tokens();
-        let mut over = self.with_made_by(FIRST);
-        over.remove(FIRST);
+        let over = self.those(|grant| grant.id != FIRST && grant.root == FIRST);
         let (replaced, inserted) = self.db.write(|transaction| {
             let sql = "DELETE FROM tokens WHERE id = ?1 AND hash <> ?2";
             let replaced = transaction.execute(sql, (FIRST, hash))? > 0;
@@ -277,43 +257,20 @@ impl Store {
     /// The database failed; the token is still valid.
     pub fn revoke_token(&self, id: &str) -> Result<bool, StoreError> {
         let _changing = self.changing_tokens();
-        let known = self.valid.by_id(id).is_some();
-        self.end(&self.with_made_by(id))?;
-        Ok(known)
-    }
-
-    fn end(&self, over: &BTreeSet<String>) -> Result<(), StoreError> {
+        let over = self.those(|grant| grant.id == id || grant.root == id);
         self.db.write(|transaction| {
-            for id in over {
+            for id in &over {
                 transaction.execute(DELETE, [id])?;
             }
             Ok(())
         })?;
         self.valid.retain(|_, grant| !over.contains(&grant.id));
-        Ok(())
+        Ok(over.contains(id))
     }
 
     /// Nobody else makes or ends a token while it is held.
     pub(super) fn changing_tokens(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A token, and those that were made for links of it, or of those.
-    fn with_made_by(&self, id: &str) -> BTreeSet<String> {
-        let all = self.valid.all();
-        let mut makers: BTreeSet<_> =
-            all.iter().filter(|grant| grant.root == id).map(|grant| grant.id.clone()).collect();
-        makers.insert(id.to_owned());
-        loop {
-            let known = makers.len();
-            let made =
-                all.iter().filter(|grant| grant.maker.as_ref().is_some_and(|maker| makers.contains(maker)));
-            let made: Vec<_> = made.map(|grant| grant.id.clone()).collect();
-            makers.extend(made);
-            if makers.len() == known {
-                return makers;
-            }
-        }
     }
 
     /// Every token, the expired ones too, in the order they were made.

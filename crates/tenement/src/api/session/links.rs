@@ -1,7 +1,7 @@
 //! `POST /api/links`: a way into the dashboard that works once.
 //!
 //! ```text
-//!   code, told once ─► its hash, in memory ─► taken away by who comes first with it
+//!   code, told once ─► its hash, in memory ─► taken away once it let somebody in
 //!                            └── too old, its maker may not be here any more, too many newer ones ─► nothing
 //! ```
 
@@ -35,7 +35,7 @@ use crate::{
     store::{Binding, Scope, random_code},
 };
 
-/// Links of one token, and of all that it let in, at the same time. The oldest goes for a newer one.
+/// Links of one token at the same time. The oldest goes for a newer one.
 const MOST: usize = 100;
 /// Seconds that one is good for, and at most.
 const LASTS: u64 = 300;
@@ -48,7 +48,7 @@ type Hash = [u8; 32];
 pub struct Links(Mutex<Vec<Link>>);
 
 /// What one lets in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     /// Of its code, which nobody keeps.
     hash: Hash,
@@ -70,9 +70,9 @@ impl Links {
         all
     }
 
-    pub(super) fn put(&self, link: Link) {
+    fn put(&self, link: Link) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = |other: &Link| other.maker.root() == link.maker.root();
+        let own = |other: &Link| other.maker.actor() == link.maker.actor();
         if all.iter().filter(|other| own(other)).count() >= MOST
             && let Some(oldest) = all.iter().position(own)
         {
@@ -81,10 +81,16 @@ impl Links {
         all.push(link);
     }
 
-    /// Whether there is a link of this code, without taking it.
-    pub(super) fn has(&self, code: &str, now: WallMillis) -> bool {
+    /// The link of a code, which stays.
+    pub(super) fn find(&self, code: &str, now: WallMillis) -> Option<Link> {
         let hash = hash(code);
-        self.good(now).iter().any(|link| bool::from(link.hash.ct_eq(&hash)))
+        self.good(now).iter().find(|link| link.is_of(&hash)).cloned()
+    }
+
+    /// The link of a code is none from now on.
+    pub(super) fn remove(&self, code: &str) {
+        let (hash, mut all) = (hash(code), self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        all.retain(|link| !link.is_of(&hash));
     }
 
     /// Those for one instance, which is purged: the next of its name may be somebody else's.
@@ -92,13 +98,11 @@ impl Links {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|link| link.binding != Binding::Instance(name.clone()));
     }
+}
 
-    /// The link of a code, which is none after that. Of several who come at once one gets it.
-    pub(super) fn take(&self, code: &str, now: WallMillis) -> Option<Link> {
-        let hash = hash(code);
-        let mut good = self.good(now);
-        let at = good.iter().position(|link| bool::from(link.hash.ct_eq(&hash)))?;
-        Some(good.remove(at))
+impl Link {
+    fn is_of(&self, hash: &Hash) -> bool {
+        self.hash.ct_eq(hash).into()
     }
 }
 
@@ -135,7 +139,7 @@ struct Created {
 
 /// Create a link that signs in to the dashboard
 ///
-/// It works once. What it lets in can't do more than the token that makes it, and does not outlive it.
+/// It works once. What it lets in can't do more than the token that makes it, does not outlive it, and makes no links.
 #[utoipa::path(
     post, path = "/api/links", operation_id = "create_link", tag = "tokens",
     request_body = Option<LinkRequest>,
@@ -147,6 +151,10 @@ pub(super) async fn create(
     caller: Caller,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
+    // Else one that was let in could let in as many as it likes, and nobody could say who.
+    if caller.session().is_some() {
+        return Err(ApiError::session_makes_no_links());
+    }
     let now = clock::wall();
     let code = random_code()?;
     let link = wanted(&body, caller, hash(&code), now)?;
@@ -195,6 +203,7 @@ fn url(addresses: &[SocketAddr], code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Kind, Store, Wanted};
 
     fn link(code: &str, until: u64) -> Link {
         let (scopes, binding) = (vec![Scope::Read], Binding::Nothing);
@@ -205,16 +214,18 @@ mod tests {
     fn a_link_works_once_and_for_a_while_and_there_are_so_many() {
         let links = Links::default();
         links.put(link("a", 10));
-        assert!(links.take("b", WallMillis(1)).is_none() && links.take("", WallMillis(1)).is_none());
-        assert!(links.take("a", WallMillis(9)).is_some() && links.take("a", WallMillis(9)).is_none());
+        assert!(links.find("b", WallMillis(1)).is_none() && links.find("", WallMillis(1)).is_none());
+        assert!(links.find("a", WallMillis(9)).is_some());
+        links.remove("a");
+        assert!(links.find("a", WallMillis(9)).is_none());
         links.put(link("a", 10));
-        assert!(links.take("a", WallMillis(10)).is_none(), "too old");
+        assert!(links.find("a", WallMillis(10)).is_none(), "too old");
         for number in 0..=MOST {
             links.put(link(&number.to_string(), 10));
         }
-        assert!(links.take("0", WallMillis(1)).is_none(), "the oldest goes");
-        assert!(links.take("1", WallMillis(1)).is_some());
-        assert_eq!(links.good(WallMillis(1)).len(), MOST - 1);
+        assert!(links.find("0", WallMillis(1)).is_none(), "the oldest goes");
+        assert!(links.find("1", WallMillis(1)).is_some());
+        assert_eq!(links.good(WallMillis(1)).len(), MOST);
         assert!(links.good(WallMillis(10)).is_empty());
     }
 
@@ -227,22 +238,27 @@ mod tests {
         links.put(bound("b", "api:b"));
         links.put(link("c", 10));
         links.forget(&gone);
-        let left = ["a", "b", "c"].map(|code| links.take(code, WallMillis(1)).is_some());
+        let left = ["a", "b", "c"].map(|code| links.find(code, WallMillis(1)).is_some());
         assert_eq!(left, [false, true, true]);
     }
 
     #[test]
-    fn of_many_who_come_at_once_one_gets_in() {
-        for _ in 0..100 {
-            let links = Links::default();
-            links.put(link("a", 10));
-            let taken = std::thread::scope(|scope| {
-                let take = || links.take("a", WallMillis(1)).is_some();
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).filter(|&got| got).count()
-            });
-            assert_eq!(taken, 1);
-        }
+    fn a_purge_while_somebody_is_let_in_in_vain_ends_the_link_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let store = Store::open(&path).unwrap();
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON tokens BEGIN SELECT RAISE(ABORT, 'no'); END";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(refuse).unwrap();
+        let (links, gone): (_, InstanceName) = (Links::default(), "api:a".parse().unwrap());
+        links.put(Link { binding: Binding::Instance(gone.clone()), ..link("a", 10) });
+        let look = || {
+            let found =
+                links.find("a", WallMillis(1)).map(|_| Wanted { kind: Kind::Link, ..Wanted::admin("a") });
+            links.forget(&gone);
+            found
+        };
+        assert!(store.let_in(look, || links.remove("a"), WallMillis(1)).is_err());
+        assert!(links.find("a", WallMillis(1)).is_none());
     }
 
     #[test]

@@ -87,21 +87,38 @@ async fn whom_a_token_has_let_in_is_out_when_it_is_revoked() {
     let administrator = fixture.token.clone();
     fixture.token = fixture.token_for(Scope::Admin, Binding::Nothing);
     let (_, maker) = fixture.call("GET", "/api/session", "").await;
-    let mut entered = Vec::new();
-    for _ in 0..2 {
-        let made = fixture.link("{}").await;
-        let (_, session) = fixture.exchange(code(&made), "192.0.2.1").await;
-        // The second one is let in by the first.
-        fixture.token = session["token"].as_str().unwrap().to_owned();
-        entered.push(fixture.token.clone());
-    }
+    let made = fixture.link("{}").await;
+    let (_, session) = fixture.exchange(code(&made), "192.0.2.1").await;
     fixture.token = administrator;
     let path = format!("/api/tokens/{}", maker["id"].as_str().unwrap());
     assert_eq!(fixture.call("DELETE", &path, "").await.0, 204);
-    for token in entered {
-        fixture.token = token;
-        assert_eq!(fixture.call("GET", "/api/session", "").await.0, 401);
+    fixture.token = session["token"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.call("GET", "/api/session", "").await.0, 401);
+    fixture.end().await;
+}
+
+// faults: U3
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_by_a_link_makes_no_links_and_ends_nobody_elses_session() {
+    let mut fixture = Fixture::new();
+    let locally = Request::post("/api/links").extension(Trust::LocalAdministrator).body(Body::from("{}"));
+    let locally = locally.unwrap();
+    let (status, _, by_machine) = fixture.send(locally).await;
+    assert_eq!(status, 201);
+    let by_machine = serde_json::from_str(&by_machine).unwrap();
+    let (other, by_token) = (fixture.link("{}").await, fixture.link("{}").await);
+    let (_, other) = fixture.exchange(code(&other), "192.0.2.1").await;
+    for link in [by_machine, by_token] {
+        let (_, session) = fixture.exchange(code(&link), "192.0.2.1").await;
+        fixture.token = session["token"].as_str().unwrap().to_owned();
+        for body in ["", r#"{ "scopes": ["read"], "instance": "api:mine" }"#] {
+            let (status, refused) = fixture.call("POST", "/api/links", body).await;
+            assert_eq!((status, &refused["error"]), (403, &json!("forbidden")));
+            assert!(refused["message"].as_str().unwrap().contains("ten dashboard"), "{refused}");
+        }
     }
+    fixture.token = other["token"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.call("GET", "/api/session", "").await.0, 200);
     fixture.end().await;
 }
 
@@ -215,6 +232,7 @@ async fn a_link_whose_token_could_not_be_kept_is_still_good() {
     assert_eq!(fixture.exchange(code(&made), "192.0.2.1").await.0, 500);
     database.execute_batch("DROP TRIGGER refuse").unwrap();
     assert_eq!(fixture.exchange(code(&made), "192.0.2.1").await.0, 201);
+    assert_eq!(fixture.exchange(code(&made), "192.0.2.1").await.0, 401);
     fixture.end().await;
 }
 
