@@ -12,7 +12,10 @@ use tenement_core::name::{InstanceName, NameError};
 use tenement_supervisor::{CommandError, StorageFault};
 use utoipa::ToSchema;
 
-use super::{Subject, limit::Window};
+use super::{
+    Subject,
+    limit::{Of, Window},
+};
 use crate::{
     backup::BackupError,
     history::HistoryError,
@@ -107,7 +110,11 @@ impl ApiError {
 
     pub(super) fn rate_limited(window: &Window) -> Self {
         let (limit, after) = (window.limit(), window.retry_after());
-        let message = format!("More than {limit} requests with this token; try again in {after} s");
+        let whose = match window.of() {
+            Of::One => "with this token",
+            Of::Sessions => "of all who came by links of the same token",
+        };
+        let message = format!("More than {limit} requests {whose}; try again in {after} s");
         Self { window: Some(Box::new(*window)), ..Self::too_many(message) }
     }
 

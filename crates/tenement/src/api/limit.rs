@@ -1,8 +1,8 @@
 //! How often: requests of a token, and failures of an address. Fixed windows, aligned to the epoch's minutes and
 //! hours.
 //!
-//! Memory is bounded: there are as many counters of requests as there are tokens, and as many of failures as there
-//! are [`CELLS`], however many addresses somebody makes up. Two addresses may share a cell; all that can come of it
+//! Memory is bounded: there are as many counters of requests as tokens were used in the hour, and as many of failures as
+//! there are [`CELLS`], however many addresses somebody makes up. Two addresses may share a cell; all that can come of it
 //! is that a wrong token is answered with 429 instead of 401.
 
 use std::{
@@ -37,12 +37,26 @@ pub(super) struct Window {
     /// When the next one begins, in seconds since the epoch.
     reset: u64,
     now: u64,
+    of: Of,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A token, or an address.
+    One,
+    /// All that one token let in by links.
+    Sessions,
 }
 
 impl Window {
-    fn new((seconds, limit): (u64, u64), used: u64, now: u64) -> Self {
+    fn new((seconds, limit): (u64, u64), used: u64, now: u64, of: Of) -> Self {
         let reset = (now / seconds + 1) * seconds;
-        Self { limit, remaining: limit.saturating_sub(used), reset, now }
+        Self { limit, remaining: limit.saturating_sub(used), reset, now, of }
+    }
+
+    pub(super) fn of(&self) -> Of {
+        self.of
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -64,30 +78,33 @@ impl Window {
     }
 }
 
-/// The requests of one token in the windows it last sent one in.
-#[derive(Clone, Copy, Debug)]
+/// The requests of one hour. At its end all windows are.
+#[derive(Debug, Default)]
+struct Requests {
+    hour: u64,
+    tokens: HashMap<String, Used>,
+    /// By the id of the token that let them in.
+    sessions: HashMap<String, Used>,
+}
+
+/// How many in the minute of this number, and how many in the hour.
+#[derive(Clone, Copy, Debug, Default)]
 struct Used {
-    /// The number of a window, and the requests in it.
-    counts: [(u64, u64); 2],
-    /// How many times as many as one token may send.
-    times: u64,
+    minute: (u64, u64),
+    hour: u64,
 }
 
 impl Used {
-    fn windows(&mut self, now: u64) -> [Window; 2] {
-        std::array::from_fn(|at| {
-            let ((seconds, limit), count) = (WINDOWS[at], &mut self.counts[at]);
-            let number = now / seconds;
-            if count.0 != number {
-                *count = (number, 0);
-            }
-            Window::new((seconds, limit * self.times), count.1, now)
-        })
-    }
-
     /// The window that has less left; the first of equals.
-    fn tightest(&mut self, now: u64) -> Window {
-        let [minute, hour] = self.windows(now);
+    fn tightest(&mut self, now: u64, of: Of) -> Window {
+        let number = now / WINDOWS[0].0;
+        if self.minute.0 != number {
+            self.minute = (number, 0);
+        }
+        let times = if of == Of::Sessions { TOGETHER } else { 1 };
+        let window =
+            |(seconds, limit): (u64, u64), used| Window::new((seconds, limit * times), used, now, of);
+        let (minute, hour) = (window(WINDOWS[0], self.minute.1), window(WINDOWS[1], self.hour));
         if hour.remaining < minute.remaining { hour } else { minute }
     }
 }
@@ -95,9 +112,7 @@ impl Used {
 /// Counts.
 #[derive(Debug)]
 pub struct Limits {
-    tokens: Mutex<HashMap<String, Used>>,
-    /// By the id of the token that let them in, itself or by others.
-    together: Mutex<HashMap<String, Used>>,
+    requests: Mutex<Requests>,
     failures: Box<[AtomicU64]>,
     /// Keyed, so that nobody can choose addresses that share a cell.
     hasher: RandomState,
@@ -107,8 +122,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            tokens: Mutex::default(),
-            together: Mutex::default(),
+            requests: Mutex::default(),
             failures: (0..CELLS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
             refused: AtomicU64::new(0),
@@ -117,36 +131,33 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Counts a request of a token, unless it is one too many. `root`: the token that this goes back to.
+    /// Counts a request of a token, unless it is one too many. `root`: the token that this goes back to. The window is the
+    /// one that has least left.
     pub(super) fn count(&self, id: &str, root: &str, now: WallMillis) -> Result<Window, Window> {
         let now = now.0 / 1000;
-        let own = self.count_in(&self.tokens, id, 1, now)?;
-        if root != id {
-            self.count_in(&self.together, root, TOGETHER, now)?;
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.hour != now / WINDOWS[1].0 {
+            *requests = Requests { hour: now / WINDOWS[1].0, ..Requests::default() };
         }
-        Ok(own)
-    }
-
-    fn count_in(
-        &self,
-        all: &Mutex<HashMap<String, Used>>,
-        id: &str,
-        times: u64,
-        now: u64,
-    ) -> Result<Window, Window> {
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all.contains_key(id) {
-            // Of tokens that are gone, or were not used for an hour.
-            all.retain(|_, used| used.counts[1].0 == now / WINDOWS[1].0);
-        }
-        let used = all.entry(id.to_owned()).or_insert(Used { counts: Default::default(), times });
-        let before = used.tightest(now);
+        let Requests { tokens, sessions, .. } = &mut *requests;
+        let own = tokens.entry(id.to_owned()).or_default();
+        let mut sum = (root != id).then(|| sessions.entry(root.to_owned()).or_default());
+        let mut tightest = |more: u64| {
+            let left = |used: &mut Used, of| {
+                used.minute.1 += more;
+                used.hour += more;
+                used.tightest(now, of)
+            };
+            let own = left(own, Of::One);
+            let sum = sum.as_deref_mut().map(|sum| left(sum, Of::Sessions));
+            sum.filter(|sum| sum.remaining < own.remaining).unwrap_or(own)
+        };
+        let before = tightest(0);
         if before.remaining == 0 {
             self.refused.fetch_add(1, Relaxed);
             return Err(before);
         }
-        used.counts.iter_mut().for_each(|(_, count)| *count += 1);
-        Ok(used.tightest(now))
+        Ok(tightest(1))
     }
 
     /// Counts a wrong token, unless it is one too many.
@@ -159,7 +170,7 @@ impl Limits {
             let count = if last >> COUNT_BITS << COUNT_BITS == minute { last - minute } else { 0 };
             if count >= FAILURES {
                 self.refused.fetch_add(1, Relaxed);
-                return Err(Window::new((WINDOWS[0].0, FAILURES), count, now));
+                return Err(Window::new((WINDOWS[0].0, FAILURES), count, now, Of::One));
             }
             match cell.compare_exchange_weak(last, minute | (count + 1), Relaxed, Relaxed) {
                 Ok(_) => return Ok(()),
@@ -220,9 +231,37 @@ mod tests {
             let passed = (0..=1000).filter(|_| limits.count(&id, "maker", at(60)).is_ok()).count();
             assert_eq!(passed, if session < 10 { 1000 } else { 0 }, "session {session}");
         }
-        assert_eq!(limits.count("late", "maker", at(60)).unwrap_err().limit, 10_000);
+        let refused = limits.count("late", "maker", at(60)).unwrap_err();
+        assert_eq!((refused.limit, refused.of), (10_000, Of::Sessions));
         assert_eq!(limits.count("maker", "maker", at(60)).unwrap().remaining, 999);
         assert_eq!(limits.count("late", "maker", at(120)).unwrap().limit, 1000);
+    }
+
+    #[test]
+    fn what_the_sum_refuses_counts_for_nobody_and_of_both_the_tighter_is_told() {
+        let limits = Limits::default();
+        let minute = |minute: u64| at(3600 + 60 * minute);
+        for session in 0..10 {
+            for count in 1..=if session == 9 { 500 } else { 1000 } {
+                let left = limits.count(&session.to_string(), "maker", minute(0)).unwrap();
+                assert_eq!((left.limit, left.remaining), (1000, 1000 - count));
+            }
+        }
+        let left = limits.count("late", "maker", minute(0)).unwrap();
+        assert_eq!((left.limit, left.remaining), (10_000, 499), "the sum has less left");
+        for _ in 0..499 {
+            limits.count("other", "maker", minute(0)).unwrap();
+        }
+        for _ in 0..5000 {
+            limits.count("late", "maker", minute(0)).unwrap_err();
+        }
+        for of in 1..=10 {
+            for _ in 0..if of == 10 { 999 } else { 1000 } {
+                limits.count("late", "maker", minute(of)).unwrap();
+            }
+        }
+        let refused = limits.count("late", "maker", minute(10)).unwrap_err();
+        assert_eq!((refused.limit, refused.of), (10_000, Of::One), "its own hour");
     }
 
     // faults: A3
@@ -244,6 +283,6 @@ mod tests {
             let _ = limits.failed(IpAddr::V4(address.into()), at(180));
         }
         assert_eq!(limits.failures.len(), CELLS);
-        assert!(limits.tokens.lock().unwrap().is_empty());
+        assert!(limits.requests.lock().unwrap().tokens.is_empty());
     }
 }
