@@ -54,6 +54,7 @@ impl Attempt {
         Self(Change {
             at: clock::wall(),
             actor: caller.actor().0,
+            root: caller.grant().map(|grant| grant.root.clone()),
             token_name: caller.grant().map(|grant| grant.name.clone()),
             source: (!local).then(|| api.source(request.headers()).to_string()),
             action: name.to_owned(),

@@ -188,6 +188,7 @@ async fn open(
         at: now,
         // Whoever made the link has let them in.
         actor: link.maker.actor().0,
+        root: None,
         token_name: link.maker.grant().map(|grant| grant.name.clone()),
         source: source.map(|source| source.to_string()),
         action: OPEN.to_owned(),

@@ -16,6 +16,8 @@ pub struct Change {
     pub at: WallMillis,
     /// `local` or a token's id.
     pub actor: String,
+    /// The same, or of who came by a link the token that let them in.
+    pub root: Option<String>,
     /// What the token's owner calls it.
     pub token_name: Option<String>,
     /// The address it came from; none over the local socket.
@@ -64,12 +66,13 @@ pub struct ChangeQuery {
 
 pub(super) fn insert(transaction: &Transaction<'_>, change: &Change) -> Result<(), rusqlite::Error> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO changes (at, actor, token_name, source, action, method, path, instance, token, status)
-         VALUES (:at, :actor, :token_name, :source, :action, :method, :path, :instance, :token, :status)",
+        "INSERT INTO changes (at, actor, root, token_name, source, action, method, path, instance, token, status)
+         VALUES (:at, :actor, :root, :token_name, :source, :action, :method, :path, :instance, :token, :status)",
     )?;
     statement.execute(named_params! {
         ":at": signed(change.at.0),
         ":actor": change.actor,
+        ":root": change.root,
         ":token_name": change.token_name,
         ":source": change.source,
         ":action": change.action,
@@ -88,6 +91,8 @@ fn read(row: &Row<'_>) -> Result<Changed, rusqlite::Error> {
         change: Change {
             at: WallMillis(number(row, "at")?),
             actor: row.get("actor")?,
+            // Missing in a file that can only be read, on a full disk.
+            root: row.get("root").unwrap_or(None),
             token_name: row.get("token_name")?,
             source: row.get("source")?,
             action: row.get("action")?,

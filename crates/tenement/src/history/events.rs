@@ -18,9 +18,8 @@ use super::{
 /// The last lines that go with an end, and their bytes in all.
 const LINES: usize = 50;
 const LINES_BYTES: usize = 16 << 10;
-/// Ends of an instance, and of all, whose lines are kept.
+/// Ends of an instance whose lines are kept.
 const ENDS_OF_EACH: usize = 20;
-const ENDS: usize = 1000;
 /// Bytes of lines on one page, about; the newest have them.
 const PAGE_BYTES: usize = 1 << 20;
 
@@ -101,11 +100,7 @@ fn insert_lines(
     transaction.prepare_cached(sql)?.execute((event, service, id, signed(last.end), lines))?;
     let sql = "DELETE FROM last_lines WHERE of_service = ?1 AND of_id = ?2 AND event <= (SELECT event FROM last_lines
                    WHERE of_service = ?1 AND of_id = ?2 ORDER BY event DESC LIMIT 1 OFFSET ?3)";
-    transaction.prepare_cached(sql)?.execute((service, id, signed(ENDS_OF_EACH as u64)))?;
-    let sql = "DELETE FROM last_lines WHERE event <= (SELECT event FROM last_lines
-                   ORDER BY event DESC LIMIT 1 OFFSET ?1)";
-    transaction.prepare_cached(sql)?.execute([signed(ENDS as u64)])?;
-    Ok(())
+    transaction.prepare_cached(sql)?.execute((service, id, signed(ENDS_OF_EACH as u64))).map(drop)
 }
 
 pub(super) fn insert(

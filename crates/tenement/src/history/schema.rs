@@ -58,6 +58,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
              seq INTEGER PRIMARY KEY AUTOINCREMENT,
              at INTEGER NOT NULL,
              actor TEXT NOT NULL,
+             root TEXT,
              token_name TEXT,
              source TEXT,
              action TEXT NOT NULL,
@@ -76,8 +77,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
          ) STRICT;
          CREATE INDEX IF NOT EXISTS last_lines_of_instance ON last_lines (of_service, of_id, event);
          CREATE INDEX IF NOT EXISTS changes_of_routine ON changes (seq) WHERE action IN {ROUTINE};
-         CREATE INDEX IF NOT EXISTS changes_of_weight ON changes (seq) WHERE action NOT IN {ROUTINE};
-         COMMIT;"
+         CREATE INDEX IF NOT EXISTS changes_of_weight ON changes (seq) WHERE action NOT IN {ROUTINE};"
     ))?;
+    let root = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('changes') WHERE name = 'root')";
+    if !connection.query_row(root, (), |row| row.get::<_, bool>(0))? {
+        connection.execute("ALTER TABLE changes ADD COLUMN root TEXT", ())?;
+    }
+    connection.execute_batch("COMMIT")?;
     Ok(connection)
 }

@@ -33,6 +33,7 @@ fn change(actor: &str) -> Change {
     Change {
         at: WallMillis(5),
         actor: actor.to_owned(),
+        root: None,
         token_name: None,
         source: Some("192.0.2.1".to_owned()),
         action: "restart_instance".to_owned(),
@@ -93,16 +94,21 @@ fn old_events_are_let_go() {
 }
 
 #[test]
-fn a_file_from_before_lines_were_kept_is_read_and_goes_on() {
+fn a_file_of_an_earlier_program_is_read_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     let history = open(&path).unwrap();
     history.changed(&transition("api:a", 1));
     drop(history);
-    Connection::open(&path).unwrap().execute("DROP TABLE last_lines", ()).unwrap();
+    let older = "DROP TABLE last_lines; ALTER TABLE changes DROP COLUMN root";
+    Connection::open(&path).unwrap().execute_batch(older).unwrap();
     let history = open(&path).unwrap();
     history.changed(&transition("api:a", 2));
+    history.record(Change { root: Some("t".to_owned()), ..change("s") });
     drop(history);
+    let query = ChangeQuery { limit: 10, ..ChangeQuery::default() };
+    let changes = open(&path).unwrap().changes_made(&query).unwrap().entries;
+    assert_eq!(changes.last().unwrap().change.root.as_deref(), Some("t"));
     let found = open(&path).unwrap().events(&EventQuery { limit: 10, ..EventQuery::default() }).unwrap();
     let told: Vec<_> = found.entries.iter().map(|event| (event.at.0, &event.last_lines)).collect();
     assert_eq!(told, [(1, &None), (2, &None)]);
@@ -223,33 +229,105 @@ fn links_and_sessions_push_out_nothing_but_themselves() {
     );
 }
 
+/// Events of an instance; the first has its last lines.
+fn add_events(transaction: &rusqlite::Transaction<'_>, id: &str, count: u32) {
+    let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+        INSERT INTO events (at, service, id, run, was, health, cause, oom, lasted_ms)
+        SELECT n, 'api', ?2, 1, 'running', 'unknown', 'exit', 0, 0 FROM numbers";
+    transaction.execute(sql, (count, id)).unwrap();
+    let sql = "INSERT INTO last_lines (event, of_service, of_id, place, lines)
+        SELECT seq, service, id, 0, '[]' FROM events WHERE at = 1 AND id = ?1";
+    transaction.execute(sql, [id]).unwrap();
+}
+
+/// How many are kept of an instance, and from which on.
+fn events_of(transaction: &rusqlite::Transaction<'_>, id: &str) -> (u32, Option<u32>) {
+    let sql = "SELECT COUNT(*), MIN(at) FROM events WHERE id = ?1";
+    transaction.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
 #[test]
-fn who_has_most_gives_way_first() {
+fn the_newest_events_of_each_go_last_however_many_others_have() {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
     let transaction = connection.transaction().unwrap();
-    let add = |id: &str, count: u32| {
-        let sql = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
-            INSERT INTO events (at, service, id, run, was, health, cause, oom, lasted_ms)
-            SELECT n, 'api', ?2, 1, 'running', 'unknown', 'exit', 0, 0 FROM numbers";
-        transaction.execute(sql, (count, id)).unwrap();
-        let sql = "INSERT INTO last_lines (event, of_service, of_id, place, lines)
-            SELECT seq, service, id, 0, '[]' FROM events WHERE at = 1 AND id = ?1";
-        transaction.execute(sql, [id]).unwrap();
-    };
-    let kept = |id: &str| -> (u32, u32, u32) {
-        let sql = "SELECT COUNT(*), MIN(at), MAX(at) FROM events WHERE id = ?1";
-        transaction.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
-    };
-    add("quiet", 300);
-    add("noisy", 150_000);
-    add("busy", 2000);
+    add_events(&transaction, "quiet", 150);
+    add_events(&transaction, "busy", 2000);
+    add_events(&transaction, "noisy", 150_000);
     prune::prune(&transaction).unwrap();
-    assert_eq!((kept("quiet"), kept("busy")), ((300, 1, 300), (2000, 1, 2000)));
-    assert_eq!(kept("noisy"), (97_700, 52_301, 150_000));
+    assert_eq!(events_of(&transaction, "quiet"), (150, Some(1)));
+    assert_eq!(events_of(&transaction, "busy"), (200, Some(1801)));
+    assert_eq!(events_of(&transaction, "noisy"), (99_650, Some(50_351)));
     let ends = "SELECT GROUP_CONCAT(of_id) FROM (SELECT of_id FROM last_lines ORDER BY event)";
     let ends: String = transaction.query_row(ends, (), |row| row.get(0)).unwrap();
-    assert_eq!(ends, "quiet,busy");
+    assert_eq!(ends, "quiet");
+}
+
+#[test]
+fn many_that_are_long_gone_push_out_nothing_of_one_that_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let gone = "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 101999)
+        INSERT INTO events (at, service, id, run, was, health, cause, oom, lasted_ms)
+        SELECT 1, 'api', 'gone-' || (n / 4), 1, 'running', 'unknown', 'exit', 0, 0 FROM numbers";
+    transaction.execute(gone, ()).unwrap();
+    add_events(&transaction, "lives", 5000);
+    prune::prune(&transaction).unwrap();
+    assert_eq!(
+        events_of(&transaction, "lives"),
+        (200, Some(4801)),
+        "what others have is within their newest"
+    );
+    add_events(&transaction, "newer", 150);
+    prune::prune(&transaction).unwrap();
+    assert_eq!(events_of(&transaction, "lives"), (200, Some(4801)));
+    assert_eq!((events_of(&transaction, "gone-0").0, events_of(&transaction, "gone-25499").0), (0, 4));
+}
+
+#[test]
+fn sessions_of_a_token_push_out_what_went_before_of_the_same_token_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let add = |action: &str, actor: &str, root: Option<String>| {
+        let change = Change { action: action.to_owned(), root, ..change(actor) };
+        audit::insert(&transaction, &change).unwrap();
+    };
+    for _ in 0..100 {
+        add("create_link", "other", None);
+    }
+    for session in 0..11_000 {
+        add("open_session", "maker", None);
+        add("close_session", &session.to_string(), Some("maker".to_owned()));
+    }
+    prune::prune(&transaction).unwrap();
+    let kept = |action: &str| -> u32 {
+        let sql = "SELECT COUNT(*) FROM changes WHERE action = ?1";
+        transaction.query_row(sql, [action], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(["create_link", "open_session", "close_session"].map(kept), [100, 4950, 4950]);
+}
+
+#[test]
+fn many_that_crash_all_the_time_leave_others_their_last_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let last = LastLines { lines: vec!["died".to_owned()], end: 7 };
+    for at in 0..5 {
+        events::insert(&transaction, &transition("api:quiet", at), Some(&last)).unwrap();
+    }
+    for at in 5..25 {
+        for noisy in 0..60 {
+            events::insert(&transaction, &transition(&format!("api:noisy-{noisy}"), at), Some(&last))
+                .unwrap();
+        }
+    }
+    prune::prune_lines(&transaction).unwrap();
+    let kept = |sql: &str| transaction.query_row(sql, (), |row| row.get::<_, u32>(0)).unwrap();
+    let of_quiet = "SELECT COUNT(*) FROM last_lines WHERE of_id = 'quiet'";
+    assert_eq!((kept("SELECT COUNT(*) FROM last_lines"), kept(of_quiet)), (1000, 3));
 }
 
 #[test]

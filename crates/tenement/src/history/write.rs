@@ -170,6 +170,9 @@ fn put(
             Entry::Erase(name, _) => events::erase(&transaction, name)?,
         }
     }
+    if last.iter().any(Option::is_some) {
+        prune::prune_lines(&transaction)?;
+    }
     if too_many {
         prune::prune(&transaction)?;
     }

@@ -76,6 +76,17 @@ async fn a_link_lets_in_once_with_its_own_rights_and_whoever_signs_out_is_out() 
     assert_eq!(all["pagination"]["total"], 1);
     let all = fixture.once("/api/audit?action=close_session", 2).await;
     assert_eq!((&all["audit"][0]["token"], &all["audit"][1]["token"]), (&entered["id"], &Value::Null));
+    let closed = crate::history::ChangeQuery {
+        action: Some("close_session".to_owned()),
+        limit: 2,
+        ..Default::default()
+    };
+    let closed = fixture.api.history.changes_made(&closed).unwrap().entries;
+    assert_eq!(
+        closed[0].change.root.as_ref(),
+        Some(&maker),
+        "what a session does is the maker's in what is kept"
+    );
     assert!(!fixture.once("/api/audit", 4).await.to_string().contains(code(&made)));
     fixture.end().await;
 }
