@@ -174,7 +174,10 @@ impl EventQuery {
         let mut conditions = Conditions::default();
         let instance = self.instance.as_ref();
         let service = self.service.as_ref().map(|service| service.as_str().to_owned());
-        conditions.and("service = ?", service);
+        // The index has all of a service's, those that came before too, and not in order: a `+` keeps it out where what
+        // came after is read.
+        let in_order = self.after.is_some() && instance.is_none();
+        conditions.and(if in_order { "+service = ?" } else { "service = ?" }, service);
         conditions.and("service = ?", instance.map(|name| name.service.as_str().to_owned()));
         conditions.and("id = ?", instance.map(|name| name.id.as_str().to_owned()));
         conditions.and("cause = ?", self.cause.clone());
@@ -182,6 +185,17 @@ impl EventQuery {
         conditions.and("at <= ?", self.until.map(|at| signed(at.0)));
         conditions.and("seq > ?", self.after.map(signed));
         conditions
+    }
+
+    pub(super) fn select(&self) -> Select {
+        Select {
+            rows: "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq",
+            count: "SELECT COUNT(*) FROM events",
+            conditions: self.conditions(),
+            oldest: self.after.is_some(),
+            limit: self.limit,
+            offset: self.offset,
+        }
     }
 }
 
@@ -191,17 +205,19 @@ impl History {
     /// # Errors
     /// The database failed.
     pub fn events(&self, query: &EventQuery) -> Result<Found<Event>, HistoryError> {
-        let select = Select {
-            rows: "SELECT events.*, place, lines FROM events LEFT JOIN last_lines ON event = seq",
-            count: "SELECT COUNT(*) FROM events",
-            conditions: query.conditions(),
-            oldest: query.after.is_some(),
-            limit: query.limit,
-            offset: query.offset,
-        };
-        let mut found = self.read(|connection| select.find(connection, read))?;
+        let mut found = self.read(|connection| query.select().find(connection, read))?;
         bound(&mut found.entries);
         Ok(found)
+    }
+
+    /// The same without their number, for who follows and asks for the next ones at every change. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn next_events(&self, query: &EventQuery) -> Result<Vec<Event>, HistoryError> {
+        let mut entries = self.read(|connection| query.select().page(connection, read))?;
+        bound(&mut entries);
+        Ok(entries)
     }
 }
 

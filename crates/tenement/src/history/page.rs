@@ -47,25 +47,37 @@ impl Conditions {
 }
 
 impl Select {
+    /// A page, and how many match in all.
     pub(super) fn find<T>(
         self,
         connection: &Connection,
         read: impl FnMut(&Row<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<Found<T>, rusqlite::Error> {
-        let Self { rows, count, conditions, oldest, limit, offset } = self;
-        let (filter, order) = (conditions.text(), if oldest { "ASC" } else { "DESC" });
         let total: i64 = connection
-            .prepare_cached(&format!("{count} {filter}"))?
-            .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
-        let mut values = conditions.values;
-        values.extend([limit, offset].map(|number| signed(number as u64).into()));
-        let page = format!("{rows} {filter} ORDER BY seq {order} LIMIT ? OFFSET ?");
-        let mut statement = connection.prepare_cached(&page)?;
+            .prepare_cached(&format!("{} {}", self.count, self.conditions.text()))?
+            .query_row(params_from_iter(&self.conditions.values), |row| row.get(0))?;
+        Ok(Found { entries: self.page(connection, read)?, total: u64::try_from(total).unwrap_or(0) })
+    }
+
+    /// A page alone: to count what matches may take much longer.
+    pub(super) fn page<T>(
+        self,
+        connection: &Connection,
+        read: impl FnMut(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<Vec<T>, rusqlite::Error> {
+        let mut statement = connection.prepare_cached(&self.statement())?;
+        let mut values = self.conditions.values;
+        values.extend([self.limit, self.offset].map(|number| signed(number as u64).into()));
         let rows = statement.query_map(params_from_iter(&values), read)?;
         let mut entries = rows.collect::<Result<Vec<_>, _>>()?;
-        if !oldest {
+        if !self.oldest {
             entries.reverse();
         }
-        Ok(Found { entries, total: u64::try_from(total).unwrap_or(0) })
+        Ok(entries)
+    }
+
+    pub(super) fn statement(&self) -> String {
+        let (filter, order) = (self.conditions.text(), if self.oldest { "ASC" } else { "DESC" });
+        format!("{} {filter} ORDER BY seq {order} LIMIT ? OFFSET ?", self.rows)
     }
 }

@@ -331,6 +331,44 @@ fn many_that_crash_all_the_time_leave_others_their_last_lines() {
 }
 
 #[test]
+fn who_follows_is_read_the_next_events_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = schema::open(&folder.path().join("history.db")).unwrap();
+    let plan = |query: &EventQuery| -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", query.select().statement());
+        let mut statement = connection.prepare(&sql).unwrap();
+        let count = statement.parameter_count();
+        let rows = statement.query_map(rusqlite::params_from_iter(vec![1; count]), |row| row.get("detail"));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let all = EventQuery { after: Some(7), limit: 10, ..EventQuery::default() };
+    let of_service = EventQuery { service: Some("api".parse().unwrap()), ..all.clone() };
+    let of_instance = EventQuery { instance: Some("api:a".parse().unwrap()), ..of_service.clone() };
+    for (query, by) in
+        [(all, "(rowid>?)"), (of_service, "(rowid>?)"), (of_instance, "(service=? AND id=? AND seq>?)")]
+    {
+        let plan = plan(&query);
+        assert!(plan[0].starts_with("SEARCH events") && plan[0].ends_with(by), "{plan:?}");
+        assert!(!plan.concat().contains("TEMP B-TREE"), "{plan:?}");
+    }
+    drop(connection);
+    let history = open(&folder.path().join("history.db")).unwrap();
+    for (name, at) in [("api:a", 1), ("other:b", 2), ("api:c", 3)] {
+        history.changed(&transition(name, at));
+    }
+    drop(history);
+    let of_api = EventQuery {
+        service: Some("api".parse().unwrap()),
+        after: Some(1),
+        limit: 10,
+        ..EventQuery::default()
+    };
+    let history = open(&folder.path().join("history.db")).unwrap();
+    let next = history.next_events(&of_api).unwrap();
+    assert_eq!(next.iter().map(|event| event.at.0).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
 fn who_follows_events_is_not_woken_by_changes() {
     let folder = tempfile::tempdir().unwrap();
     let history = open(&folder.path().join("history.db")).unwrap();

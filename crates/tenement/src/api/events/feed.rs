@@ -2,10 +2,11 @@
 
 use tokio::sync::watch;
 
-use super::{Happened, find};
+use super::Happened;
 use crate::{
     api::{
         Api, ApiError, Caller,
+        blocking::blocking,
         stream::{Feed, Item},
     },
     history::{Event, EventQuery},
@@ -51,7 +52,9 @@ impl EventFeed {
             self.due = true;
         }
         self.happened.mark_unchanged();
-        let found = find(&self.api, query.clone()).await?.entries;
+        self.api.history.caught_up().await;
+        let (history, asked) = (self.api.history.clone(), query.clone());
+        let found = blocking(move || history.next_events(&asked)).await?;
         self.due = found.len() == query.limit;
         query.after = found.last().map(|event| event.seq).or(query.after).or(Some(0));
         query.limit = BATCH;

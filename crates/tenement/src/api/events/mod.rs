@@ -206,16 +206,14 @@ async fn list(
         return stream::answer(&api, caller, feed, reader);
     }
     let found = match query {
-        Some(query) => find(&api, query).await?,
+        Some(query) => {
+            api.history.caught_up().await;
+            let history = api.history.clone();
+            blocking(move || history.events(&query)).await?
+        }
         None => Found { entries: Vec::new(), total: 0 },
     };
     let pagination = page.of(found.entries.len(), page.limit.unwrap_or(EVENTS), found.total);
     let events = found.entries.into_iter().map(|event| Happened::seen_by(event, &caller)).collect();
     Ok(Json(Events { events, pagination }).into_response())
-}
-
-pub(super) async fn find(api: &Api, query: EventQuery) -> Result<Found<Event>, ApiError> {
-    api.history.caught_up().await;
-    let history = api.history.clone();
-    blocking(move || history.events(&query)).await
 }
