@@ -1,6 +1,9 @@
 //! The last lines of a run, for who has to explain its end.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::mpsc::{Sender, channel},
+    time::Duration,
+};
 
 use tenement_core::{name::InstanceName, slot::RunId};
 
@@ -11,9 +14,9 @@ use crate::{
     store::LogStore,
 };
 
-/// How long what an ended process has left in its pipes may take to come. On a machine that is busy that is long, and what
-/// has not come is missing for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what ended processes have left in their pipes may take to come. On a machine that is busy that is long, and what
+/// has not come is missing for ever. Who waits behind two who wait for it waits for ten seconds at most.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// What is put where a line is cut.
 const CUT: &str = "…";
 
@@ -27,8 +30,21 @@ pub struct LastLines {
 }
 
 impl LogStore {
+    /// Waits until what these have left in their pipes is among their lines, for some seconds in all, however many they are.
+    pub fn take_in<'a>(&self, names: impl IntoIterator<Item = &'a InstanceName>) {
+        // Each has an end of it, and nobody sends: it is closed when all are done.
+        let (taking, taken) = channel();
+        for instance in names.into_iter().filter_map(|name| self.instance(name)) {
+            let taking: Sender<()> = taking.clone();
+            self.send(Command::Take { instance, done: Box::new(move || drop(taking)) });
+        }
+        drop(taking);
+        let _ = taken.recv_timeout(PATIENCE);
+    }
+
     /// The last lines that a run printed, at most so many, of so many bytes in all, the newest first of all. What it has
-    /// left in its pipes is among them. `None`: there are none, or they can't be read. Waits for the disk.
+    /// left in its pipes is among them after [`Self::take_in`]. `None`: there are none, or they can't be read. Waits for the
+    /// disk.
     #[must_use]
     pub fn last_words(
         &self,
@@ -38,12 +54,6 @@ impl LogStore {
         bytes: usize,
     ) -> Option<LastLines> {
         let instance = self.instance(name)?;
-        let (taken, is_taken) = mpsc::channel();
-        self.send(Command::Take {
-            instance: instance.clone(),
-            done: Box::new(move || taken.send(()).unwrap_or(())),
-        });
-        let _ = is_taken.recv_timeout(PATIENCE);
         let (last_run, begun) = instance.last_run();
         let next = instance.snapshot().next_seq;
         let mut query = LogQuery { instance: Some(name.clone()), limit: lines, ..LogQuery::default() };

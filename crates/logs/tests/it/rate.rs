@@ -82,8 +82,30 @@ fn last_lines_are_waited_for_when_who_takes_them_in_is_late() {
     loud.print("one\ntwo\n");
     told.recv().unwrap();
     quiet.print("its last words\n");
+    store.take_in([&quiet.name]);
     let last = store.last_words(&quiet.name, RunId(1), 5, 1000);
     assert_eq!(last.map(|last| last.lines), Some(vec!["its last words".to_owned()]));
+}
+
+#[test]
+fn last_lines_of_many_are_waited_for_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((tell, told), (go_on, wait)) = (mpsc::channel(), mpsc::channel::<()>());
+    let wait = Mutex::new(wait);
+    // Until the end of this test, nothing is taken in.
+    let observer = move |_: &Incident| {
+        tell.send(()).unwrap();
+        let _ = wait.lock().unwrap().recv();
+    };
+    let store = LogStore::open_observed(logs(folder.path()), limited(1), Box::new(observer)).unwrap();
+    let mut loud = Instance::attach(&store, folder.path(), "loud:a");
+    let all: Vec<_> =
+        (0..160).map(|id| Instance::attach(&store, folder.path(), &format!("quiet:{id}"))).collect();
+    loud.print("one\ntwo\n");
+    told.recv().unwrap();
+    store.take_in(all.iter().map(|one| &one.name));
+    assert!(all.iter().all(|one| store.last_words(&one.name, RunId(1), 5, 1000).is_none()));
+    drop(go_on);
 }
 
 #[test]

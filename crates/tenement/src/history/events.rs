@@ -81,11 +81,15 @@ pub struct EventQuery {
     pub offset: usize,
 }
 
-/// What a run printed last, when it is told that it ended and nobody wanted it to.
-pub(super) fn last_lines(event: &Transition, logs: &LogStore) -> Option<LastLines> {
+/// Whether it is told that a run ended and nobody wanted it to.
+pub(super) fn is_unasked_end(event: &Transition) -> bool {
     let unasked = matches!(event.cause, Cause::Exit | Cause::StartFailed | Cause::Unhealthy);
-    let alive = matches!(event.from, Status::Starting | Status::Running | Status::Restarting);
-    (unasked && alive).then(|| logs.last_words(&event.instance, event.run, LINES, LINES_BYTES))?
+    unasked && matches!(event.from, Status::Starting | Status::Running | Status::Restarting)
+}
+
+/// What a run that ended printed last.
+pub(super) fn last_lines(event: &Transition, logs: &LogStore) -> Option<LastLines> {
+    logs.last_words(&event.instance, event.run, LINES, LINES_BYTES)
 }
 
 fn insert_lines(

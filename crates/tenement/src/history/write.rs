@@ -39,7 +39,7 @@ pub(super) fn write(
         };
         let batch: Vec<Entry> = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect();
         // Looked for before the transaction: it may wait for another disk.
-        let last: Vec<_> = batch.iter().map(|entry| last_lines(entry, logs)).collect();
+        let last = last_lines(&batch, logs);
         unpruned += batch.len();
         let written = || {
             let connection = match &mut connection {
@@ -149,11 +149,15 @@ fn may_pass(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn last_lines(entry: &Entry, logs: &LogStore) -> Option<LastLines> {
-    match entry {
-        Entry::Event(transition) => events::last_lines(transition, logs),
-        Entry::Change(_) | Entry::Erase(..) => None,
-    }
+/// What went before each entry in the log, where it is an end that nobody asked for.
+fn last_lines(batch: &[Entry], logs: &LogStore) -> Vec<Option<LastLines>> {
+    let end = |entry| match entry {
+        &Entry::Event(ref event) if events::is_unasked_end(event) => Some(event),
+        _ => None,
+    };
+    let ends: Vec<_> = batch.iter().map(end).collect();
+    logs.take_in(ends.iter().flatten().map(|event| &event.instance));
+    ends.into_iter().map(|end| events::last_lines(end?, logs)).collect()
 }
 
 fn put(
