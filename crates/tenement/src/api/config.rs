@@ -102,29 +102,23 @@ static CHECKING: Semaphore = Semaphore::const_new(1);
 async fn checked(api: &Api, body: Bytes) -> Result<Response, ApiError> {
     let path = api.about.config.load().path.clone();
     let turn = CHECKING.acquire().await.map_err(|error| ApiError::internal(&error))?;
-    let bytes = body.len();
     let checked = blocking(move || {
         let _turn = turn;
-        Ok::<_, ApiError>(check(&body, path))
+        let verdict = check(&body, path);
+        give_back(body.len());
+        Ok::<_, ApiError>(verdict)
     });
-    let checked = checked.await?;
-    give_back(bytes).await?;
-    Ok(checked.into_response())
+    Ok(checked.await?.into_response())
 }
 
 /// Bytes of a text from which on it is worth while.
 const LARGE: usize = 64 << 10;
 
-/// Gives the memory back that it took to look at a text of so many bytes.
-pub(super) async fn give_back(bytes: usize) -> Result<(), ApiError> {
-    if bytes < LARGE {
-        return Ok(());
-    }
-    let give = || {
+/// Gives the memory back that it took to look at a text of so many bytes. Blocks.
+pub(super) fn give_back(bytes: usize) {
+    if bytes >= LARGE {
         own::give_back_memory();
-        Ok::<_, ApiError>(())
-    };
-    blocking(give).await
+    }
 }
 
 /// A configuration that can be used.
@@ -329,7 +323,12 @@ fn usable((parsed, text): (Parsed, Text), strict: bool) -> Result<Usable, Refuse
 
 /// Checks what the daemon would be started with now.
 fn on_disk(file: Option<&Path>) -> Verdict {
-    parsed(file).map_or_else(|refused| refused, |(parsed, _)| Verdict::of(&parsed.diagnostics, true))
+    let (verdict, bytes) = match parsed(file) {
+        Ok((parsed, text)) => (Verdict::of(&parsed.diagnostics, true), text.bytes.len()),
+        Err(refused) => (refused, 0),
+    };
+    give_back(bytes);
+    verdict
 }
 
 fn parsed(file: Option<&Path>) -> Result<(Parsed, Text), Verdict> {
@@ -360,6 +359,20 @@ mod tests {
 
     fn of(body: &str) -> Verdict {
         check(body.as_bytes(), None)
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn what_it_takes_to_look_at_a_large_file_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tenement.toml");
+        let keys: String = (0..20_000).map(|key| format!("variable_{key} = '{key}'\n")).collect();
+        #[allow(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(&path, format!("[service.api]\ncommand = 'x'\n[service.api.env]\n{keys}")).unwrap();
+        let before = own::load().resident_bytes;
+        assert_eq!(check(b"", Some(path)), Verdict::default());
+        let after = own::load().resident_bytes;
+        assert!(after < before + (8 << 20), "{before} bytes before, {after} after");
     }
 
     // faults: C1 C2 C3

@@ -20,6 +20,7 @@ use tenement_supervisor::Reconfigured;
 use tokio::{
     runtime::Handle,
     sync::{Mutex, Semaphore},
+    task::spawn_blocking,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -153,7 +154,7 @@ async fn reload(
     // Carried out to its end, whether or not somebody waits.
     let carry_out = async move {
         let told = carry_out(api, dry_run).await;
-        config::give_back(usize::MAX).await?;
+        give_back(usize::MAX).await;
         told
     };
     let done = Handle::current().spawn(carry_out).await;
@@ -197,6 +198,11 @@ async fn difference(api: &Api, text: Option<Bytes>) -> Result<Result<Difference,
     blocking(read).await
 }
 
+/// What was found out is told whatever becomes of this.
+async fn give_back(bytes: usize) {
+    let _ = spawn_blocking(move || config::give_back(bytes)).await;
+}
+
 /// One after another: a large text takes a hundred times its size while it is looked at.
 static PLANNING: Semaphore = Semaphore::const_new(1);
 
@@ -209,7 +215,7 @@ pub(super) async fn plan(api: &Api, text: Bytes) -> Result<Result<Told, Refused>
         let _turn = turn;
         let bytes = text.len();
         let told = foresee(&api, text).await;
-        config::give_back(bytes).await?;
+        give_back(bytes).await;
         told
     });
     done.await.map_err(|error| ApiError::internal(&error))?

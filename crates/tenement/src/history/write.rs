@@ -151,11 +151,11 @@ fn may_pass(error: &rusqlite::Error) -> bool {
 
 /// What went before each entry in the log, where it is an end that nobody asked for.
 fn last_lines(batch: &[Entry], logs: &LogStore) -> Vec<Option<LastLines>> {
-    let end = |entry| match entry {
-        &Entry::Event(ref event) if events::is_unasked_end(event) => Some(event),
+    let ends = batch.iter().map(|entry| match entry {
+        Entry::Event(event) if events::is_unasked_end(event) => Some(event),
         _ => None,
-    };
-    let ends: Vec<_> = batch.iter().map(end).collect();
+    });
+    let ends: Vec<_> = ends.collect();
     logs.take_in(ends.iter().flatten().map(|event| &event.instance));
     ends.into_iter().map(|end| events::last_lines(end?, logs)).collect()
 }
