@@ -70,6 +70,102 @@ test('status and figures come by the stream, and need no question to the daemon'
   await ten.api('DELETE', '/api/instances/web/told?purge=true');
 });
 
+test('what is in effect is asked for once, however often its figures change', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.spawn('web', 'effect');
+  await ten.becomes('web', 'effect', 'running');
+  const asked: string[] = [];
+  page.on('request', (one) => one.url().endsWith('/effect/config') && asked.push(one.url()));
+  await enter('/instances/web/effect?tab=config');
+  await expect(page.getByRole('table', { name: 'Configuration in effect' })).toContainText('/health');
+  const requests = page
+    .getByRole('region', { name: 'State' })
+    .locator('div')
+    .filter({ has: page.getByText('Requests', { exact: true }) })
+    .last();
+  for (const n of [1, 2]) {
+    await ten.visit('web', 'effect');
+    await expect(requests).toContainText(`${n} ·`);
+  }
+  expect(asked.length).toBe(1);
+  const again = page.waitForRequest(/effect\/config$/, { timeout: 15_000 });
+  await ten.api('POST', '/api/instances/web/effect/restart');
+  await again;
+  await ten.api('DELETE', '/api/instances/web/effect?purge=true');
+});
+
+test('the page hears of its own instance only, whatever the case of its name', async ({ page, enter }) => {
+  await enter();
+  const asked: string[] = [];
+  page.on('request', (one) => one.url().includes('/api/overview') && asked.push(one.url()));
+  await go(page, '/instances/web/Alice');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
+  const state = page.getByRole('region', { name: 'State' });
+  await expect(state).toContainText(/Requests\s*\d+ ·/);
+  await expect.poll(() => asked.length).toBe(1);
+  expect(asked[0]).toContain('?instance=web%3Aalice&');
+});
+
+test('while the stream is lost, what is asked for is believed', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'lost');
+  await enter();
+  // One answer that ends, and none after it.
+  await page.route('**/api/overview?*', (route) => route.abort());
+  await page.route(
+    '**/api/overview?instance=*',
+    async (route) => {
+      const { instances } = await ten.api<object & { instances: object[] }>(
+        'GET',
+        '/api/overview?instance=web:lost',
+      );
+      const body = JSON.stringify({ type: 'snapshot', at: Date.now(), more: false, instances });
+      await route.fulfill({ contentType: 'application/x-ndjson', body: `${body}\n` });
+    },
+    { times: 1 },
+  );
+  await go(page, '/instances/web/lost');
+  const state = page.getByRole('region', { name: 'State' });
+  await expect(state.getByText('running', { exact: true })).toBeVisible();
+  await expect(page.getByText('The connection is lost')).toBeVisible();
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await expect(state.getByText('stopped', { exact: true })).toBeVisible();
+  await ten.api('DELETE', '/api/instances/web/lost?purge=true');
+});
+
+test('one that is gone is said to be, also where nothing else is answered', async ({ page, ten, enter }) => {
+  await ten.spawn('web', 'leaves');
+  await enter('/instances/web/leaves');
+  await expect(page.getByRole('region', { name: 'State' })).toContainText(/Requests\s*\d+ ·/);
+  await page.route('**/api/instances/**', (route) =>
+    route.fulfill({
+      status: 429,
+      headers: { 'Retry-After': '1800' },
+      json: { error: 'rate_limited', message: 'Too many', status: 429 },
+    }),
+  );
+  await ten.api('DELETE', '/api/instances/web/leaves?purge=true');
+  await expect(page.getByRole('heading', { name: 'web:leaves is not known' })).toBeVisible();
+});
+
+test('one that came while its page was opened is shown', async ({ page, ten, enter }) => {
+  await enter();
+  let tell = (): void => {};
+  const held = new Promise<void>((resolve) => (tell = resolve));
+  await page.route('**/api/overview?instance=*', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await go(page, '/instances/web/born');
+  await expect(page.getByRole('heading', { name: 'web:born is not known' })).toBeVisible();
+  await ten.spawn('web', 'born');
+  tell();
+  await expect(page.getByRole('region', { name: 'State' })).toContainText('running');
+  await ten.api('DELETE', '/api/instances/web/born?purge=true');
+});
+
 test('stop, start and restart, by button and by key', async ({ page, ten, enter }) => {
   await ten.spawn('web', 'deeds');
   await enter('/instances/web/deeds');

@@ -119,3 +119,23 @@ test('what is pressed keeps its place until the click', async ({ page, ten }) =>
   await page.mouse.up();
   expect(new URL((await asked).url()).pathname).toContain('/rest/n001');
 });
+
+test('who comes back from an instance finds the place they left, before anything is told', async ({
+  page,
+}) => {
+  const main = page.locator('main');
+  const top = (): Promise<number> => main.evaluate((one) => one.scrollTop);
+  await far(page, 4000);
+  const place = await top();
+  const rows = await rowsOf(page);
+  const { name, index } = rows[rows.length >> 1];
+  await page.locator(`[data-row="${index}"]`).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(name);
+  await expect(page.getByRole('region', { name: 'State' })).toContainText('sleeping');
+  await page.route('**/api/overview?follow=*', () => {});
+  const asked = page.waitForRequest('**/api/overview?follow=*', { timeout: 15_000 });
+  await page.goBack();
+  await asked;
+  await expect(page.locator(`[data-row="${index}"]`)).toHaveText(name);
+  await expect.poll(top).toBe(place);
+});

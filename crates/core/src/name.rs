@@ -122,6 +122,12 @@ impl InstanceName {
         Ok(Self { service: service.parse()?, id: id.parse()? })
     }
 
+    /// Of a service the first one there can be, by name: those of the service begin with it in whatever is in order.
+    #[must_use]
+    pub fn first_of(service: &ServiceName) -> Self {
+        Self { service: service.clone(), id: Id("0".into()) }
+    }
+
     /// The host it is reached at below `domain`; `None`: an id with a dot has none, as a dot ends the first label.
     #[must_use]
     pub fn host(&self, domain: &str) -> Option<String> {

@@ -588,7 +588,7 @@ export interface paths {
      *     to a client that asks for one, as server-sent events to one that accepts those, else as one JSON object on each line. It
      *     begins with all rows, in parts of 500 at most; then come rows that changed, within 0.2 s, figures and the machine every
      *     2 s. Who reads slowly has each row as it is when it reads. A token that is bound sees its own instances, and of the
-     *     machine what concerns those.
+     *     machine what concerns those. What `service` and `instance` name may not be there yet.
      */
     get: operations['overview'];
     put?: never;
@@ -6906,6 +6906,10 @@ export interface operations {
   overview: {
     parameters: {
       query?: {
+        /** @description Of this service only. */
+        service?: string;
+        /** @description Of this instance only: `service:id`, or the id next to `service`. */
+        instance?: string;
         /** @description `true`: goes on with what changes, and never ends. */
         follow?: boolean;
       };

@@ -52,15 +52,16 @@ export type Row = {
   spark?: number[];
 };
 
-/** The machine; a token that is bound gets the last four of the outer level only. */
+/** The machine; a token that is bound gets the last three of the outer level only. */
 export type Machine = {
   cores?: number;
   cpu_percent?: number | null;
   load?: [number, number, number];
   memory_mb?: number;
   memory_total_mb?: number;
-  disk_mb?: number;
-  disk_total_mb?: number;
+  /** Null where it does not answer. */
+  disk_mb?: number | null;
+  disk_total_mb?: number | null;
   instances_memory_mb?: number | null;
   daemon?: { pid: number; memory_mb: number; cpu_percent: number | null; uptime_ms: number };
   instances: Partial<Record<Status, number>> & { total: number };

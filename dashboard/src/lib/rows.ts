@@ -18,8 +18,8 @@ export class Rows {
   private readonly all = new Map<string, Row>();
   private readonly sparks = new Map<string, Float32Array>();
   private seen: Set<string> | null = null;
-  // What the index still holds of the rows that changed since it was brought up to date.
-  private before: Before = new Map();
+  // What the index still holds of the rows that changed since it was brought up to date; null while it holds no view.
+  private before: Before | null = null;
 
   get size(): number {
     return this.all.size;
@@ -55,7 +55,7 @@ export class Rows {
 
   /** Brings the index up to date; says whether anything changed. */
   settle(): boolean {
-    if (this.before.size === 0) return false;
+    if (this.before === null || this.before.size === 0) return false;
     this.index.apply(
       [...this.before].map(([instance, before]) => ({ before, after: this.all.get(instance) })),
     );
@@ -63,9 +63,10 @@ export class Rows {
     return true;
   }
 
-  view(view: View): void {
-    this.before = new Map();
-    this.index.reset(view, this.all.values());
+  /** What the index is of; null: of nothing, and it is not kept up. */
+  view(view: View | null): void {
+    this.before = view && new Map();
+    if (view !== null) this.index.reset(view, this.all.values());
   }
 
   facets(view: View): Facets {
@@ -98,13 +99,13 @@ export class Rows {
     this.all.clear();
     this.sparks.clear();
     this.seen = null;
-    this.before = new Map();
+    this.before &&= new Map();
     this.index.sorted = [];
   }
 
   private put(row: Row): void {
     const before = this.all.get(row.instance);
-    if (!this.before.has(row.instance)) this.before.set(row.instance, before);
+    this.note(row.instance, before);
     this.all.set(row.instance, row);
     if (row.spark !== undefined) {
       const spark = new Float32Array(SAMPLES);
@@ -121,9 +122,13 @@ export class Rows {
   private drop(instance: string): void {
     const before = this.all.get(instance);
     if (before === undefined) return;
-    if (!this.before.has(instance)) this.before.set(instance, before);
+    this.note(instance, before);
     this.all.delete(instance);
     this.sparks.delete(instance);
+  }
+
+  private note(instance: string, before: Row | undefined): void {
+    if (this.before?.has(instance) === false) this.before.set(instance, before);
   }
 
   private sweep(): void {

@@ -1,15 +1,18 @@
-// The one stream of what there is now, for all pages that show some of it, and what a frame shows of it.
+// The one stream of what there is now, for all pages that show much of it, and what a frame shows of it. A page that is
+// about one instance has a stream of that one.
 //
 //   stream ──> queue ──one animation frame──> Rows (plain) ──> rows, facets, machine (raw state: replaced, never deep)
 //
+// Rows are put in order and counted only while the table is shown.
 // A frame spends at most BUDGET on the queue; what is left waits for the next one.
+import { untrack } from 'svelte';
 import type { Machine, OverviewMessage, Row } from '../api/types';
 import { History } from '../lib/history';
 import { Rows, type Counts } from '../lib/rows';
-import { VIEW, type Facets, type View } from '../lib/table';
-import { readState } from '../lib/urlstate';
+import type { Facets, View } from '../lib/table';
 import { clock } from './clock.svelte';
 import { Live } from './live.svelte';
+import { One, STREAM } from './one.svelte';
 import { session } from './session.svelte';
 
 /** Milliseconds of a frame. */
@@ -20,11 +23,11 @@ const SAMPLE = 10_000;
 const FACETS = 500;
 /** Milliseconds in which rows keep still after the pointer moved over their buttons, and while something is pressed. */
 const HOLD = { near: 3000, pressed: 60_000 };
-/** The daemon says something about the machine every 2 s. */
-const SILENCE = 12_000;
 
 class Overview {
-  readonly live = new Live();
+  private readonly table = new Live();
+  /** The instance that the page is about. */
+  one = $state.raw<One | null>(null);
   /** The rows of the view, in its order. */
   rows = $state.raw<readonly Row[]>([]);
   facets = $state.raw<Facets>({ service: new Map(), status: new Map(), health: new Map() });
@@ -43,7 +46,8 @@ class Overview {
   measured = $state(0);
 
   private readonly plain = new Rows();
-  private view: View = readState(new URLSearchParams(), VIEW);
+  /** Null while no table is shown. */
+  private view: View | null = null;
   private queue: OverviewMessage[] = [];
   private frame = 0;
   private lastSample = 0;
@@ -54,6 +58,11 @@ class Overview {
   private opened = false;
   private leaving: ReturnType<typeof setTimeout> | undefined;
   private heldUntil = 0;
+
+  /** The stream of what the page shows. */
+  get live(): Live {
+    return this.one?.live ?? this.table;
+  }
 
   /** A page shows it; the function that is returned says that it does not any more. */
   open(): () => void {
@@ -67,15 +76,25 @@ class Overview {
     };
   }
 
+  /** A page is about one instance; the function that is returned says that it is not any more. */
+  follow(instance: string): () => void {
+    const one = untrack(() => new One(instance, this.row(instance)));
+    this.one = one;
+    return () => {
+      one.live.close();
+      if (this.one === one) this.one = null;
+    };
+  }
+
   private close(): void {
     this.opened = false;
-    this.live.close();
+    this.table.close();
     this.queue = [];
     this.current = false;
   }
 
-  /** Another search, order or filter. */
-  show(view: View): void {
+  /** Another search, order or filter; null: the table is not shown any more. */
+  show(view: View | null): void {
     this.view = view;
     this.plain.view(view);
     this.publish(true);
@@ -98,6 +117,7 @@ class Overview {
 
   /** One instance, for who shows it as it changes; null while it is not known, or not there. */
   row(instance: string): Row | null {
+    if (this.one?.instance === instance) return this.one.row;
     void this.told;
     return this.current ? (this.plain.get(instance) ?? null) : null;
   }
@@ -125,11 +145,9 @@ class Overview {
 
   private connect(): void {
     this.opened = true;
-    this.live.open<OverviewMessage>({
-      path: '/api/overview',
+    this.table.open<OverviewMessage>({
+      ...STREAM,
       query: () => ({ follow: true }),
-      format: 'ndjson',
-      silence: SILENCE,
       opened: () => {
         this.queue = [];
         this.plain.begin();
@@ -190,9 +208,10 @@ class Overview {
 
   private publish(anew: boolean): void {
     if (!anew && performance.now() < this.heldUntil) return;
+    this.total = this.plain.size;
+    if (this.view === null) return;
     const changed = this.plain.settle() || anew;
     if (changed) this.rows = this.plain.index.sorted.slice();
-    this.total = this.plain.size;
     const now = performance.now();
     this.uncounted ||= changed;
     if (!this.uncounted || (!anew && now - this.lastFacets < FACETS)) return;

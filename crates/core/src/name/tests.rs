@@ -29,3 +29,15 @@ fn an_instance_is_service_colon_id() {
     assert!("api".parse::<InstanceName>().is_err());
     assert!("api:a:b".parse::<InstanceName>().is_err());
 }
+
+#[test]
+fn the_first_of_a_service_is_a_name_and_comes_before_all_others() {
+    let first = InstanceName::first_of(&"api".parse().unwrap());
+    assert_eq!(first.to_string().parse(), Ok(first.clone()));
+    let alphabet = ('0'..='9').chain('a'..='z');
+    assert!(alphabet.map(|id| InstanceName::new("api", &id.to_string()).unwrap()).all(|name| first <= name));
+    assert!(
+        InstanceName::new("api", "0-0").unwrap() > first && InstanceName::new("ap", "z").unwrap() < first
+    );
+    assert!(InstanceName::new("api-2", "0").unwrap() > InstanceName::new("api", "z").unwrap());
+}

@@ -113,6 +113,13 @@ impl Binding {
         }
     }
 
+    /// What both are for; `None`: nothing.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let narrower = if self.includes(other) { other } else { self };
+        (self.includes(other) || other.includes(self)).then(|| narrower.clone())
+    }
+
     /// Whether something of a service can be among what it is for.
     #[must_use]
     pub fn touches(&self, service: &ServiceName) -> bool {
@@ -265,6 +272,30 @@ impl Wanted {
             expires_at: self.expires_at,
             last_used: AtomicU64::new(last_used.unwrap_or_default().0),
             revoked: watch::Sender::new(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_bindings_leave_is_the_narrower_one_or_nothing() {
+        let service = |name: &str| Binding::Service(name.parse().unwrap());
+        let instance = |name: &str| Binding::Instance(name.parse().unwrap());
+        let wide = [Binding::Nothing, service("api"), instance("api:a")];
+        for (i, one) in wide.iter().enumerate() {
+            for (j, other) in wide.iter().enumerate() {
+                assert_eq!(one.and(other), Some(wide[i.max(j)].clone()));
+            }
+        }
+        for (one, other) in [
+            (service("api"), service("web")),
+            (service("api"), instance("web:a")),
+            (instance("api:a"), instance("api:b")),
+        ] {
+            assert_eq!((one.and(&other), other.and(&one)), (None, None));
         }
     }
 }

@@ -12,10 +12,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Bound,
+    ops::Bound::{Excluded, Unbounded},
 };
 
 use tenement_core::name::InstanceName;
+
+use super::part::Part;
 
 /// Rows of one turn.
 pub(super) const PAGE: usize = 500;
@@ -29,7 +31,7 @@ pub(super) struct Board<R> {
     /// The last change of each row, and of those that are gone and not forgotten.
     changes: BTreeMap<u64, InstanceName>,
     /// Names that are gone, with the change that took them.
-    gone: HashMap<InstanceName, u64>,
+    gone: BTreeMap<InstanceName, u64>,
     /// Those changes.
     graves: BTreeSet<u64>,
     /// Changes there were.
@@ -83,7 +85,7 @@ impl<R> Default for Board<R> {
         Self {
             rows: BTreeMap::new(),
             changes: BTreeMap::new(),
-            gone: HashMap::new(),
+            gone: BTreeMap::new(),
             graves: BTreeSet::new(),
             version: 0,
             forgotten: 0,
@@ -121,7 +123,8 @@ impl<R> Board<R> {
     ) -> Option<InstanceName> {
         let mut last = None;
         let mut seen = 0;
-        for (name, versioned) in self.rows.range_mut(from(after)).take(PAGE) {
+        let from = after.map_or(Unbounded, Excluded);
+        for (name, versioned) in self.rows.range_mut((from, Unbounded)).take(PAGE) {
             seen += 1;
             if edit(name, &mut versioned.row) {
                 self.version += 1;
@@ -139,9 +142,9 @@ impl<R> Board<R> {
         self.rows.get(name).map(|versioned| &versioned.row)
     }
 
-    /// All rows, by name.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&InstanceName, &R)> {
-        self.rows.iter().map(|(name, versioned)| (name, &versioned.row))
+    /// The rows of a part, by name.
+    pub(super) fn rows(&self, part: &Part) -> impl Iterator<Item = (&InstanceName, &R)> {
+        part.range(&self.rows, None).map(|(name, versioned)| (name, &versioned.row))
     }
 
     /// Somebody who was told nothing yet.
@@ -158,12 +161,8 @@ impl<R> Board<R> {
         self.forget();
     }
 
-    /// What a reader was not told yet, of the rows it sees: about [`PAGE`] at most. It counts as told. `None`: nothing.
-    pub(super) fn turn(
-        &mut self,
-        reader: ReaderId,
-        sees: impl Fn(&InstanceName) -> bool,
-    ) -> Option<Turn<'_, R>> {
+    /// What a reader was not told yet, of its part: about [`PAGE`] at most. It counts as told. `None`: nothing.
+    pub(super) fn turn(&mut self, reader: ReaderId, part: &Part) -> Option<Turn<'_, R>> {
         self.forget();
         let place = match self.readers.get(&reader)? {
             Place::Told(version) if *version < self.forgotten => {
@@ -173,7 +172,7 @@ impl<R> Board<R> {
         };
         match place {
             Place::Snapshot { since, after } => {
-                let seen = self.rows.range(from(after.as_ref())).filter(|(name, _)| sees(name));
+                let seen = part.range(&self.rows, after.as_ref());
                 let mut rows: Vec<_> =
                     seen.take(PAGE + 1).map(|(name, versioned)| (name, &versioned.row)).collect();
                 let more = rows.len() > PAGE;
@@ -187,7 +186,13 @@ impl<R> Board<R> {
             Place::Told(version) => {
                 let (mut rows, mut gone) = (Vec::new(), Vec::new());
                 let mut up_to = self.version;
-                for (&version, name) in self.changes.range(version + 1..).filter(|(_, name)| sees(name)) {
+                let news = if part.is_all() {
+                    let news = self.changes.range(version + 1..).take(2 * PAGE);
+                    news.map(|(&version, name)| (version, name)).collect()
+                } else {
+                    news_of(part, version, &self.rows, &self.gone)
+                };
+                for (version, name) in news {
                     match self.rows.get(name) {
                         Some(versioned) => rows.push((name, &versioned.row)),
                         None => gone.push(name),
@@ -220,6 +225,10 @@ impl<R> Board<R> {
 
     /// Forgets names that are gone and that everybody was told of, or that are too many.
     fn forget(&mut self) {
+        // As nearly always: then there is no need to ask how far everybody is.
+        if self.graves.is_empty() {
+            return;
+        }
         let told = self.readers.values().map(|place| match place {
             Place::Snapshot { since, .. } => *since,
             Place::Told(version) => *version,
@@ -237,8 +246,18 @@ impl<R> Board<R> {
     }
 }
 
-fn from(after: Option<&InstanceName>) -> (Bound<&InstanceName>, Bound<&InstanceName>) {
-    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+/// The changes of a part after one, in their order: everybody else's are not looked at.
+fn news_of<'b, R>(
+    part: &Part,
+    told: u64,
+    rows: &'b BTreeMap<InstanceName, Versioned<R>>,
+    gone: &'b BTreeMap<InstanceName, u64>,
+) -> Vec<(u64, &'b InstanceName)> {
+    let rows = part.range(rows, None).map(|(name, versioned)| (versioned.version, name));
+    let gone = part.range(gone, None).map(|(name, &version)| (version, name));
+    let mut news: Vec<_> = rows.chain(gone).filter(|&(version, _)| version > told).collect();
+    news.sort_unstable();
+    news
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{
     live::{Seat, State},
     machine::{Machine, Sums},
     measured::spark,
+    part::Part,
     row::Row,
 };
 use crate::api::{
@@ -60,14 +61,15 @@ impl Message<'_> {
 pub(super) struct OverviewFeed {
     api: Api,
     caller: Caller,
+    part: Part,
     seat: Seat,
     /// The last look at the machine that was told.
     looked: u64,
 }
 
 impl OverviewFeed {
-    pub(super) fn new(api: &Api, caller: Caller) -> Self {
-        Self { api: api.clone(), caller, seat: api.overview.join(api), looked: 0 }
+    pub(super) fn new(api: &Api, caller: Caller, part: Part) -> Self {
+        Self { api: api.clone(), caller, part, seat: api.overview.join(api), looked: 0 }
     }
 
     fn turn(&mut self) -> Vec<Item> {
@@ -80,10 +82,10 @@ impl OverviewFeed {
         let mut items = Vec::new();
         if state.looked > self.looked {
             self.looked = state.looked;
-            items
-                .extend(machine(&state, &self.caller).map(|machine| Message::Machine { at, machine }.item()));
+            let machine = machine(&state, &self.caller, &self.part);
+            items.extend(machine.map(|machine| Message::Machine { at, machine }.item()));
         }
-        let turn = state.board.turn(reader, |name| self.caller.sees(name));
+        let turn = state.board.turn(reader, &self.part);
         items.extend(turn.map(|turn| match turn {
             Turn::Snapshot { rows, more } => {
                 let row = |(name, line): (&InstanceName, &super::row::Line)| {
@@ -100,14 +102,14 @@ impl OverviewFeed {
     }
 }
 
-/// What of the machine a caller may know. `None`: the table is not filled yet.
-pub(super) fn machine(state: &State, caller: &Caller) -> Option<Machine> {
+/// What of the machine a caller may know, with the sums of a part. `None`: the table is not filled yet.
+pub(super) fn machine(state: &State, caller: &Caller, part: &Part) -> Option<Machine> {
     let machine = state.machine?;
-    if !caller.is_bound() {
+    if part.is_all() {
         return Some(machine);
     }
-    let seen = state.board.rows().filter(|(name, _)| caller.sees(name));
-    Some(Machine { host: None, sums: Sums::of(seen.map(|(_, line)| line)) })
+    let host = machine.host.filter(|_| !caller.is_bound());
+    Some(Machine { host, sums: Sums::of(state.board.rows(part).map(|(_, line)| line)) })
 }
 
 impl Feed for OverviewFeed {

@@ -16,7 +16,7 @@ use tenement_core::{name::InstanceName, view::Woken};
 use tenement_supervisor::CommandError;
 use tokio::{
     runtime::Handle,
-    sync::{OnceCell, watch},
+    sync::{Mutex as AsyncMutex, OnceCell, watch},
     task::AbortHandle,
 };
 
@@ -35,6 +35,8 @@ pub struct Overview {
     /// The last look at the machine, the first one at the start of the daemon; it outlives who asked for it, so that the next
     /// one knows what went on since.
     pub(super) looks: Mutex<Looks>,
+    /// Held by who looks at the disk. One that hangs takes one thread then, however often somebody would like to know.
+    pub(in crate::api) disk: Arc<AsyncMutex<()>>,
     /// When instances were woken before the daemon started.
     pub(super) wakes: OnceCell<HashMap<InstanceName, Woken>>,
 }

@@ -1,9 +1,6 @@
 //! What the whole machine does, beside its instances.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tenement_runtime::{
@@ -132,11 +129,10 @@ impl Default for Looks {
 }
 
 impl Looks {
-    /// Blocks for as long as the file system of the data directory does.
-    pub(super) fn look(&mut self, data_dir: &Path, uptime: Duration, sums: &Sums) -> Host {
+    /// `disk`: that of the data directory, if it answered.
+    pub(super) fn look(&mut self, disk: Option<Disk>, uptime: Duration, sums: &Sums) -> Host {
         let (now, own) = (machine::look(), own::load());
         let shares = self.shares(clock::instant(), now.cpu, own.cpu_time);
-        let disk: Option<Disk> = machine::disk(data_dir).ok();
         Host {
             cores: now.cores,
             cpu_percent: shares.machine,

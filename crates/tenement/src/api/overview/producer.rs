@@ -13,12 +13,15 @@ use tenement_core::{
     slot::{Slot, StatusClass},
     view::Woken,
 };
-use tenement_runtime::clock;
+use tenement_runtime::{
+    clock,
+    machine::{self, Disk},
+};
 use tenement_supervisor::Watch;
 use tokio::{
     sync::watch,
     task::{JoinError, spawn_blocking, yield_now},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
@@ -27,6 +30,7 @@ use super::{
     machine::{Machine, Sums},
     measured::{latest, pace},
     pace::Totals,
+    part::Part,
     row::{Line, Now},
 };
 use crate::{api::Api, history::HistoryError};
@@ -35,6 +39,8 @@ use crate::{api::Api, history::HistoryError};
 const FIGURES: Duration = Duration::from_secs(2);
 /// Between two times that readers are rung: with it they are told of a change as soon as people notice.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the table waits for what the disk has.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Fills `table` and keeps it, ringing whenever something in it changed. Ends with the supervisor, or when it is aborted.
 pub(super) async fn produce(api: Api, table: Arc<Table>, bell: watch::Sender<()>) {
@@ -129,13 +135,23 @@ fn totals(slot: &Slot) -> Totals {
     Totals { requests: slot.traffic.requests(), errors: slot.traffic.responses(StatusClass::ServerError) }
 }
 
+/// What the disk of the data directory has, which one that hangs never says.
+async fn disk(api: &Api) -> Option<Disk> {
+    let (held, data_dir) = (Arc::clone(&api.overview.disk).lock_owned().await, api.about.data_dir.clone());
+    let looked = spawn_blocking(move || {
+        let _held = held;
+        machine::disk(&data_dir).ok()
+    });
+    looked.await.ok()?
+}
+
 async fn machine(api: &Api, table: &Table) {
-    let sums = Sums::of(table.lock().board.rows().map(|(_, line)| line));
-    let (overview, data_dir) = (Arc::clone(&api.overview), api.about.data_dir.clone());
-    let uptime = api.about.started.elapsed();
+    let disk = timeout(PATIENCE, disk(api)).await.ok().flatten();
+    let sums = Sums::of(table.lock().board.rows(&Part::ALL).map(|(_, line)| line));
+    let (overview, uptime) = (Arc::clone(&api.overview), api.about.started.elapsed());
     let looked = spawn_blocking(move || {
         let mut looks = overview.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        looks.look(&data_dir, uptime, &sums)
+        looks.look(disk, uptime, &sums)
     });
     let host = looked.await.ok();
     let mut state = table.lock();

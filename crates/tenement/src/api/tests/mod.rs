@@ -69,7 +69,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let mut service = testing::service("api");
         service.command = command.iter().copied().map(Template::literal).collect();
-        service.socket = Template::literal(folder.path().join("one.sock").to_string_lossy());
+        service.socket = Template::parse(&format!("{}/{{id}}.sock", folder.path().display())).unwrap();
         service.env = [("API_KEY", "hidden"), ("MODE", "fast")]
             .map(|(key, value)| (key.to_owned(), Template::literal(value)))
             .into();

@@ -14,7 +14,11 @@ pub(super) struct Reader {
 
 impl Fixture {
     pub(super) async fn follow(&self) -> Reader {
-        let request = Request::get("/api/overview?follow=true")
+        self.follow_part("").await
+    }
+
+    async fn follow_part(&self, part: &str) -> Reader {
+        let request = Request::get(format!("/api/overview?follow=true{part}"))
             .header("Authorization", format!("bearer {}", self.token))
             .body(Body::empty())
             .unwrap();
@@ -137,5 +141,98 @@ async fn wakes_that_could_not_be_read_are_read_again_by_the_next_who_asks() {
     let (_, known) = fixture.call("GET", "/api/overview", "").await;
     let row = &known["instances"][0];
     assert_eq!((&row["last_wake"], &row["wake_ms"]), (&json!(later), &json!(7)), "{row}");
+    fixture.end().await;
+}
+
+fn names(message: &Value) -> Vec<&str> {
+    message["instances"].as_array().unwrap().iter().map(|row| row["instance"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_part_is_told_of_nothing_else_and_when_it_comes() {
+    let fixture = Fixture::new();
+    let mut one = fixture.follow_part("&service=api&instance=a").await;
+    assert_eq!(one.next("snapshot").await["instances"], json!([]));
+    let mut all = fixture.follow_part("&service=api").await;
+    all.next("snapshot").await;
+    for name in ["api:0", "api:a", "api:b"] {
+        fixture.api.supervisor.spawn(name.parse().unwrap(), None, false).await.unwrap();
+    }
+    let mut told = 0;
+    while told < 3 {
+        told = all.next("machine").await["instances"]["total"].as_u64().unwrap();
+    }
+    assert_eq!(names(&one.next("changes").await), ["api:a"]);
+    fixture.api.supervisor.stop(fixture.name(), tenement_supervisor::StopMode::Purge).await.unwrap();
+    let gone = loop {
+        let changes = one.next("changes").await;
+        if changes["gone"] != json!([]) {
+            break changes;
+        }
+        assert_eq!(names(&changes), ["api:a"]);
+    };
+    assert_eq!((&gone["gone"], &gone["instances"]), (&json!(["api:a"]), &json!([])));
+    let mut machine = one.next("machine").await;
+    while machine["instances"]["total"] != 0 {
+        machine = one.next("machine").await;
+    }
+    assert!(machine["cores"].as_u64().unwrap() > 0, "the machine is everybody's: {machine}");
+    fixture.end().await;
+}
+
+// faults: A5
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_never_more_than_the_token_is_for() {
+    let mut fixture = Fixture::new();
+    for name in ["api:a", "api:b"] {
+        fixture.api.supervisor.spawn(name.parse().unwrap(), None, false).await.unwrap();
+    }
+    let part = async |fixture: &Fixture, query: &str| {
+        let (status, found) = fixture.call("GET", &format!("/api/overview?{query}"), "").await;
+        let total = &found["machine"]["instances"]["total"];
+        assert_eq!((status, total.as_u64()), (200, Some(names(&found).len() as u64)), "{query}: {found}");
+        (names(&found).join(" "), found["machine"]["cores"].is_u64())
+    };
+    for (query, expected) in [
+        ("", "api:a api:b"),
+        ("service=api", "api:a api:b"),
+        ("instance=api:B", "api:b"),
+        ("service=api&instance=b", "api:b"),
+        ("service=other&instance=api:b", ""),
+        ("service=other", ""),
+        ("instance=api:none", ""),
+    ] {
+        assert_eq!(part(&fixture, query).await, (expected.to_owned(), true), "{query}");
+    }
+    let bound = r#"{ "scopes": ["read"], "instance": "api:a" }"#;
+    let (_, made) = fixture.call("POST", "/api/tokens", bound).await;
+    fixture.token = made["token"].as_str().unwrap().to_owned();
+    for (query, expected) in [
+        ("", "api:a"),
+        ("service=api", "api:a"),
+        ("instance=api:a", "api:a"),
+        ("instance=api:b", ""),
+        ("service=other", ""),
+    ] {
+        assert_eq!(part(&fixture, query).await, (expected.to_owned(), false), "{query}");
+    }
+    for query in ["service=a/b", "service=", "instance=a", "instance=api:a..b", "follow=true&instance=api:"] {
+        let (status, refused) = fixture.call("GET", &format!("/api/overview?{query}"), "").await;
+        assert_eq!((status, &refused["error"]), (400, &json!("bad_request")), "{query}");
+    }
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_keeps_nobody_from_the_table() {
+    let fixture = Fixture::new();
+    let hangs = Arc::clone(&fixture.api.overview.disk).lock_owned().await;
+    let mut reader = fixture.follow().await;
+    let machine = reader.next("machine").await;
+    assert!(machine["cores"].as_u64().unwrap() > 0 && machine["disk_mb"].is_null(), "{machine}");
+    fixture.api.supervisor.spawn(fixture.name(), None, false).await.unwrap();
+    assert_eq!(names(&reader.next("changes").await), ["api:a"]);
+    drop(hangs);
+    while reader.next("machine").await["disk_mb"].is_null() {}
     fixture.end().await;
 }

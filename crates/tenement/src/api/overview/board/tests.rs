@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::*;
+use crate::store::Binding;
 
 /// Somebody who keeps what it is told, as the dashboard does.
 struct Reader {
@@ -9,12 +10,12 @@ struct Reader {
     /// Pages of a snapshot that has not ended.
     pages: BTreeMap<InstanceName, u64>,
     snapshots: usize,
-    sees: fn(&InstanceName) -> bool,
+    part: Part,
 }
 
 impl Reader {
-    fn new(board: &mut Board<u64>, sees: fn(&InstanceName) -> bool) -> Self {
-        Self { id: board.join(), rows: BTreeMap::new(), pages: BTreeMap::new(), snapshots: 0, sees }
+    fn new(board: &mut Board<u64>, part: Part) -> Self {
+        Self { id: board.join(), rows: BTreeMap::new(), pages: BTreeMap::new(), snapshots: 0, part }
     }
 
     /// Whether it was told something.
@@ -22,7 +23,7 @@ impl Reader {
         fn owned(rows: Vec<(&InstanceName, &u64)>) -> Vec<(InstanceName, u64)> {
             rows.into_iter().map(|(name, row)| (name.clone(), *row)).collect()
         }
-        match board.turn(self.id, self.sees) {
+        match board.turn(self.id, &self.part) {
             None => return false,
             Some(Turn::Snapshot { rows, more }) => {
                 assert!(rows.len() <= PAGE);
@@ -48,7 +49,8 @@ impl Reader {
 
     fn read_all(&mut self, board: &mut Board<u64>) {
         while self.read(board) {}
-        let seen = board.rows().filter(|(name, _)| (self.sees)(name));
+        let all = board.rows(&Part::ALL);
+        let seen = all.filter(|(name, _)| self.part.has(name));
         assert!(seen.eq(&self.rows), "it has what the board has");
     }
 }
@@ -58,12 +60,14 @@ fn name(number: usize) -> InstanceName {
     InstanceName::new(service, &format!("i{number}")).unwrap()
 }
 
-fn all(_: &InstanceName) -> bool {
-    true
-}
-
-fn others(name: &InstanceName) -> bool {
-    name.service.as_str() == "other"
+/// All, one service of two, one instance, or nothing.
+fn part(kind: u8) -> Part {
+    Part::new(match kind {
+        0 => Some(Binding::Nothing),
+        1 => Some(Binding::Service("other".parse().unwrap())),
+        2 => Some(Binding::Instance(name(1))),
+        _ => None,
+    })
 }
 
 /// One of the things that happen to a board.
@@ -95,7 +99,7 @@ fn whatever_happens_every_reader_ends_with_what_the_board_has() {
         for step in 0..6000 {
             match dice.u8(..100) {
                 0..2 if readers.len() < 6 => {
-                    readers.push(Reader::new(&mut board, if dice.bool() { all } else { others }));
+                    readers.push(Reader::new(&mut board, part(dice.u8(..4))));
                 }
                 2 if !readers.is_empty() => {
                     let gone: Reader = readers.swap_remove(dice.usize(..readers.len()));
@@ -125,25 +129,25 @@ fn whatever_happens_every_reader_ends_with_what_the_board_has() {
 fn what_changes_often_is_told_once_and_as_it_is_then() {
     let mut board = Board::default();
     (0..3).for_each(|number| board.put(name(number), 0));
-    let mut reader = Reader::new(&mut board, all);
+    let mut reader = Reader::new(&mut board, Part::ALL);
     reader.read_all(&mut board);
     for value in 1..=1000 {
         board.put(name(1), value);
     }
-    let Some(Turn::Changes { rows, gone }) = board.turn(reader.id, all) else { panic!() };
+    let Some(Turn::Changes { rows, gone }) = board.turn(reader.id, &Part::ALL) else { panic!() };
     assert_eq!((rows, gone.len()), (vec![(&name(1), &1000)], 0));
-    assert_eq!(board.turn(reader.id, all), None);
+    assert_eq!(board.turn(reader.id, &Part::ALL), None);
 }
 
 #[test]
 fn an_edit_that_makes_no_difference_is_told_to_nobody() {
     let mut board = Board::default();
     (0..PAGE + 1).for_each(|number| board.put(name(number), 0));
-    let mut reader = Reader::new(&mut board, all);
+    let mut reader = Reader::new(&mut board, Part::ALL);
     reader.read_all(&mut board);
     let last = board.edit(None, |_, _| false).expect("there is another page");
     assert_eq!(board.edit(Some(&last), |_, _| false), None);
-    assert_eq!(board.turn(reader.id, all), None);
+    assert_eq!(board.turn(reader.id, &Part::ALL), None);
     board.edit(Some(&last), |_, row| {
         *row += 1;
         true
@@ -156,7 +160,7 @@ fn an_edit_that_makes_no_difference_is_told_to_nobody() {
 fn who_missed_too_many_that_went_is_told_everything_anew() {
     let mut board = Board::default();
     (0..GONE + 2).for_each(|number| board.put(name(number), 0));
-    let (mut slow, mut quick) = (Reader::new(&mut board, all), Reader::new(&mut board, all));
+    let (mut slow, mut quick) = (Reader::new(&mut board, Part::ALL), Reader::new(&mut board, Part::ALL));
     slow.read_all(&mut board);
     for number in 0..=GONE {
         board.remove(&name(number));
@@ -179,7 +183,7 @@ fn nothing_is_remembered_of_what_went_while_nobody_reads() {
     board.remove(&name(1));
     board.remove(&name(2));
     assert!(board.gone.is_empty() && board.changes.is_empty());
-    let mut reader = Reader::new(&mut board, all);
+    let mut reader = Reader::new(&mut board, Part::ALL);
     assert!(reader.read(&mut board), "an empty snapshot is told too");
     assert_eq!(reader.snapshots, 1);
 }
