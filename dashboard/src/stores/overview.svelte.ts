@@ -130,6 +130,7 @@ class Overview {
       query: () => ({ follow: true }),
       format: 'ndjson',
       silence: SILENCE,
+      kept: this.loaded,
       opened: () => {
         this.queue = [];
         this.plain.begin();
