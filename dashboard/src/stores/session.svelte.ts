@@ -116,8 +116,9 @@ class Session {
     if (this.token !== null && this.who === null && !(await this.known())) return;
     const code = this.code;
     this.code = null;
+    // Whatever becomes of the link, who is signed in goes on.
+    if (this.who !== null) this.state = 'in';
     if (code !== null) await this.exchange(code);
-    else if (this.who !== null) this.state = 'in';
   }
 
   /** Whether it is settled whose the token is; one that is refused is nobody's. */
@@ -163,12 +164,15 @@ class Session {
       keep(made.token);
       await this.check();
     } catch (error) {
-      if (again(error, 1) !== null) {
+      // Too much is asked here by wrong codes alone: this one would be another of them.
+      const wrong = error instanceof ApiError && error.status === 429;
+      if (this.who !== null) toasts.say('bad', 'The link did not sign in', wordsOf(error));
+      else if (wrong || again(error, 1) === null) this.end(wordsOf(error));
+      else {
         this.code = code;
         this.error = error;
         this.state = 'unreachable';
-      } else if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
-      else this.end(wordsOf(error));
+      }
     }
   }
 
