@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page, Request } from '@playwright/test';
+import type { Page, Request, Route } from '@playwright/test';
 import { CONFIG, Daemon, expect, go, see, signIn, test as base } from './fixtures';
 
 const APP = fileURLToPath(new URL('./apps/app.py', import.meta.url));
@@ -236,11 +236,12 @@ test('who looks again and again asks nothing before the daemon said, and then by
   // What comes back asks too.
   await page.route('**/api/overview**', (route) => route.abort());
   let asked = 0;
-  await page.route('**/api/services?**', (route) => {
+  const refuse = (route: Route): Promise<void> => {
     asked += 1;
     const json = { error: 'rate_limited', message: 'More than 1000 requests with this token', status: 429 };
     return route.fulfill({ status: 429, headers: { 'Retry-After': '40' }, json });
-  });
+  };
+  await page.route('**/api/services?**', refuse);
   await go(page, '/services');
   await expect(page.getByRole('alert').filter({ hasText: 'More than 1000 requests' })).toBeVisible();
   // It looks every 30 s: once in these, and not in those that follow.
@@ -250,6 +251,13 @@ test('who looks again and again asks nothing before the daemon said, and then by
   await page.unroute('**/api/services?**');
   await page.clock.runFor(10_000);
   await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
+  // Where there is no stream it is asked every 10 s whether the token still is one.
+  await go(page, '/config');
+  asked = 0;
+  await page.route('**/api/session', refuse);
+  await page.clock.runFor(35_000);
+  await page.evaluate(() => fetch('/health'));
+  expect(asked).toBe(1);
 });
 
 for (const [who, reason] of [

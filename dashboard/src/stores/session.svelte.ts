@@ -27,6 +27,8 @@ class Session {
   private token: string | null = null;
   /** Of a link that could not be tried yet. */
   private code: string | null = null;
+  /** Until then it is not asked whether the token still is one. */
+  private quiet = 0;
   private readonly forgetters: (() => void)[] = [];
   private readonly reasons: (() => Question | null)[] = [];
 
@@ -143,8 +145,11 @@ class Session {
 
   /** Whether the token still is one: a page that nothing comes to by itself would not find out. */
   async look(): Promise<void> {
+    if (this.token === null || performance.now() < this.quiet) return;
     // A refusal ends the session, and who does not answer may do so the next time.
-    if (this.token !== null) await request('get', '/api/session').catch(() => {});
+    await request('get', '/api/session').catch((error: unknown) => {
+      this.quiet = performance.now() + (again(error, 1) ?? 0);
+    });
   }
 
   /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */
