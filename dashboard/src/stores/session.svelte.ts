@@ -193,6 +193,7 @@ class Session {
     this.token = null;
     keep(null);
     this.who = null;
+    this.quiet = 0;
     this.reason = reason;
     this.state = 'out';
     confirm.settle(false);
