@@ -200,6 +200,7 @@ test('that lines will end alike is said, and not done where nothing was edited',
 });
 
 test('what could not be checked is checked when the daemon is back', async ({ page, enter }) => {
+  await page.clock.install();
   await enter('/config');
   const editor = page.getByLabel('tenement.toml');
   await expect(editor).toHaveValue(CONFIG);
@@ -210,6 +211,11 @@ test('what could not be checked is checked when the daemon is back', async ({ pa
   await expect(page.getByRole('button', { name: 'Save', exact: true })).toBeDisabled();
   // Who has left asks no more, and who is back is told.
   await go(page, '/services');
+  let asked = 0;
+  page.on('request', (one) => (asked += one.url().includes('/config/') ? 1 : 0));
+  await page.clock.runFor(30_000);
+  await page.evaluate(() => fetch('/health'));
+  expect(asked).toBe(0);
   await page.getByRole('link', { name: 'Config', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('It could not be checked');
   await page.unrouteAll();

@@ -102,6 +102,18 @@ export async function isDrawn(page: Page): Promise<void> {
   await expect(page.locator('#content[aria-busy=true]')).toHaveCount(0);
 }
 
+/** What the browser would tell the page: that somebody sees it, or nobody. */
+export async function see(page: Page, seen: boolean): Promise<void> {
+  await page.evaluate((visible) => {
+    const set = (name: string, value: unknown): void => {
+      Object.defineProperty(document, name, { configurable: true, get: () => value });
+    };
+    set('visibilityState', visible ? 'visible' : 'hidden');
+    set('hidden', !visible);
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, seen);
+}
+
 /** Nothing serious by axe, in light and in dark, and nothing cut away in a small window. */
 export async function isFitForAll(page: Page): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {

@@ -128,6 +128,7 @@ test('the audit says who did what, also what was refused, in pages', async ({ pa
 test('a small phone shows what each filter of the audit is for', async ({ page, enter }) => {
   await page.setViewportSize({ width: 320, height: 640 });
   await enter('/audit');
+  await expect(page.locator('main input')).toHaveCount(2);
   const cut = await page.locator('main input').evaluateAll((inputs) =>
     (inputs as HTMLInputElement[])
       .filter((input) => {

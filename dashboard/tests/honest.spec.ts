@@ -3,8 +3,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page, Request } from '@playwright/test';
-import { CONFIG, Daemon, expect, go, signIn, test as base } from './fixtures';
+import type { Page, Request, Route } from '@playwright/test';
+import { CONFIG, Daemon, expect, go, see, signIn, test as base } from './fixtures';
 
 const APP = fileURLToPath(new URL('./apps/app.py', import.meta.url));
 /** While this file is there, `frail` dies as soon as it starts. */
@@ -28,18 +28,6 @@ const test = base.extend<object, { ten: Daemon }>({
     { scope: 'worker', timeout: 90_000 },
   ],
 });
-
-/** What the browser would tell the page: that somebody sees it, or nobody. */
-async function see(page: Page, seen: boolean): Promise<void> {
-  await page.evaluate((visible) => {
-    const set = (name: string, value: unknown): void => {
-      Object.defineProperty(document, name, { configurable: true, get: () => value });
-    };
-    set('visibilityState', visible ? 'visible' : 'hidden');
-    set('hidden', !visible);
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, seen);
-}
 
 /** How many streams are open, of all or of one path. */
 function streams(page: Page, path = '/'): { open: number } {
@@ -186,12 +174,18 @@ test('what could not be asked for is asked for again when the daemon is back', a
     { path: '/logs?line=printer:one:1', asks: '**/api/logs?**', shows: page.locator('[role=log] .target') },
   ];
   await enter();
+  const planned: string[] = [];
+  page.on('request', (one) => one.url().includes('/config/plan') && planned.push(one.url()));
   for (const { path, asks, shows } of pages) {
     await page.route(asks, (route) => route.abort());
     await go(page, path);
     await expect(page.getByRole('alert').filter({ hasText: 'The daemon does not answer' })).toBeVisible();
+    await page.waitForRequest(asks);
+    // What is not known is no text to be checked.
+    expect(planned).toEqual([]);
     await page.unrouteAll();
     await expect(shows).toBeVisible();
+    planned.length = 0;
   }
 });
 
@@ -215,11 +209,6 @@ test('what was refused for a while is asked for again after it', async ({ page, 
       asks: '**/api/events?**',
       shows: page.locator('main').getByText('printer:one').first(),
     },
-    {
-      path: '/services',
-      asks: '**/api/services?**',
-      shows: page.getByRole('button', { name: 'web', exact: true }),
-    },
   ];
   for (const { path, asks, shows } of pages) {
     await page.route(asks, (route) => route.fulfill(refusal));
@@ -236,6 +225,75 @@ test('what was refused for a while is asked for again after it', async ({ page, 
   await page.clock.runFor(65_000);
   await expect(page.getByRole('navigation', { name: 'Pages' })).toBeVisible();
 });
+
+test('who looks again and again asks nothing before the daemon said, and then by itself', async ({
+  page,
+  ten,
+  front,
+}) => {
+  await page.clock.install();
+  await signIn(page, front.url, ten.token);
+  // What comes back asks too.
+  await page.route('**/api/overview**', (route) => route.abort());
+  let asked = 0;
+  const refuse = (route: Route): Promise<void> => {
+    asked += 1;
+    const json = { error: 'rate_limited', message: 'More than 1000 requests with this token', status: 429 };
+    return route.fulfill({ status: 429, headers: { 'Retry-After': '40' }, json });
+  };
+  await page.route('**/api/services?**', refuse);
+  await go(page, '/services');
+  await expect(page.getByRole('alert').filter({ hasText: 'More than 1000 requests' })).toBeVisible();
+  // It looks every 30 s: once in these, and not in those that follow.
+  await page.clock.runFor(35_000);
+  await page.evaluate(() => fetch('/health'));
+  expect(asked).toBe(1);
+  await page.unroute('**/api/services?**');
+  await page.clock.runFor(10_000);
+  await expect(page.getByRole('button', { name: 'web', exact: true })).toBeVisible();
+  // Where there is no stream it is asked every 10 s whether the token still is one.
+  await go(page, '/config');
+  asked = 0;
+  await page.route('**/api/session', refuse);
+  const refused = page.waitForResponse('**/api/session');
+  await page.clock.runFor(11_000);
+  await (await refused).finished();
+  await page.evaluate(() => fetch('/health'));
+  await page.clock.runFor(30_000);
+  await page.evaluate(() => fetch('/health'));
+  expect(asked).toBe(1);
+});
+
+for (const [who, reason] of [
+  ['who is signed in goes on', 'rate_limited'],
+  ['who is not is told so', 'rate_limited'],
+  ['who is signed in goes on', 'unavailable'],
+])
+  test(`a link that is refused is tried once: ${who} (${reason})`, async ({ page, ten, front }) => {
+    const isIn = who.includes('goes on');
+    await page.clock.install();
+    if (isIn) await signIn(page, front.url, ten.token);
+    else await page.goto(front.url);
+    let asked = 0;
+    await page.route('**/api/session', (route) => {
+      if (route.request().method() !== 'POST') return route.continue();
+      asked += 1;
+      const status = reason === 'rate_limited' ? 429 : 503;
+      const json = { error: reason, message: 'Not by this link', status };
+      return route.fulfill({ status, headers: { 'Retry-After': '5' }, json });
+    });
+    await page.evaluate(() => (location.hash = '#/link/wrong'));
+    if (isIn) await page.getByRole('button', { name: 'Use the link' }).click();
+    await expect(page.getByText('Not by this link')).toBeVisible();
+    const stays = isIn
+      ? page.getByRole('navigation', { name: 'Pages' })
+      : page.getByLabel('Token', { exact: true });
+    await expect(stays).toBeVisible();
+    await page.clock.runFor(20_000);
+    await page.evaluate(() => fetch('/health'));
+    await expect(stays).toBeVisible();
+    expect(asked).toBe(1);
+  });
 
 test('a page that comes late takes nothing from the one that is looked at', async ({ page, enter }) => {
   await enter('/services');

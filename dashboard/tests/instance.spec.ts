@@ -1,4 +1,4 @@
-import { expect, go, isFitForAll, test } from './fixtures';
+import { expect, go, isFitForAll, see, test } from './fixtures';
 
 test.beforeEach(async ({ ten }) => {
   await ten.becomes('web', 'alice', 'running');
@@ -249,6 +249,56 @@ test('plots stay the same elements when the window changes, and say when they co
   await page.route(/uPlot/, (route) => route.abort());
   await page.reload();
   await expect(page.getByText('The plot could not be loaded')).toHaveCount(4);
+});
+
+test('curves go on by the stream with no grey while somebody sees the page, and not else', async ({
+  page,
+  enter,
+}) => {
+  // As fast as the history below: a step of 1 s instead of 10.
+  await page.addInitScript(() => {
+    const real = window.setInterval as (run: () => void, ms?: number) => number;
+    const seen = Object.assign(window, { steps: 0, shades: 0, drawn: 0 });
+    const step = (run: () => void) => () => void (run(), (seen.steps += 1));
+    Object.assign(window, {
+      setInterval: (run: () => void, ms?: number) => (ms === 10_000 ? real(step(run), 200) : real(run, ms)),
+    });
+    const { fillRect, clearRect } = CanvasRenderingContext2D.prototype;
+    Object.assign(CanvasRenderingContext2D.prototype, {
+      fillRect(this: CanvasRenderingContext2D, x: number, y: number, w: number, h: number) {
+        seen.shades += 1;
+        fillRect.call(this, x, y, w, h);
+      },
+      clearRect(this: CanvasRenderingContext2D, x: number, y: number, w: number, h: number) {
+        seen.drawn += 1;
+        clearRect.call(this, x, y, w, h);
+      },
+    });
+  });
+  const of = (what: 'steps' | 'shades' | 'drawn'): Promise<number> =>
+    page.evaluate((name) => (window as unknown as Record<string, number>)[name], what);
+  await page.route(/\/api\/metrics\/.*\/history/, async (route) => {
+    const last = Math.floor(Date.now() / 1000) * 1000;
+    const times = Array.from({ length: 60 }, (_, n) => last - (59 - n) * 1000);
+    // The last interval goes on.
+    const all = (value: number): (number | null)[] => times.map((at) => (at === last ? null : value));
+    const json = {
+      ...{ instance: 'web:alice', interval_ms: 1000, times, memory_mb: all(500), cpu_percent: all(1) },
+      ...{ requests_per_second: all(1), errors_per_second: all(0) },
+      ...{ latency_p50_ms: all(1), latency_p95_ms: all(2) },
+    };
+    await route.fulfill({ json });
+  });
+  await enter('/instances/web/alice');
+  const memory = page.getByRole('figure').filter({ hasText: 'Memory' });
+  await expect(memory).toContainText(/\d\.\d MB/);
+  const on = await of('drawn');
+  await expect.poll(() => of('drawn')).toBeGreaterThan(on + 8);
+  expect(await of('shades')).toBe(0);
+  await see(page, false);
+  const [began, before] = [await of('steps'), await of('drawn')];
+  await expect.poll(() => of('steps')).toBeGreaterThan(began + 20);
+  expect(await of('drawn')).toBe(before);
 });
 
 test('errors are drawn where there are some, not over requests that had none', async ({ page, enter }) => {

@@ -1,6 +1,6 @@
 // Answers that come when nobody waits for them any more.
 import type { Page } from '@playwright/test';
-import { expect, go, test as plain } from './fixtures';
+import { expect, go, isDrawn, test as plain } from './fixtures';
 import { isSettled, list, rows, say, search, test } from './talker';
 
 /** Holds requests of an address back until what it returns is called. */
@@ -116,6 +116,8 @@ plain('who closed the dialog of a spawn is taken nowhere by its answer', async (
   await expect(dialog).toHaveCount(0);
   come();
   await expect(page.getByText('web:late is being started')).toBeVisible();
+  await isDrawn(page);
+  expect(new URL(page.url()).hash).toBe('#/services/web');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Services');
   await ten.api('DELETE', '/api/instances/web/late?purge=true');
 });

@@ -139,3 +139,15 @@ test('who comes back from an instance finds the place they left, before anything
   await expect(page.locator(`[data-row="${index}"]`)).toHaveText(name);
   await expect.poll(top).toBe(place);
 });
+
+test('a menu that swallows the end of a press holds no rows', async ({ page, ten }) => {
+  const first = page.locator('[data-row="0"]');
+  const { x, y } = (await first.boundingBox()) ?? { x: 0, y: 0 };
+  const gone = (await first.textContent())!.trim();
+  await page.mouse.move(x + 2, y + 4);
+  // That of a mouse, and that of a finger or of a key with the button, whose end is not told.
+  await page.mouse.down({ button: 'right' });
+  await ten.api('DELETE', `/api/instances/${gone.replace(':', '/')}?purge=true`);
+  await expect(first).not.toHaveText(gone);
+  await page.mouse.up({ button: 'right' });
+});

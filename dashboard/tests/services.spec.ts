@@ -42,7 +42,8 @@ test('counts need no question to the daemon, but for a service that is not known
   await expect(web).toContainText('3 running');
   ten.writeConfig(`${CONFIG}\n[service.fresh]\n${/command = .*/.exec(CONFIG)?.[0]}\n`);
   await ten.api('POST', '/api/reload');
-  const asked = page.waitForRequest('**/api/services?**');
+  // Sooner than the page would look by itself.
+  const asked = page.waitForRequest('**/api/services?**', { timeout: 8000 });
   await ten.spawn('fresh', 'one');
   await asked;
   answer();

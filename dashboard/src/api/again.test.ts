@@ -13,6 +13,7 @@ test('what passes is asked again, not before the daemon said; what would be the 
     new ApiError(status, code, '', {}, after);
   expect(again(new Unreachable(''), 1)).toBeLessThanOrEqual(500);
   for (const status of [429, 503]) expect(again(refused(status, 15), 1)).toBeGreaterThan(15_000);
+  expect(again(refused(429, 30 * 86_400), 1)).toBe(2 ** 31 - 1);
   expect(again(refused(503), 1)).toBeLessThanOrEqual(500);
   for (const status of [400, 403, 404, 422, 500]) expect(again(refused(status), 1)).toBeNull();
   expect(again(refused(503, 1, 'query_timeout'), 1)).toBeNull();

@@ -3,6 +3,8 @@ import { ApiError, Unreachable } from './client';
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 10_000;
+/** Timers of browsers take no more: one of longer would be over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** What is refused only just now: too much was asked, or the daemon, or what stands before it, is on its way. */
 const PASSING = [429, 502, 503, 504];
 /** A search that took too long would do so again. */
@@ -18,5 +20,5 @@ export function backOff(failures: number, random: () => number = Math.random): n
 export function again(error: unknown, failures: number): number | null {
   if (error instanceof Unreachable) return backOff(failures);
   if (!(error instanceof ApiError) || !PASSING.includes(error.status) || error.code === LASTING) return null;
-  return (error.retryAfter ?? 0) * 1000 + backOff(failures);
+  return Math.min(LONGEST_TIMER, (error.retryAfter ?? 0) * 1000 + backOff(failures));
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, expect, test, vi } from 'vitest';
 import { ApiError, Unreachable, address, get, post, request, useCredentials } from './client';
 
@@ -103,4 +104,17 @@ test('who is not answered in time is told so; a stream that began may take as lo
   await vi.advanceTimersByTimeAsync(600_000);
   expect(signal.aborted).toBe(false);
   vi.useRealTimers();
+});
+
+test('whoever asks with one signal all day leaves nothing at it, and can give up until the body is read', async () => {
+  const { signal } = new AbortController();
+  const left = (): number => getEventListeners(signal, 'abort').length;
+  let during = 0;
+  const response = new Response('{}');
+  response.json = async () => void (during = left());
+  vi.stubGlobal('fetch', vi.fn().mockResolvedValueOnce(response).mockRejectedValue(new TypeError()));
+  await get('/api/instances', { signal });
+  expect([during, left()]).toEqual([1, 0]);
+  await get('/api/instances', { signal }).catch(() => {});
+  expect(left()).toBe(0);
 });

@@ -96,7 +96,8 @@ const PATIENCE = 15;
 /** A start or a stop is answered when it is done, for which a service may be given much time. */
 const PATIENCE_DEED = 120;
 
-type Sent = RequestInit & { anonymous?: boolean };
+/** `read` is aborted when the body is read: whoever asks with one signal all day leaves nothing at it. */
+type Sent = RequestInit & { anonymous?: boolean; read?: AbortSignal };
 
 /** A request with the token; resolves with the response when it is a success. */
 export async function send(url: string, init: Sent = {}): Promise<Response> {
@@ -115,12 +116,12 @@ export async function send(url: string, init: Sent = {}): Promise<Response> {
 }
 
 /** The response as soon as its headers are there; what comes after them may take as long as it likes. */
-async function answered(url: string, init: RequestInit, seconds: number): Promise<Response> {
+async function answered(url: string, { read, ...init }: Sent, seconds: number): Promise<Response> {
   const { signal } = init;
   const control = new AbortController();
   const giveUp = (): void => control.abort();
   if (signal?.aborted) giveUp();
-  signal?.addEventListener('abort', giveUp);
+  signal?.addEventListener('abort', giveUp, { signal: read });
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -168,7 +169,8 @@ type Loose = Extras & { path?: object; query?: object; body?: unknown; anonymous
 /** A request whose answer's type the caller names; for what the description has, the typed ones below are better. */
 export async function request<T>(method: Method, path: string, options: Loose = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
-  const init: RequestInit & { anonymous?: boolean } = { method: method.toUpperCase(), headers };
+  const read = new AbortController();
+  const init: Sent = { method: method.toUpperCase(), headers, read: read.signal };
   if (options.body !== undefined) {
     // A text is sent as it is: TOML for the validator.
     const text = typeof options.body === 'string';
@@ -178,9 +180,12 @@ export async function request<T>(method: Method, path: string, options: Loose = 
   if (options.signal) init.signal = options.signal;
   if (options.anonymous) init.anonymous = true;
   const url = address(path, options.path as Record<string, string>, options.query as Query);
-  const response = await send(url, init);
-  if (response.status === 204) return undefined as T;
-  return (await response.json()) as T;
+  try {
+    const response = await send(url, init);
+    return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  } finally {
+    read.abort();
+  }
 }
 
 export function get<P extends PathsWith<'get'>>(path: P, ...args: Args<P, 'get'>): Promise<Answer<P, 'get'>> {

@@ -27,32 +27,53 @@ test('the axis begins with the range, or with a younger instance, but is never t
   expect(startOf('1h', 2 * hour, 2 * hour)).toBe(2 * hour - hour / 12);
 });
 
-test('a curve goes on with what is measured now, when it is time, and not over what is missing', () => {
-  const row = { memory_mb: 5, cpu_percent: null, rps: 2, eps: 1 } as Row;
-  const curves: Curves = {
-    instance: 'web:a',
-    interval_ms: 10,
-    times: [100],
-    memory_mb: [4],
-    cpu_percent: [1],
-    requests_per_second: [0],
-    errors_per_second: [0],
-    latency_p50_ms: [3],
-    latency_p95_ms: [3],
+/** What a daemon tells of a process that began at `began`: intervals of 10 s, written down `late` ms after each is over. */
+function told(now: number, began = 0, late = 0, count = 6): Curves {
+  const last = now - (now % 10_000);
+  const times = Array.from({ length: count }, (_, n) => last - (count - 1 - n) * 10_000);
+  const known = (end: number): boolean => end > began && end + late <= now;
+  const ran = (value: number) => times.map((at) => (known(at + 10_000) ? value : null));
+  return {
+    ...{ instance: 'web:a', interval_ms: 10_000, times, memory_mb: ran(5), cpu_percent: ran(1) },
+    ...{ requests_per_second: ran(2), errors_per_second: ran(1) },
+    ...{ latency_p50_ms: ran(3), latency_p95_ms: ran(3) },
   };
-  expect(goneOn(curves, row, 109)).toBe(curves);
-  expect(goneOn(curves, row, 119)).toEqual({
-    ...curves,
-    times: [100, 110],
-    memory_mb: [4, 5],
-    cpu_percent: [1, null],
-    requests_per_second: [0, 2],
-    errors_per_second: [0, 1],
-    latency_p50_ms: [3, null],
-    latency_p95_ms: [3, null],
-  });
-  expect(goneOn(curves, row, 136)).toBeNull();
-  expect(goneOn({ ...curves, times: [] }, row, 130)).toBeNull();
+}
+
+const row = { memory_mb: 5, cpu_percent: 1, rps: 2, eps: 1, pid: 7, since: 0 } as Row;
+const shade = (curves: Curves, end: number) => gaps(curves.times, curves.memory_mb, curves.interval_ms, end);
+
+test('a curve goes on as the daemon would tell it, whenever it was asked for and is looked at', () => {
+  for (let asked = 1_000_000; asked < 1_010_000; asked += 100) {
+    for (let step = 100; step <= 10_000; step += 700) {
+      let curves = told(asked, 0, 200);
+      expect(shade(curves, asked)).toEqual([]);
+      for (let now = asked + step; now < asked + 60_000; now += 10_000) {
+        const next = goneOn(curves, row, now)!;
+        const { times, memory_mb, requests_per_second } = told(now, 0, 0, next.times.length);
+        expect(next.times).toEqual(times);
+        if (next !== curves) expect(next).toMatchObject({ memory_mb, requests_per_second });
+        curves = next;
+        expect(shade(curves, now)).toEqual([]);
+      }
+    }
+  }
+});
+
+test('a curve says nothing of what sleeps, and nothing of before it woke', () => {
+  const asleep = { ...row, memory_mb: null, rps: 0, eps: 0, pid: null, since: 1_005_000 };
+  const slept = goneOn(told(1_004_000), asleep, 1_012_000)!;
+  expect(slept.requests_per_second.slice(-3)).toEqual([2, null, null]);
+  const woken = goneOn(slept, { ...row, since: 1_015_000 }, 1_022_000)!;
+  expect(woken.requests_per_second.slice(-4)).toEqual([2, null, 2, null]);
+});
+
+test('a curve goes on when an interval is over, and not over what is missing', () => {
+  const curves = told(1_004_000);
+  expect(goneOn(curves, row, 1_009_000)).toBe(curves);
+  expect(goneOn(curves, row, 1_019_000)).not.toBeNull();
+  expect(goneOn(curves, row, 1_020_000)).toBeNull();
+  expect(goneOn({ ...curves, times: [] }, row, 1_012_000)).toBeNull();
 });
 
 test('a crash is drawn over the start of the same second', () => {

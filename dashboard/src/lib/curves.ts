@@ -40,9 +40,9 @@ export function gaps(
     if (seen !== null && times[i] - seen > interval * 1.5) found.push({ from: seen, to: times[i] });
     seen = times[i];
   }
-  // The newest sample is up to an interval old, and has its own way to go.
+  // After the newest sample one interval may not be written down yet, and one goes on.
   seen ??= times[0] ?? end;
-  if (end - seen > interval * 2.5) found.push({ from: seen, to: end });
+  if (end - seen > interval * 3) found.push({ from: seen, to: end });
   return found;
 }
 
@@ -71,23 +71,30 @@ export const aboveZero = (values: readonly (number | null)[]): (number | null)[]
   values.map((value, i) => (value || values[i - 1] || values[i + 1] ? value : null));
 
 /**
- * With one more sample, of what is measured now, but for latency, which is not known yet. The same where the next one is not
- * due, null where some are missing before it.
+ * With what the stream says, where another interval is over: of what the daemon had not measured yet when it was asked, and
+ * of which the process lived to see the end. The last interval is the one that goes on, of which nothing is known; of
+ * latency nothing is. The same before that, null where it is time to ask again.
  */
 export function goneOn(curves: Curves, row: Row, now: number): Curves | null {
-  const at = (curves.times.at(-1) ?? 0) + curves.interval_ms;
+  const { times, interval_ms: interval } = curves;
+  const at = (times.at(-1) ?? 0) + interval;
   if (at > now) return curves;
-  // A sample is told when its interval is over, which is when the next one is due nearly.
-  if (now - at > curves.interval_ms * 2.5) return null;
+  if (now - at >= interval) return null;
+  // Who asks when an interval has just ended may be told neither of that one nor of the one that began.
+  const lacks = (i: number): boolean => i >= times.length - 2 && row.since < times[i] + interval;
+  const on = (values: (number | null)[], told: number | null): (number | null)[] => [
+    ...values.map((value, i) => value ?? (row.pid != null && lacks(i) ? told : null)),
+    null,
+  ];
   return {
     ...curves,
-    times: [...curves.times, at],
-    memory_mb: [...curves.memory_mb, row.memory_mb],
-    cpu_percent: [...curves.cpu_percent, row.cpu_percent],
-    requests_per_second: [...curves.requests_per_second, row.rps],
-    errors_per_second: [...curves.errors_per_second, row.eps],
-    latency_p50_ms: [...curves.latency_p50_ms, null],
-    latency_p95_ms: [...curves.latency_p95_ms, null],
+    times: [...times, at],
+    memory_mb: on(curves.memory_mb, row.memory_mb),
+    cpu_percent: on(curves.cpu_percent, row.cpu_percent),
+    requests_per_second: on(curves.requests_per_second, row.rps),
+    errors_per_second: on(curves.errors_per_second, row.eps),
+    latency_p50_ms: on(curves.latency_p50_ms, null),
+    latency_p95_ms: on(curves.latency_p95_ms, null),
   };
 }
 

@@ -6,6 +6,7 @@ import { again } from '../api/again';
 import { del, get, post, wordsOf } from '../api/client';
 import type { Status } from '../api/types';
 import { confirm, type Question } from './confirm.svelte';
+import { overview } from './overview.svelte';
 import { toasts } from './toasts.svelte';
 
 export type Target = { service: string; id: string; instance: string; rps?: number };
@@ -22,8 +23,8 @@ const WORDS: Record<Action, { now: string; saying: string; done: string; failed:
 const GRACE = 600;
 /** Seconds until a restart has to be through. */
 const BACK = 60;
-/** Milliseconds between two looks. */
-const TURN = 300;
+/** Milliseconds between two looks, growing, where the stream does not say when to. */
+const TURN = { first: 300, longest: 5000 };
 
 /** Whether it can be done with an instance that is so: what the buttons offer, and keys do. */
 export function offers(status: Status, action: Action): boolean {
@@ -71,7 +72,7 @@ class Actions {
     else if (action === 'purge') await del('/api/instances/{service}/{id}', { path, query: { purge: true } });
     else {
       await post('/api/instances/{service}/{id}/restart', { path });
-      await this.runs(path);
+      await this.runs(path, `${service}:${id}`);
     }
   }
 
@@ -79,21 +80,21 @@ class Actions {
    * Resolves when it runs; throws why it does not. It looks again and again: a wait that the daemon ends with 408 is
    * sent once more by the browser itself, and nobody here would hear of it.
    */
-  private async runs(path: { service: string; id: string }): Promise<void> {
+  private async runs(path: { service: string; id: string }, instance: string): Promise<void> {
     const end = performance.now() + BACK * 1000;
-    while (performance.now() < end) {
-      let wait = TURN;
-      const found = await get('/api/instances/{service}/{id}', { path }).catch((error: unknown) => {
+    for (let turn = TURN.first; performance.now() < end; turn = Math.min(TURN.longest, turn * 2)) {
+      const known = said(instance);
+      const found = await get('/api/instances/{service}/{id}', { path }).catch(async (error: unknown) => {
         // A daemon that is being replaced is back in a moment, and one that is asked too much says when.
         const passing = again(error, 1);
         if (passing === null) throw error;
-        wait = Math.max(TURN, passing);
+        await sleep(passing);
         return null;
       });
       if (found?.status === 'running') return;
       if (found?.status === 'failed' || found?.status === 'stopped')
         throw new Error(found.reason ?? `It is ${found.status}.`);
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      await pause(turn, instance, known);
     }
     throw new Error(`It was not running again after ${BACK} s.`);
   }
@@ -105,6 +106,20 @@ class Actions {
     this.words = words;
   }
 }
+
+/** The status by the stream, and since when; null where it does not say. */
+function said(instance: string): string | null {
+  const row = overview.row(instance);
+  return row && `${row.status} ${row.since}`;
+}
+
+/** For so many milliseconds, or until the stream says something else than `known`. */
+async function pause(wait: number, instance: string, known: string | null): Promise<void> {
+  const end = performance.now() + wait;
+  while (performance.now() < end && said(instance) === known) await sleep(TURN.first);
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What is asked first; null where nothing is lost by it. */
 function questionOf(action: Action, { instance, rps = 0 }: Target, byKey: boolean): Question | null {

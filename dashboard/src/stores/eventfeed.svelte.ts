@@ -27,6 +27,8 @@ export class EventFeed {
   private abort = new AbortController();
   private filter: EventFilter = {};
   private again: ReturnType<typeof setTimeout> | undefined;
+  /** Until then it is not looked for new ones. */
+  private quiet = 0;
 
   /** `follows`: by a stream of its own; else who has it says when to look for new ones. */
   constructor(
@@ -98,11 +100,14 @@ export class EventFeed {
 
   /** Those that happened since. */
   async look(): Promise<void> {
-    if (!this.ready) return;
+    if (!this.ready || performance.now() < this.quiet) return;
     const { signal } = this.abort;
     const query = { ...this.filter, after: this.events[0]?.id ?? 0, limit: 1000 };
     // What could not be had is had the next time.
-    const found = await get('/api/events', { query, signal }).catch(() => null);
+    const found = await get('/api/events', { query, signal }).catch((error: unknown) => {
+      this.quiet = performance.now() + (again(error, 1) ?? 0);
+      return null;
+    });
     if (found !== null && !signal.aborted) this.take(found.events);
   }
 

@@ -9,25 +9,30 @@ export class Live {
   retryAt = $state<number | null>(null);
   since = $state<number | null>(null);
   private stream: Stream | null = null;
+  /** When what is shown was true the last time. */
+  private last = 0;
 
-  /** Opens a stream in place of the one before; the component closes it when it goes. */
-  open<T>(options: Omit<StreamOptions<T>, 'state' | 'heard'>): void {
+  /**
+   * Opens a stream in place of the one before; the component closes it when it goes. `kept`: what that one brought is shown
+   * on, as old as it is.
+   */
+  open<T>(options: Omit<StreamOptions<T>, 'state' | 'heard'> & { kept?: boolean }): void {
     this.close();
     this.since = null;
     connection.add(this);
-    let last = Date.now();
+    if (!options.kept) this.last = Date.now();
     this.stream = openStream<T>({
       ...options,
       // Where nothing happens what is shown is true all the same, as long as the daemon says that it is there.
-      heard: () => (last = Date.now()),
+      heard: () => (this.last = Date.now()),
       state: (state, detail) => {
         this.state = state;
         this.error = detail.error;
         this.retryAt = detail.retryAt;
         if (state === 'live') {
           this.since = null;
-          last = Date.now();
-        } else if (state === 'lost') this.since ??= last;
+          this.last = Date.now();
+        } else if (state === 'lost') this.since ??= this.last;
       },
     });
   }

@@ -27,3 +27,21 @@ test('what is shown is as old as the last sign of life, also where nothing happe
   expect([live.state, live.since]).toEqual(['lost', began + 24_000]);
   live.close();
 });
+
+test('what is kept while nobody follows is as old as it was, what is asked for anew is of now', async () => {
+  const none = { path: '/api/events', format: 'ndjson', query: () => ({}), receive: () => {} } as const;
+  const began = Date.now();
+  const live = new Live();
+  for (const [kept, since] of [
+    [false, began],
+    [true, began],
+    [false, began + 7_200_000],
+  ] as const) {
+    vi.stubGlobal('fetch', vi.fn().mockRejectedValue(new TypeError()));
+    live.open({ ...none, kept });
+    await vi.advanceTimersByTimeAsync(10);
+    expect([live.state, live.since]).toEqual(['lost', since]);
+    live.close();
+    await vi.advanceTimersByTimeAsync(3_599_990);
+  }
+});

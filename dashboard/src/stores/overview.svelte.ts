@@ -148,6 +148,7 @@ class Overview {
     this.table.open<OverviewMessage>({
       ...STREAM,
       query: () => ({ follow: true }),
+      kept: this.loaded,
       opened: () => {
         this.queue = [];
         this.plain.begin();

@@ -17,26 +17,50 @@ export class Resource<T> {
   private began = 0;
   private abort: AbortController | null = null;
   private again: ReturnType<typeof setTimeout> | undefined;
-  /** What is asked as soon as the answer that is under way is there. */
-  private due: ((signal: AbortSignal) => Promise<T>) | null = null;
+  /** What was asked the last time, or is to be the next time. */
+  private ask: ((signal: AbortSignal) => Promise<T>) | null = null;
+  /** It is asked once more as soon as the answer that is under way is there. */
+  private due = false;
+
+  /**
+   * Asks while somebody sees the page: now, every so many milliseconds, and when it is seen again. Returns what ends that.
+   */
+  keep(ask: (signal: AbortSignal) => Promise<T>, pace: number): () => void {
+    const look = (): void => {
+      if (document.visibilityState === 'visible') void this.renew(ask);
+    };
+    look();
+    const timer = setInterval(look, pace);
+    document.addEventListener('visibilitychange', look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', look);
+      this.cancel();
+    };
+  }
 
   /**
    * Asks the same once more, for who looks again and again. An answer that is under way is waited for: of a daemon that
-   * takes longer than the pace of its readers there would never be one.
+   * takes longer than the pace of its readers there would never be one. So is the time when the daemon may be asked again.
    */
   renew(ask: (signal: AbortSignal) => Promise<T>): Promise<void> {
+    this.ask = ask;
+    if (this.again !== undefined) return Promise.resolve();
     // An effect that asks must not run again because there is an answer.
     if (!untrack(() => this.loading) || performance.now() - this.began > LONGEST) return this.load(ask);
-    this.due = ask;
+    this.due = true;
     return Promise.resolve();
+  }
+
+  /** Asks what was asked the last time, at once: for who clicks. */
+  retry(): void {
+    if (this.ask !== null) void this.load(this.ask);
   }
 
   /** Loads anew; what is there stays until the answer comes. An answer that was overtaken is dropped. */
   async load(ask: (signal: AbortSignal) => Promise<T>, failures = 0): Promise<void> {
-    clearTimeout(this.again);
-    this.due = null;
-    const run = ++this.run;
-    this.abort?.abort();
+    this.ask = ask;
+    const run = this.drop();
     this.abort = new AbortController();
     this.loading = true;
     this.began = performance.now();
@@ -51,24 +75,29 @@ export class Resource<T> {
       this.error = error instanceof Error ? error : new Error(String(error));
       // What passes is asked again without anybody's click.
       const wait = again(error, failures + 1);
-      if (wait !== null) this.again = setTimeout(() => void this.load(ask, failures + 1), wait);
+      if (wait !== null) this.again = setTimeout(() => void this.load(this.ask ?? ask, failures + 1), wait);
     } finally {
       clearTimeout(timer);
       if (run === this.run) {
         this.loading = false;
         this.slow = false;
-        if (this.due !== null) void this.load(this.due);
+        if (this.due && this.again === undefined) void this.load(this.ask ?? ask);
       }
     }
   }
 
   /** Nobody waits any more. */
   cancel(): void {
-    this.run += 1;
-    clearTimeout(this.again);
-    this.abort?.abort();
-    this.due = null;
+    this.drop();
     this.loading = false;
     this.slow = false;
+  }
+
+  private drop(): number {
+    clearTimeout(this.again);
+    this.again = undefined;
+    this.due = false;
+    this.abort?.abort();
+    return ++this.run;
   }
 }

@@ -27,6 +27,8 @@ class Session {
   private token: string | null = null;
   /** Of a link that could not be tried yet. */
   private code: string | null = null;
+  /** Until then it is not asked whether the token still is one. */
+  private quiet = 0;
   private readonly forgetters: (() => void)[] = [];
   private readonly reasons: (() => Question | null)[] = [];
 
@@ -116,8 +118,9 @@ class Session {
     if (this.token !== null && this.who === null && !(await this.known())) return;
     const code = this.code;
     this.code = null;
+    // Whatever becomes of the link, who is signed in goes on.
+    if (this.who !== null) this.state = 'in';
     if (code !== null) await this.exchange(code);
-    else if (this.who !== null) this.state = 'in';
   }
 
   /** Whether it is settled whose the token is; one that is refused is nobody's. */
@@ -142,8 +145,11 @@ class Session {
 
   /** Whether the token still is one: a page that nothing comes to by itself would not find out. */
   async look(): Promise<void> {
+    if (this.token === null || performance.now() < this.quiet) return;
     // A refusal ends the session, and who does not answer may do so the next time.
-    if (this.token !== null) await request('get', '/api/session').catch(() => {});
+    await request('get', '/api/session').catch((error: unknown) => {
+      this.quiet = performance.now() + (again(error, 1) ?? 0);
+    });
   }
 
   /** Whoever is signed in is asked: a link is made by somebody else, who chose what it may do. */
@@ -163,12 +169,15 @@ class Session {
       keep(made.token);
       await this.check();
     } catch (error) {
-      if (again(error, 1) !== null) {
+      // Too much is asked here by wrong codes alone: this one would be another of them.
+      const wrong = error instanceof ApiError && error.status === 429;
+      if (this.who !== null) toasts.say('bad', 'The link did not sign in', wordsOf(error));
+      else if (wrong || again(error, 1) === null) this.end(wordsOf(error));
+      else {
         this.code = code;
         this.error = error;
         this.state = 'unreachable';
-      } else if (this.state === 'in') toasts.say('bad', 'The link did not sign in', wordsOf(error));
-      else this.end(wordsOf(error));
+      }
     }
   }
 
@@ -184,6 +193,7 @@ class Session {
     this.token = null;
     keep(null);
     this.who = null;
+    this.quiet = 0;
     this.reason = reason;
     this.state = 'out';
     confirm.settle(false);

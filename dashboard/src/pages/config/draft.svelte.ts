@@ -82,7 +82,7 @@ class Draft {
       clearTimeout(timer);
       this.slow = false;
     }
-    this.check(0);
+    if (this.file !== null) this.check(0);
   }
 
   /** Nobody looks at it any more: what was edited stays. */
