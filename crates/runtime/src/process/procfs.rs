@@ -1,11 +1,15 @@
 //! What `/proc` says of a process (`proc_pid_stat(5)`).
 
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use rustix::buffer::spare_capacity;
+
+/// What is read at a time.
+const ROOM: usize = 8 << 10;
 
 /// The fields of `/proc/<pid>/stat` that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +61,20 @@ impl Stat {
     }
 }
 
-/// A file whose size is not known before it is read. Room is made at once: the kernel makes the text anew for
-/// each read, and the library would begin with 32 bytes.
+/// A file of the kernel's, whose size is not known before it is read. Room is made at once: the text is made anew for
+/// each read. Of every instance some are read every few seconds, so the file is not asked what the library would ask it.
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(8 << 10);
-    fs::File::open(path)?.read_to_end(&mut text)?;
+    let file = fs::File::open(path)?;
+    let mut text = Vec::with_capacity(ROOM);
+    while rustix::io::retry_on_intr(|| rustix::io::read(&file, spare_capacity(&mut text)))? > 0 {
+        text.reserve(ROOM);
+    }
     Ok(text)
+}
+
+/// The same, as text.
+pub(crate) fn text(path: impl AsRef<Path>) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// Every pid in `/proc`.
@@ -78,8 +90,7 @@ pub(crate) fn boot_id() -> io::Result<String> {
 
 /// The group of a process in one hierarchy of `/proc/<pid>/cgroup`; `controller` is empty for cgroup v2.
 pub(crate) fn cgroup_of(pid: u32, controller: &str) -> Option<PathBuf> {
-    let text = String::from_utf8(read(format!("/proc/{pid}/cgroup")).ok()?).ok()?;
-    parse_cgroup(&text, controller)
+    parse_cgroup(&text(format!("/proc/{pid}/cgroup")).ok()?, controller)
 }
 
 pub(crate) fn parse_cgroup(text: &str, controller: &str) -> Option<PathBuf> {
@@ -97,8 +108,7 @@ pub(crate) fn parse_cgroup(text: &str, controller: &str) -> Option<PathBuf> {
 
 /// How many processes the out-of-memory killer has ended on this host since boot.
 pub(crate) fn oom_kills() -> Option<u64> {
-    let text = String::from_utf8(read("/proc/vmstat").ok()?).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text("/proc/vmstat").ok()?.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]

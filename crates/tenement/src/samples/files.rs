@@ -87,7 +87,7 @@ impl Files {
     /// What there is of an instance; nothing is as good as nothing sound.
     pub(super) fn read(&self, name: &InstanceName) -> io::Result<Image> {
         match open(&self.path(name), options().read(true)) {
-            Ok(file) => read(&file, FILE_SIZE),
+            Ok((file, _)) => read(&file, FILE_SIZE),
             Err(error) if is_no_file(&error) => Ok(Image::new(Vec::new())),
             Err(error) => Err(error),
         }
@@ -127,16 +127,17 @@ fn options() -> OpenOptions {
     options
 }
 
-/// A file that is one.
-fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+/// A file that is one, and how long it is.
+fn open(path: &Path, options: &OpenOptions) -> io::Result<(File, u64)> {
     let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+    let found = file.metadata()?;
+    if found.is_file() { Ok((file, found.len())) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// The same, to be written to: no longer than one of ours.
 fn open_to_write(path: &Path) -> io::Result<File> {
-    let file = open(path, options().read(true).write(true))?;
-    if file.metadata()?.len() > FILE_SIZE {
+    let (file, length) = open(path, options().read(true).write(true))?;
+    if length > FILE_SIZE {
         file.set_len(FILE_SIZE)?;
     }
     Ok(file)

@@ -135,14 +135,14 @@ impl Group {
 
     /// Processor time of all processes that ever were in it, if the kernel counts it for this group.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        let text = fs::read_to_string(self.dir.join("cpu.stat")).ok()?;
+        let text = procfs::text(self.dir.join("cpu.stat")).ok()?;
         let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()?;
         Some(Duration::from_micros(micros))
     }
 
     /// Memory charged to the group, if it has a memory controller.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
-        fs::read_to_string(self.dir.join("memory.current")).ok()?.trim().parse().ok()
+        procfs::text(self.dir.join("memory.current")).ok()?.trim().parse().ok()
     }
 
     /// How many of its processes the out-of-memory killer ended, if it has a memory controller.
@@ -161,7 +161,7 @@ impl Group {
 }
 
 fn collect(dir: &Path, depth: u32, members: &mut Vec<u32>) {
-    if let Ok(text) = fs::read_to_string(dir.join("cgroup.procs")) {
+    if let Ok(text) = procfs::text(dir.join("cgroup.procs")) {
         // 0 stands for a process of another pid namespace, which can't be named here.
         members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|&pid| pid != 0));
     }
