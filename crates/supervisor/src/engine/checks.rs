@@ -19,8 +19,11 @@ use super::{
 };
 use crate::check::{CheckError, Exchange, Question, Verdict};
 
-/// Moments in which the checks of one interval are done.
-const SLOTS: u64 = 32;
+/// Checks of one moment, if it can be chosen.
+const TOGETHER: usize = 25;
+/// Moments in which the checks of one interval are done: few enough that a round is worth being woken for, and so many that no
+/// round keeps the loop from other work for long.
+const SLOTS: std::ops::RangeInclusive<usize> = 12..=32;
 /// When the answers of a round are collected.
 const COLLECT: Duration = Duration::from_millis(10);
 
@@ -48,11 +51,14 @@ impl Rounds {
     }
 }
 
-/// The moment of its interval in which a check that would be due at `at` is done: with many instances a few at a
-/// time cost much less than as many by themselves, and still no more than 1 in [`SLOTS`] is checked at once.
-pub(super) fn slot(at: Millis, interval: Duration) -> Millis {
-    let length = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX) / SLOTS;
-    Millis(at.0.next_multiple_of(length.max(1)))
+/// The moment of its interval in which a check that would be due at `at` is done, with so many instances: to check some at a
+/// time costs much less than as many by themselves. Moments of an interval are as far from each other, and from those of the
+/// next one, so that nobody is checked much more seldom than asked for.
+pub(super) fn slot(at: Millis, interval: Duration, instances: usize) -> Millis {
+    let slots = (instances / TOGETHER).clamp(*SLOTS.start(), *SLOTS.end());
+    let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let length = interval.div_ceil(slots as u64).max(1);
+    Millis(at.0.checked_next_multiple_of(length).unwrap_or(at.0))
 }
 
 impl Engine {
@@ -127,8 +133,23 @@ mod tests {
     #[test]
     fn a_slot_is_a_part_of_the_interval_and_never_earlier() {
         let interval = Duration::from_secs(32);
-        assert_eq!(slot(Millis(1), interval), Millis(1000));
-        assert_eq!(slot(Millis(1000), interval), Millis(1000));
-        assert_eq!(slot(Millis(7), Duration::from_millis(3)), Millis(7));
+        assert_eq!(slot(Millis(1), interval, 10_000), Millis(1000));
+        assert_eq!(slot(Millis(1000), interval, 10_000), Millis(1000));
+        assert_eq!(
+            slot(Millis(1), Duration::from_secs(12), 1),
+            Millis(1000),
+            "few are checked in few moments"
+        );
+        assert_eq!(slot(Millis(7), Duration::from_millis(3), 1), Millis(7));
+    }
+
+    #[test]
+    fn the_next_check_is_an_interval_later() {
+        for (seconds, instances) in [(5, 300), (5, 10_000), (30, 1), (7, 333)] {
+            let interval = Duration::from_secs(seconds);
+            let first = slot(Millis(123_456), interval, instances);
+            let next = slot(first.after(interval), interval, instances);
+            assert!(next.since(first) - interval < Duration::from_millis(32), "{seconds} s, {instances}");
+        }
     }
 }

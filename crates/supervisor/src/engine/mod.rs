@@ -381,7 +381,7 @@ impl Engine {
 
     fn set_timer(&mut self, name: &InstanceName, timer: Timer, generation: u64, at: Millis) {
         let interval = self.config.settings.health_check_interval;
-        let at = if timer == Timer::Check { checks::slot(at, interval) } else { at };
+        let at = if timer == Timer::Check { checks::slot(at, interval, self.entries.len()) } else { at };
         self.timers.set(Alarm { at, timer, generation, name: name.clone(), postponed: false });
     }
 }
