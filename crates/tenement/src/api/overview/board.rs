@@ -165,6 +165,8 @@ impl<R> Board<R> {
     pub(super) fn turn(&mut self, reader: ReaderId, part: &Part) -> Option<Turn<'_, R>> {
         self.forget();
         let place = match self.readers.get(&reader)? {
+            // Everything is what there is when it begins to be told, not when its reader came.
+            Place::Snapshot { after: None, .. } => Place::Snapshot { since: self.version, after: None },
             Place::Told(version) if *version < self.forgotten => {
                 Place::Snapshot { since: self.version, after: None }
             }

@@ -140,6 +140,19 @@ fn what_changes_often_is_told_once_and_as_it_is_then() {
 }
 
 #[test]
+fn who_comes_before_the_rows_is_told_of_each_once() {
+    let mut board = Board::default();
+    let mut reader = Reader::new(&mut board, Part::ALL);
+    (0..2 * PAGE).for_each(|number| board.put(name(number), 0));
+    assert!(reader.read(&mut board));
+    board.put(name(0), 1);
+    assert!(reader.read(&mut board));
+    assert_eq!((reader.rows.len(), reader.snapshots), (2 * PAGE, 1));
+    let Some(Turn::Changes { rows, gone }) = board.turn(reader.id, &Part::ALL) else { panic!() };
+    assert_eq!((rows, gone.len()), (vec![(&name(0), &1)], 0), "what changed while it was told");
+}
+
+#[test]
 fn an_edit_that_makes_no_difference_is_told_to_nobody() {
     let mut board = Board::default();
     (0..PAGE + 1).for_each(|number| board.put(name(number), 0));
