@@ -46,7 +46,8 @@ export const test = base.extend<Own, Worker>({
       page.on('console', (message) => {
         // A refused request is said there too; tests make those on purpose.
         const text = message.text();
-        if (message.type() === 'error' && !text.startsWith('Failed to load resource')) faults.push(text);
+        if (message.type() === 'error' && !/^(Failed to load resource|WebSocket connection to)/.test(text))
+          faults.push(text);
       });
       await use({ allow });
       expect(faults.filter((fault) => !allow.some((pattern) => pattern.test(fault)))).toEqual([]);
@@ -76,6 +77,11 @@ export const withDaemon = (config: string) =>
       { scope: 'worker', timeout: 90_000 },
     ],
   });
+
+/** As where somebody on the way lets no WebSocket pass; for tests, too, that make up what a stream says. */
+export async function withoutSockets(page: Page): Promise<void> {
+  await page.addInitScript(() => Reflect.deleteProperty(window, 'WebSocket'));
+}
 
 /** By the form, as people do. */
 export async function signIn(page: Page, url: string, token: string): Promise<void> {

@@ -21,7 +21,7 @@ test('events come live, and filters are in the address', async ({ page, ten, ent
 
 test('what is followed is no older than what is asked for', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
-  const asked = page.waitForRequest((request) => /events.*follow=true/.test(request.url()));
+  const asked = page.waitForEvent('websocket', (socket) => /events.*follow=true/.test(socket.url()));
   await enter('/events?since=1h');
   expect(new URL((await asked).url()).searchParams.get('since')).toBe('1h');
 });

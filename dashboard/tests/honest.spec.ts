@@ -3,8 +3,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page, Request, Route } from '@playwright/test';
-import { CONFIG, Daemon, expect, go, see, signIn, test as base } from './fixtures';
+import type { Locator, Page, Route } from '@playwright/test';
+import { CONFIG, Daemon, expect, go, see, signIn, test as base, withoutSockets } from './fixtures';
 
 const APP = fileURLToPath(new URL('./apps/app.py', import.meta.url));
 /** While this file is there, `frail` dies as soon as it starts. */
@@ -32,12 +32,11 @@ const test = base.extend<object, { ten: Daemon }>({
 /** How many streams are open, of all or of one path. */
 function streams(page: Page, path = '/'): { open: number } {
   const count = { open: 0 };
-  const counts = (one: Request): number =>
-    one.url().includes('follow=true') && one.url().includes(path) ? 1 : 0;
-  page.on('request', (one) => (count.open += counts(one)));
-  const ended = (one: Request): unknown => (count.open -= counts(one));
-  page.on('requestfinished', ended);
-  page.on('requestfailed', ended);
+  page.on('websocket', (one) => {
+    if (!one.url().includes('follow=true') || !one.url().includes(path)) return;
+    count.open += 1;
+    one.on('close', () => (count.open -= 1));
+  });
   return count;
 }
 
@@ -75,6 +74,23 @@ test('a page that nobody sees has no stream, and nothing is missing when it is s
   await ten.api('POST', '/api/instances/web/alice/start');
   await see(page, true);
   await expect(page.getByRole('row').filter({ hasText: 'web:alice' })).toContainText('running');
+});
+
+test('many windows of one browser are live, and what one does is done', async ({ page, ten, front }) => {
+  await ten.becomes('web', 'alice', 'running');
+  const windows = [page];
+  // More than a browser has connections for to one place.
+  for (let n = 0; n < 7; n++) windows.push(await page.context().newPage());
+  for (const one of windows) {
+    await signIn(one, front.url, ten.token);
+    await go(one, '/instances/web/alice');
+  }
+  const restarts = (one: Page): Locator => one.getByRole('region', { name: 'State' });
+  const count = (await ten.api<{ restart_count: number }>('GET', '/api/instances/web/alice')).restart_count;
+  await page.getByRole('button', { name: 'Restart', exact: true }).click();
+  for (const one of windows)
+    await expect(restarts(one)).toContainText(new RegExp(`Restarts\\s*${count + 1}`));
+  for (const one of windows.slice(1)) await one.close();
 });
 
 test('who is not answered is told so, and asked again', async ({ page, ten, front }) => {
@@ -232,6 +248,7 @@ test('who looks again and again asks nothing before the daemon said, and then by
   front,
 }) => {
   await page.clock.install();
+  await withoutSockets(page);
   await signIn(page, front.url, ten.token);
   // What comes back asks too.
   await page.route('**/api/overview**', (route) => route.abort());

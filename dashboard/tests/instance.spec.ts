@@ -1,4 +1,4 @@
-import { expect, go, isFitForAll, see, test } from './fixtures';
+import { expect, go, isFitForAll, see, test, withoutSockets } from './fixtures';
 
 test.beforeEach(async ({ ten }) => {
   await ten.becomes('web', 'alice', 'running');
@@ -100,7 +100,7 @@ test('what is in effect is asked for once, however often its figures change', as
 test('the page hears of its own instance only, whatever the case of its name', async ({ page, enter }) => {
   await enter();
   const asked: string[] = [];
-  page.on('request', (one) => one.url().includes('/api/overview') && asked.push(one.url()));
+  page.on('websocket', (one) => one.url().includes('/api/overview') && asked.push(one.url()));
   await go(page, '/instances/web/Alice');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('web:alice');
   const state = page.getByRole('region', { name: 'State' });
@@ -111,6 +111,7 @@ test('the page hears of its own instance only, whatever the case of its name', a
 
 test('while the stream is lost, what is asked for is believed', async ({ page, ten, enter }) => {
   await ten.spawn('web', 'lost');
+  await withoutSockets(page);
   await enter();
   // One answer that ends, and none after it.
   await page.route('**/api/overview?*', (route) => route.abort());
@@ -151,6 +152,7 @@ test('one that is gone is said to be, also where nothing else is answered', asyn
 });
 
 test('one that came while its page was opened is shown', async ({ page, ten, enter }) => {
+  await withoutSockets(page);
   await enter();
   let tell = (): void => {};
   const held = new Promise<void>((resolve) => (tell = resolve));

@@ -1,5 +1,15 @@
 import type { Locator, Page } from '@playwright/test';
-import { type Daemon, expect, go, isFitForAll, signIn, test, tooWide, until } from './fixtures';
+import {
+  expect,
+  go,
+  isFitForAll,
+  signIn,
+  test,
+  tooWide,
+  type Daemon,
+  until,
+  withoutSockets,
+} from './fixtures';
 
 const ATTACK = '<img src=x onerror="document.title=1">';
 
@@ -205,6 +215,7 @@ test('hostile reasons, variables, lines and addresses stay text', async ({ page,
   await ten.visit('web', 'evil', `/print?text=${text}`);
   await ten.visit('web', 'evil', '/crash?code=4');
   // The daemon writes reasons itself; here is one that it would not.
+  await withoutSockets(page);
   await page.route('**/api/overview?*', async (route) => {
     const { instances } = await ten.api<{ instances: object[] }>('GET', '/api/overview');
     const rows = instances.map((row) => ({ ...row, reason: ATTACK, status: 'failed' }));
@@ -331,6 +342,7 @@ test('what a cell says more is shown, and a click there goes where the row does'
 });
 
 test('filters are counted again where nothing happens after a change', async ({ page, enter }) => {
+  await withoutSockets(page);
   await page.addInitScript(() => {
     const real = window.fetch;
     window.fetch = (asked, how) => {
@@ -372,6 +384,7 @@ test('filters are counted again where nothing happens after a change', async ({ 
 });
 
 test('what is unhealthy is seen in a window that has no column for it', async ({ page, enter }) => {
+  await withoutSockets(page);
   await page.route('**/api/overview?*', async (route) => {
     const row = {
       ...{ instance: 'web:ill', service: 'web', id: 'ill', status: 'running', health: 'unhealthy' },
@@ -406,6 +419,7 @@ test('the buttons of a row are in sight in a window of any width', async ({ page
 });
 
 test('a phone shows no figures of one that has none', async ({ page, enter }) => {
+  await withoutSockets(page);
   await page.route('**/api/overview?*', async (route) => {
     const row = {
       ...{ service: 'web', health: 'unknown', reason: null, since: Date.now(), rps: 0, eps: 0, requests: 0 },

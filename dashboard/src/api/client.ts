@@ -77,6 +77,11 @@ export function useCredentials(given: Credentials): void {
   credentials = given;
 }
 
+/** The token that requests are sent with. */
+export function bearer(): string | null {
+  return credentials.token();
+}
+
 /** `/api/x/{id}` with its places filled in and the query behind it; what is null or undefined is left out. */
 export function address(
   path: string,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { linesOf, ndjson, sse } from './framing';
+import { linesOf, ndjson } from './framing';
 
 /** A body that comes in pieces of `size` bytes. */
 function body(text: string, size: number): ReadableStream<Uint8Array> {
@@ -23,16 +23,5 @@ test('NDJSON is the same however it is cut', async () => {
   for (const size of [1, 2, 3, 7, 1000]) {
     const messages = await read(text, size, ndjson<{ a: string }>());
     expect(messages.map((message) => message.data.a)).toEqual(['ü', '€', '🦀']);
-  }
-});
-
-test('server-sent events have their id, event and data, and comments are nothing', async () => {
-  const text =
-    ': hello\r\nid: 7\r\nevent: line\r\ndata: {"a":\r\ndata: 1}\r\n\r\n:\n\ndata:{"a":2}\n\nid: 9\ndata: {"a":3}';
-  for (const size of [1, 4, 1000]) {
-    expect(await read(text, size, sse<{ a: number }>())).toEqual([
-      { id: '7', event: 'line', data: { a: 1 } },
-      { id: '7', event: null, data: { a: 2 } },
-    ]);
   }
 });

@@ -1,6 +1,6 @@
-// Bytes to messages: lines of a body, then NDJSON or server-sent events.
+// Bytes to messages: lines of a body, then NDJSON.
 
-export type Message<T> = { id: string | null; event: string | null; data: T };
+export type Message<T> = { data: T };
 /** Takes whole lines, and gives the messages that are complete with them. */
 export type Parser<T> = (lines: string[]) => Message<T>[];
 
@@ -36,35 +36,7 @@ export function ndjson<T>(): Parser<T> {
     const messages: Message<T>[] = [];
     for (const line of lines) {
       const data = line.length > 1 ? parse<T>(line) : undefined;
-      if (data !== undefined) messages.push({ id: null, event: null, data });
-    }
-    return messages;
-  };
-}
-
-/** Server-sent events (HTML Living Standard, 9.2.6) whose data is JSON. */
-export function sse<T>(): Parser<T> {
-  let id: string | null = null;
-  let event: string | null = null;
-  let data: string[] = [];
-  return (lines) => {
-    const messages: Message<T>[] = [];
-    for (const raw of lines) {
-      const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
-      if (line === '') {
-        const parsed = data.length > 0 ? parse<T>(data.join('\n')) : undefined;
-        if (parsed !== undefined) messages.push({ id, event, data: parsed });
-        event = null;
-        data = [];
-        continue;
-      }
-      const colon = line.indexOf(':');
-      if (colon === 0) continue;
-      const field = colon < 0 ? line : line.slice(0, colon);
-      const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1);
-      if (field === 'data') data.push(value);
-      else if (field === 'event') event = value;
-      else if (field === 'id' && !value.includes('\0')) id = value;
+      if (data !== undefined) messages.push({ data });
     }
     return messages;
   };

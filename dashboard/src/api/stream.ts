@@ -3,12 +3,12 @@
 //   connecting ──headers──> live ──ends, breaks, silent──> lost ──back-off──> connecting …
 //        └──4xx──> refused (nothing is tried again: it would be refused again)
 //
-// A page that nobody sees gives its connections back: a browser has six of them for all tabs of a daemon together.
-//
-// Read with fetch, because EventSource can't send the token.
+// Each is a WebSocket, or an answer that goes on where there is no way for one. Of such answers a browser reads six at a time
+// for all windows of a daemon together, so a page that nobody sees gives its own back.
 import { again, backOff } from './again';
 import { ApiError, address, send, type Query } from './client';
-import { linesOf, ndjson, sse, type Message, type Parser } from './framing';
+import { linesOf, ndjson, type Message } from './framing';
+import { openSocket, type Lines } from './socket';
 
 export type StreamState = 'connecting' | 'live' | 'lost' | 'refused' | 'closed';
 
@@ -16,9 +16,7 @@ export type StreamOptions<T> = {
   path: string;
   /** Asked for anew at each connection, so that a reader can go on where it was. A text is the query as it is sent. */
   query: () => Query | string;
-  /** `sse` sends `Last-Event-ID` at a reconnection; `ndjson` is smaller. */
-  format: 'sse' | 'ndjson';
-  /** All messages of a chunk at once; a promise holds the reader up, and through TCP the daemon. */
+  /** All messages of a chunk at once; a promise holds the reader up, and the daemon with it. */
   receive: (messages: Message<T>[]) => void | Promise<void>;
   state: (state: StreamState, detail: { error: Error | null; retryAt: number | null }) => void;
   /** Called at each connection, before its first message. */
@@ -49,7 +47,6 @@ class Reader<T> {
   private abort = new AbortController();
   private closed = false;
   private failures = 0;
-  private lastId: string | null = null;
   private wake: (() => void) | null = null;
   /** Nobody has seen the page for a while. */
   private unseen = false;
@@ -121,25 +118,20 @@ class Reader<T> {
   /** One connection, to its end; the error that ended it, or null. */
   private async connect(): Promise<Error | null> {
     this.abort = new AbortController();
-    const { path, query, format, silence = SILENCE } = this.options;
-    const headers: Record<string, string> = {
-      Accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson; keep-alive=1',
-    };
-    if (format === 'sse' && this.lastId !== null) headers['Last-Event-ID'] = this.lastId;
+    const { path, query, silence = SILENCE } = this.options;
     let watch = this.watch(silence);
     try {
       const asked = query();
       const url = typeof asked === 'string' ? `${path}?${asked}` : address(path, {}, asked);
-      const response = await send(url, { headers, signal: this.abort.signal });
-      if (this.closed || response.body === null) return null;
+      const body = (await openSocket(url, this.abort.signal)) ?? (await this.answer(url));
+      if (this.closed || body === null) return null;
       this.options.opened?.();
       this.options.state('live', { error: null, retryAt: null });
-      const parser: Parser<T> = format === 'sse' ? sse<T>() : ndjson<T>();
-      for await (const lines of linesOf(response.body)) {
+      const parser = ndjson<T>();
+      for await (const lines of body) {
         clearTimeout(watch);
         this.options.heard?.();
         const messages = parser(lines);
-        this.remember(messages);
         if (messages.length > 0) await this.options.receive(messages);
         watch = this.watch(silence);
       }
@@ -151,13 +143,17 @@ class Reader<T> {
     }
   }
 
-  private watch(silence: number): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.abort.abort(), silence);
+  /** The lines of an answer that goes on. */
+  private async answer(url: string): Promise<Lines | null> {
+    const signal = this.abort.signal;
+    signal.throwIfAborted();
+    const headers = { Accept: 'application/x-ndjson; keep-alive=1' };
+    const { body } = await send(url, { headers, signal });
+    return body && linesOf(body);
   }
 
-  private remember(messages: Message<T>[]): void {
-    const last = messages.findLast((message) => message.id !== null);
-    if (last) this.lastId = last.id;
+  private watch(silence: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => this.abort.abort(), silence);
   }
 
   /** Until somebody wakes it, or the delay is over. */

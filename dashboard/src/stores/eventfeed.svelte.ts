@@ -115,7 +115,6 @@ export class EventFeed {
     const { service, instance, cause, since } = this.filter;
     this.live.open<Happened>({
       path: '/api/events',
-      format: 'ndjson',
       query: () => ({
         service,
         instance,

@@ -15,7 +15,7 @@ test('what is shown is as old as the last sign of life, also where nothing happe
   );
   const began = Date.now();
   const live = new Live();
-  live.open({ path: '/api/events', format: 'ndjson', query: () => ({}), receive: () => {} });
+  live.open({ path: '/api/events', query: () => ({}), receive: () => {} });
   for (let n = 0; n < 3; n++) {
     await vi.advanceTimersByTimeAsync(8000);
     body.enqueue(new TextEncoder().encode('\n'));
@@ -29,7 +29,7 @@ test('what is shown is as old as the last sign of life, also where nothing happe
 });
 
 test('what is kept while nobody follows is as old as it was, what is asked for anew is of now', async () => {
-  const none = { path: '/api/events', format: 'ndjson', query: () => ({}), receive: () => {} } as const;
+  const none = { path: '/api/events', query: () => ({}), receive: () => {} } as const;
   const began = Date.now();
   const live = new Live();
   for (const [kept, since] of [

@@ -5,7 +5,7 @@ import { clock } from './clock.svelte';
 import { Live } from './live.svelte';
 
 /** `silence`: the daemon says something about the machine every 2 s. */
-export const STREAM = { path: '/api/overview', format: 'ndjson', silence: 12_000 } as const;
+export const STREAM = { path: '/api/overview', silence: 12_000 } as const;
 
 export class One {
   readonly live = new Live();

@@ -26,12 +26,15 @@ use super::{
     access::{Access, Demand},
     audit, idempotency,
     limit::Window,
-    source,
+    source, stream,
 };
 use crate::store::Scope;
 
-/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1). Two headers are none.
+/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1), or of a page's handshake. Two headers are none.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return stream::token(headers);
+    }
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -68,7 +71,7 @@ impl Api {
     fn let_in(&self, demand: Demand, request: &Request) -> Result<Option<Caller>, ApiError> {
         let headers = request.headers();
         let caller = self.identify(request.extensions().get::<Trust>(), headers);
-        let says = headers.contains_key(header::AUTHORIZATION);
+        let says = headers.contains_key(header::AUTHORIZATION) || stream::token(headers).is_some();
         match caller {
             Some(caller) => Ok(Some(caller)),
             None if says => Err(self.refuse(self.source(headers))),

@@ -2,6 +2,7 @@
 
 mod client;
 mod overview;
+mod page;
 
 use std::{
     fs,

@@ -201,7 +201,6 @@ export class Tail {
         const at = { limit: '1000', since: since as string | undefined, ...this.progress.query(Date.now()) };
         return search(rest, { ...at, follow: 'true' });
       },
-      format: 'ndjson',
       receive: (messages) => this.receive(messages),
     });
   }

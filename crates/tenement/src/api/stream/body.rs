@@ -22,7 +22,7 @@ use crate::{api::Caller, store::Held};
 pub(super) const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// After so long without an item there is a sign of life, so that nobody on the way takes it for a connection that
 /// is forgotten, and the reader knows one that is dead from one that is quiet.
-const QUIET: Duration = Duration::from_secs(8);
+pub(super) const QUIET: Duration = Duration::from_secs(8);
 
 /// How items are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl<F: Feed> Source<F> {
     }
 }
 
-fn written(items: &[Item], form: Form) -> String {
+pub(super) fn written(items: &[Item], form: Form) -> String {
     let mut text = String::with_capacity(items.iter().map(|item| item.text.len() + 64).sum());
     for item in items {
         if form == Form::Events {

@@ -10,6 +10,7 @@
 
 mod body;
 mod origin;
+mod page;
 mod reader;
 mod socket;
 
@@ -24,7 +25,9 @@ use axum::{
 use tokio::sync::watch;
 
 pub use self::reader::{READ_BUFFER, WRITE_BUFFER};
+use self::socket::Told;
 pub(super) use self::{
+    page::token,
     reader::Reader,
     socket::{Event, Socket, code, farewell},
 };
@@ -87,10 +90,11 @@ pub(super) fn answer(
 ) -> Result<Response, ApiError> {
     let held = caller.share().stream().ok_or_else(ApiError::too_many_streams)?;
     let draining = Arc::clone(&api.draining);
-    let form = reader.form();
+    let (form, lines) = (reader.form(), reader.takes_lines());
     if let Some(upgrade) = reader.socket(api)? {
         return Ok(upgrade.on_upgrade(move |socket| async move {
-            socket::serve(socket, feed, caller, draining).await;
+            let told = if lines { Told::Lines } else { Told::Items };
+            socket::serve(socket, feed, caller, draining, told).await;
             drop(held);
         }));
     }

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
 };
 
-use super::{body::Form, origin};
+use super::{body::Form, origin, page};
 use crate::api::{Api, ApiError};
 
 /// The largest message that is taken.
@@ -54,6 +54,11 @@ impl Reader {
         }
     }
 
+    /// Whether it is a page that takes lines over a WebSocket.
+    pub(super) fn takes_lines(&self) -> bool {
+        self.upgrade.is_some() && page::takes_lines(&self.headers)
+    }
+
     /// Whether its answer is server-sent events.
     pub(in crate::api) fn has_events(&self) -> bool {
         self.upgrade.is_none() && self.form() == Form::Events
@@ -89,6 +94,7 @@ impl Reader {
         match upgrade {
             Ok(upgrade) => Ok(Some(
                 upgrade
+                    .protocols([page::LINES])
                     .read_buffer_size(READ_BUFFER)
                     .write_buffer_size(WRITE_BUFFER)
                     .max_message_size(MESSAGE_MAX)
@@ -103,7 +109,7 @@ impl Reader {
 }
 
 /// Whether a list of words in a header has `word`, whatever stands behind a semicolon.
-fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+pub(super) fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
     any(headers, name, |parts| {
         // A quality of 0 is a refusal (RFC 9110 section 12.4.2).
         let refused = |part: &&str| part.to_ascii_lowercase().strip_prefix("q=").is_some_and(is_zero);

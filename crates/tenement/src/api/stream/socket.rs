@@ -9,11 +9,15 @@ use futures_util::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tungstenite::Error;
 
-use super::{End, Feed, Item, ended};
+use super::{
+    End, Feed, Item,
+    body::{self, Form, QUIET},
+    ended,
+};
 use crate::api::Caller;
 
 /// Between two pings.
@@ -22,6 +26,8 @@ const PING: Duration = Duration::from_secs(30);
 const UNANSWERED: u32 = 2;
 /// How long the end of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Messages of lines that a page did not say it has read.
+const UNREAD: usize = 4;
 /// What fits into the reason of a close frame.
 const REASON_MAX: usize = 123;
 
@@ -95,6 +101,11 @@ impl Socket {
     /// Sends items, each in a message of its own. Only when it is idle.
     pub(in crate::api) fn send(&mut self, items: Vec<Item>) {
         self.write(items.into_iter().map(|item| Message::Text(item.text)).collect());
+    }
+
+    /// Sends items in one message, a line each; nothing is a sign of life, as a page is not told of pings. Only when it is idle.
+    fn send_lines(&mut self, items: &[Item]) {
+        self.write(vec![Message::Text(body::written(items, Form::Lines).into())]);
     }
 
     fn write(&mut self, messages: Vec<Message>) {
@@ -184,29 +195,46 @@ fn refusal(error: axum::Error) -> Event {
     }
 }
 
+/// How a peer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Each item is a message.
+    Items,
+    /// All that there is at a time is one, with a line for each. Whatever the peer says means that it has read one.
+    Lines,
+}
+
 /// Tells the peer what comes from `feed`.
 pub(super) async fn serve(
     socket: WebSocket,
     mut feed: impl Feed,
     caller: Caller,
     draining: Arc<watch::Sender<bool>>,
+    told: Told,
 ) {
     let mut socket = Socket::new(socket);
+    let (lines, mut unread) = (told == Told::Lines, 0_usize);
     let (code, reason) = loop {
         let idle = socket.is_idle();
         tokio::select! {
             biased;
             end = ended(Some(&caller), &draining) => break farewell(end),
             event = socket.event() => match event {
+                Event::Said(_) if lines => unread = unread.saturating_sub(1),
                 Event::Said(_) => break (code::POLICY, "nothing is to be said here".to_owned()),
                 Event::Sent => {}
                 Event::Gone => return,
                 Event::Refused(code, reason) => break (code, reason.to_owned()),
             },
-            items = feed.next(), if idle => match items {
+            items = feed.next(), if idle && unread < UNREAD => match items {
+                Ok(items) if lines => {
+                    unread += usize::from(!items.is_empty());
+                    socket.send_lines(&items);
+                }
                 Ok(items) => socket.send(items),
                 Err(_) => break (code::INTERNAL, "something failed".to_owned()),
             },
+            () = sleep(QUIET), if idle && lines => socket.send_lines(&[]),
         }
     };
     socket.close(code, &reason).await;
