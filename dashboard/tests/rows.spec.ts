@@ -132,9 +132,9 @@ test('who comes back from an instance finds the place they left, before anything
   await page.locator(`[data-row="${index}"]`).click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(name);
   await expect(page.getByRole('region', { name: 'State' })).toContainText('sleeping');
-  const asked = new Promise<void>((resolve) => {
-    void page.routeWebSocket(/overview\?follow=/, () => resolve());
-  });
+  await page.evaluate(() => Reflect.deleteProperty(window, 'WebSocket'));
+  await page.route('**/api/overview?follow=*', () => {});
+  const asked = page.waitForRequest('**/api/overview?follow=*', { timeout: 15_000 });
   await page.goBack();
   await asked;
   await expect(page.locator(`[data-row="${index}"]`)).toHaveText(name);
