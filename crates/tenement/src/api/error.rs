@@ -128,6 +128,10 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
     }
 
+    pub(super) fn too_many_bodies() -> Self {
+        Self::too_many("Too many large bodies are sent with this token at once; send fewer, or try again")
+    }
+
     pub(super) fn too_many_streams() -> Self {
         Self::too_many("Too many streams are open with this token; close some of them")
     }

@@ -74,7 +74,13 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
         assert_eq!(status, 415, "{header}: {value}");
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "unsupported_media_type");
     }
-    for path in ["/api/instances", "/api/tokens", "/api/logs/search", "/api/config/validate"] {
+    for (path, most) in [
+        ("/api/instances", "1 MiB"),
+        ("/api/tokens", "16 KiB"),
+        ("/api/logs/search", "64 KiB"),
+        ("/api/config/validate", "1 MiB"),
+        ("/api/session", "4 KiB"),
+    ] {
         for key in [None, Some("k")] {
             let request = Request::post(path).header("Authorization", format!("Bearer {}", fixture.token));
             let request = key.map_or(request, |key| {
@@ -84,7 +90,9 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
             });
             let (status, _, answer) = fixture.send(request.body(Body::new(Endless)).unwrap()).await;
             assert_eq!(status, 413, "{path}: {answer}");
-            assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "payload_too_large");
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!(answer["error"], "payload_too_large");
+            assert_eq!(answer["message"], format!("The body is larger than {most}"), "{path}");
         }
     }
     fixture.end().await;
