@@ -3,6 +3,11 @@
 use std::convert::Infallible;
 
 use axum::body::Bytes;
+use tenement_runtime::own;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
 
 use super::*;
 
@@ -95,6 +100,28 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
             assert_eq!(answer["message"], format!("The body is larger than {most}"), "{path}");
         }
     }
+    fixture.end().await;
+}
+
+// faults: A12
+#[tokio::test]
+async fn a_connection_whose_body_is_awaited_costs_little() {
+    let fixture = Fixture::new();
+    let before = own::load().resident_bytes;
+    let (mut serving, mut waiting) = (tokio::task::JoinSet::new(), Vec::new());
+    for _ in 0..300 {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        serving.spawn(serve(theirs, fixture.router.clone(), Trust::Nobody));
+        let head =
+            "POST /api/session HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4096\r\n\r\n";
+        ours.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 25];
+        ours.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+        waiting.push(ours);
+    }
+    let after = own::load().resident_bytes;
+    assert!(after < before + (24 << 20), "{before} bytes before, {after} after");
     fixture.end().await;
 }
 
