@@ -71,6 +71,31 @@ pub fn give_back_memory() {
     }
 }
 
+/// Bytes of resident memory that nothing uses, about: what [`give_back_memory`] may give back. With other C libraries 0.
+#[must_use]
+pub fn idle_memory() -> u64 {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: it takes no pointer, and may be called by any thread (mallinfo(3): what is unsafe are mallopt(3) meanwhile,
+        // which nobody calls, and sums of several threads, which are about right).
+        let used = unsafe { libc::mallinfo() };
+        // They wrap at 4 GiB. mallinfo2(3) does not, but is younger than the C libraries this is to run with.
+        let used = [used.uordblks, used.hblkhd].map(|bytes| u64::from(bytes.cast_unsigned()));
+        anonymous().unwrap_or_default().saturating_sub(used.iter().sum())
+    }
+    #[cfg(not(target_env = "gnu"))]
+    0
+}
+
+/// Bytes of resident memory that are no file's.
+#[cfg(target_env = "gnu")]
+fn anonymous() -> Option<u64> {
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = pages.split(' ').skip(1).map_while(|pages| pages.parse::<u64>().ok());
+    let (resident, files) = (pages.next()?, pages.next()?);
+    Some(resident.saturating_sub(files) * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,8 +116,13 @@ mod tests {
         let full = load().resident_bytes;
         // The last ones stay, so that the end of the heap does.
         let kept = all.split_off(399_000);
+        let idle = idle_memory();
+        assert!(idle < 32 * MEBIBYTE, "{idle} bytes");
         drop(all);
+        let idle = idle_memory();
+        assert!(idle > 64 * MEBIBYTE, "{idle} bytes");
         give_back_memory();
+        assert!(idle_memory() + 64 * MEBIBYTE < idle, "{idle} bytes before");
         assert!(load().resident_bytes + 64 * MEBIBYTE < full, "{full} bytes before");
         assert_eq!(kept.iter().flatten().map(|one| one[0]).min(), Some(399_000));
     }

@@ -2553,6 +2553,21 @@ export interface operations {
           };
         };
       };
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
       /** @description It can't be read or written, and this says why */
       409: {
         headers: {
@@ -2826,6 +2841,21 @@ export interface operations {
       };
       /** @description There is no such thing, or the token does not see it */
       404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body did not come in time */
+      408: {
         headers: {
           /** @description Requests of this token in a window */
           'X-RateLimit-Limit'?: number;
@@ -3113,6 +3143,21 @@ export interface operations {
       };
       /** @description There is no such thing, or the token does not see it */
       404: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body did not come in time */
+      408: {
         headers: {
           /** @description Requests of this token in a window */
           'X-RateLimit-Limit'?: number;
@@ -3558,6 +3603,21 @@ export interface operations {
              */
             status: number;
           };
+        };
+      };
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
         };
       };
       /** @description It runs, or is about to */
@@ -4933,7 +4993,22 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 16 KiB */
       413: {
         headers: {
           /** @description Requests of this token in a window */
@@ -5974,7 +6049,22 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 64 KiB */
       413: {
         headers: {
           /** @description Requests of this token in a window */
@@ -7108,7 +7198,22 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 16 KiB */
       413: {
         headers: {
           /** @description Requests of this token in a window */
@@ -7452,7 +7557,16 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 4 KiB */
       413: {
         headers: {
           [name: string]: unknown;
@@ -7889,7 +8003,22 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
+      /** @description The body is larger than 16 KiB */
       413: {
         headers: {
           /** @description Requests of this token in a window */
@@ -8239,6 +8368,21 @@ export interface operations {
           'application/json': components['schemas']['Envelope'];
         };
       };
+      /** @description The body did not come in time */
+      408: {
+        headers: {
+          /** @description Requests of this token in a window */
+          'X-RateLimit-Limit'?: number;
+          /** @description Those that are left in it */
+          'X-RateLimit-Remaining'?: number;
+          /** @description When the next window begins, in seconds since the epoch */
+          'X-RateLimit-Reset'?: number;
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Envelope'];
+        };
+      };
       /** @description It could not, and this says why; this one goes on */
       409: {
         headers: {
@@ -8271,7 +8415,7 @@ export interface operations {
           };
         };
       };
-      /** @description The body is larger than 1 MiB */
+      /** @description The body is larger than 16 KiB */
       413: {
         headers: {
           /** @description Requests of this token in a window */

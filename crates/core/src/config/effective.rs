@@ -219,7 +219,7 @@ fn sink(sink: &LogSink) -> SinkView {
 /// password.
 #[must_use]
 pub fn masked(key: &str, value: &str) -> String {
-    const SECRET: [&str; 12] = [
+    const SECRET: [&str; 15] = [
         "KEY",
         "TOKEN",
         "SECRET",
@@ -229,6 +229,9 @@ pub fn masked(key: &str, value: &str) -> String {
         "AUTH",
         "PRIVATE",
         "SIGNING",
+        "JWT",
+        "COOKIE",
+        "BEARER",
         "DSN",
         "CONNECTION_STRING",
         "DATABASE_URL",
@@ -253,9 +256,18 @@ mod tests {
     #[test]
     fn what_looks_like_a_secret_is_not_shown() {
         let shown = masked;
-        for key in
-            ["API_KEY", "db_pass", "GITHUB_TOKEN", "DATABASE_URL", "AUTH", "Client_Secret", "PGPASSWORD"]
-        {
+        for key in [
+            "API_KEY",
+            "db_pass",
+            "GITHUB_TOKEN",
+            "DATABASE_URL",
+            "AUTH",
+            "Client_Secret",
+            "PGPASSWORD",
+            "SERVICE_JWT",
+            "Session_Cookie",
+            "BEARER",
+        ] {
             assert_eq!(shown(key, "x"), "***", "{key}");
         }
         for value in ["postgres://me:pw@db/x", "amqp://a:b@h:5672", "a=redis://:pw@cache?db=1"] {

@@ -15,6 +15,7 @@ use utoipa::{
 
 use super::{
     access::{BEARER, demand},
+    body,
     error::Envelope,
     logs::PAGED,
 };
@@ -114,6 +115,7 @@ fn common(method: &Method, path: &str, operation: &mut Operation) {
             RefOr::Ref(_) => true,
         });
     }
+    let too_large = body::too_large(body::most(path));
     let mut may = vec![
         ("401", "No valid token"),
         ("403", "The token's scope is too small, or it is bound"),
@@ -128,7 +130,8 @@ fn common(method: &Method, path: &str, operation: &mut Operation) {
         may.push(("507", "The disk of the daemon's state is full"));
     }
     if operation.request_body.is_some() {
-        may.push(("413", "The body is larger than 1 MiB"));
+        may.push(("408", "The body did not come in time"));
+        may.push(("413", &too_large));
         may.push(("415", "The body is said to be something else than JSON"));
     }
     if operation.request_body.is_some() || path.contains('{') {

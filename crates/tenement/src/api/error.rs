@@ -51,6 +51,9 @@ pub(crate) struct ApiError {
     subject: Option<Box<Subject>>,
 }
 
+/// When it is worth trying again, in seconds, where nobody can say when something is free.
+const SOON: HeaderValue = HeaderValue::from_static("30");
+
 /// Why a start failed.
 #[derive(Clone, Copy, Debug)]
 enum StartFailure {
@@ -126,6 +129,10 @@ impl ApiError {
 
     fn too_many(message: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+    }
+
+    pub(super) fn too_many_bodies() -> Self {
+        Self::too_many("Too many large bodies are sent with this token at once; send fewer, or try again")
     }
 
     pub(super) fn too_many_streams() -> Self {
@@ -332,6 +339,9 @@ impl IntoResponse for ApiError {
         if let Some(subject) = self.subject {
             response.extensions_mut().insert(*subject);
         }
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, SOON);
+        }
         if let Some(window) = self.window {
             response.headers_mut().insert(header::RETRY_AFTER, window.retry_after().into());
             for (name, value) in window.headers() {
@@ -350,5 +360,18 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_one_too_many_is_told_when_to_come_back() {
+        for refused in [ApiError::too_many_streams, ApiError::too_many_strangers, ApiError::too_many_bodies] {
+            let response = refused().into_response();
+            assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &SOON));
+        }
     }
 }

@@ -24,7 +24,12 @@ use sha2::{Digest, Sha256};
 use tenement_runtime::clock;
 use tokio::{runtime::Handle, sync::Mutex as AsyncMutex};
 
-use super::{Api, ApiError, BODY_MAX, Caller, auth::bearer, blocking::blocking};
+use super::{
+    Api, ApiError, Caller,
+    auth::bearer,
+    blocking::blocking,
+    body::{Whole, whole},
+};
 use crate::store::{Answer, AnswerKey};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -81,12 +86,13 @@ pub(super) async fn answer(api: &Api, caller: &Caller, request: Request, next: N
 
 async fn keyed(api: &Api, caller: &Caller, request: Request, next: Next) -> Result<Response, ApiError> {
     let key = key(api, caller, &request)?;
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_MAX).await.map_err(|_| ApiError::too_large("The body is too large"))?;
+    let (mut parts, body) = request.into_parts();
+    let body = whole(&mut parts, body).await?;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let asked = Sha256::new().chain_update(parts.method.as_str()).chain_update([0]).chain_update(target);
     let asked = asked.chain_update([0]).chain_update(&body).finalize().into();
-    let request = Request::from_parts(parts, Body::from(body));
+    parts.extensions.insert(Whole(body));
+    let request = Request::from_parts(parts, Body::empty());
     let api = api.clone();
     // Goes on when the client does not wait: it would ask again otherwise, and find half of the work done.
     let work = Handle::current().spawn(async move { once(&api, key, asked, request, next).await });

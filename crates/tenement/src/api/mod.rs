@@ -49,7 +49,7 @@ mod words;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, middleware};
 use tenement_core::{config::Config, name::InstanceName, time::WallMillis};
 use tenement_logs::LogStore;
 use tenement_runtime::process::Capabilities;
@@ -75,9 +75,6 @@ pub use self::{
 use crate::{
     flags::Flags, history::History, retention::Retention, samples::Rings, sinks::Sinks, store::Store,
 };
-
-/// The largest request body.
-const BODY_MAX: usize = 1 << 20;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -184,7 +181,6 @@ pub fn router(api: Api) -> Router {
         .merge(docs::router(&description))
         .merge(assets::router())
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), count::count))
         .with_state(api)
 }

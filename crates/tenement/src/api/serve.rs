@@ -1,7 +1,7 @@
 //! HTTP on connections that somebody else accepted: those the proxy hands over, and those of the local
 //! administration socket.
 
-use axum::{Extension, Router};
+use axum::Router;
 use hyper::{
     body::Incoming,
     service::{Service, service_fn},
@@ -28,10 +28,12 @@ pub enum Trust {
 /// Serves one connection until it ends. What was asked for is carried out also when the other side leaves meanwhile; an
 /// answer without end then has one.
 pub async fn serve(stream: UnixStream, router: Router, trust: Trust) {
-    let router = TowerToHyperService::new(router.layer(Extension(trust)));
+    let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let waiting = Waiting::default();
         request.extensions_mut().insert(waiting.abandoned());
+        // Not by a layer: that would be all routes anew, for each connection.
+        request.extensions_mut().insert(trust);
         let work = Handle::current().spawn(router.call(request));
         async {
             let _waiting = waiting;

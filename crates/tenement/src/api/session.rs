@@ -42,7 +42,7 @@ const NAME: &str = "dashboard";
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 /// In the audit: the operation's id.
 const OPEN: &str = "open_session";
-const PATH: &str = "/api/session";
+pub(super) const PATH: &str = "/api/session";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get, open, close)).routes(routes!(links::create))
@@ -142,7 +142,8 @@ async fn get(State(api): State<Api>, caller: Caller) -> Json<Session> {
         (status = 201, description = "A token, shown this once", body = Opened),
         (status = 400, description = "Something in the request is wrong", body = Envelope),
         (status = 401, description = "The link was used, is too old, or never was", body = Envelope),
-        (status = 413, description = "The body is larger than 1 MiB", body = Envelope),
+        (status = 408, description = "The body did not come in time", body = Envelope),
+        (status = 413, description = "The body is larger than 4 KiB", body = Envelope),
         (status = 415, description = "The body is said to be something else than JSON", body = Envelope),
         (status = 429, description = "Too many wrong ones from this address", body = Envelope),
         (status = 500, description = "Something failed that should not", body = Envelope),

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tenement_core::{name::InstanceName, route::RouteTable, time::Millis};
+use tenement_runtime::own;
 use tokio::{
     runtime::Handle,
     task::{AbortHandle, spawn_blocking},
@@ -20,9 +21,13 @@ const INSTANCES: Duration = Duration::from_secs(5);
 /// How often it is looked whether a disk that was full has room again.
 const ROOM: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether memory lies idle, and how many bytes more than the last time are worth the work.
+const MEMORY: Duration = Duration::from_secs(30);
+const IDLE: u64 = 32 << 20;
+
 /// The chores under way; those of tokens are done once more when this is dropped.
 pub(super) struct Chores {
-    rounds: [AbortHandle; 3],
+    rounds: [AbortHandle; 4],
     store: Arc<Store>,
 }
 
@@ -36,6 +41,7 @@ pub(super) fn begin(
     let tokens = Arc::clone(&store);
     let mut used = Used { runs, routes, noted: HashMap::new() };
     let recovering = Arc::clone(&store);
+    let mut memory = Memory::default();
     let rounds = [
         every(TOKENS, move || round(&tokens)),
         every(INSTANCES, move || used.note()),
@@ -43,6 +49,7 @@ pub(super) fn begin(
             recovering.recover();
             sinks.recover();
         }),
+        every(MEMORY, move || memory.look()),
     ];
     Chores { rounds, store }
 }
@@ -97,9 +104,48 @@ impl Used {
     }
 }
 
+/// What a crowd leaves behind: the C library keeps memory that was freed, however much it is.
+#[derive(Default)]
+struct Memory {
+    /// Bytes that lay idle when there were fewest since it was given back, which can't be given back.
+    left: u64,
+}
+
+impl Memory {
+    fn look(&mut self) {
+        let idle = own::idle_memory();
+        self.left = self.left.min(idle);
+        if idle >= self.left + IDLE {
+            own::give_back_memory();
+            self.left = own::idle_memory();
+        }
+    }
+}
+
 impl Drop for Chores {
     fn drop(&mut self) {
         self.rounds.iter().for_each(AbortHandle::abort);
         round(&self.store);
+    }
+}
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_a_crowd_leaves_is_given_back() {
+        let mut memory = Memory::default();
+        memory.look();
+        let mut crowd: Vec<_> = (0..400_000).map(|number: u64| Some(Box::new([number; 32]))).collect();
+        // The last ones stay, so that the end of the heap does.
+        let kept = crowd.split_off(399_000);
+        memory.look();
+        let full = own::load().resident_bytes;
+        drop(crowd);
+        memory.look();
+        let after = own::load().resident_bytes;
+        assert!(after + (64 << 20) < full, "{full} bytes before, {after} after");
+        assert_eq!(kept.iter().flatten().map(|one| one[0]).min(), Some(399_000));
     }
 }

@@ -16,6 +16,7 @@ use axum::{
 };
 use tenement_core::{config::MetricsDetail, name::InstanceName};
 use tenement_runtime::own;
+use tokio::sync::Semaphore;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::logs::LogTotals;
@@ -73,8 +74,17 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
 async fn metrics(State(api): State<Api>, caller: Option<Caller>, headers: HeaderMap) -> Response {
     let detail = Detail::of(&api, caller);
     let format = Format::of(&headers);
+    // An error means that it was closed, which nobody does.
+    let _turn = turns(&detail).acquire().await;
     let body = collect(&api, &detail, format).await;
     ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, VARY)], body).into_response()
+}
+
+/// A few at a time, as each takes the whole list of instances; those who show no token keep nobody else waiting.
+pub(crate) fn turns(detail: &Detail) -> &'static Semaphore {
+    static STRANGERS: Semaphore = Semaphore::const_new(1);
+    static KNOWN: Semaphore = Semaphore::const_new(2);
+    if matches!(detail, Detail::SeenBy(_)) { &KNOWN } else { &STRANGERS }
 }
 
 /// What the answer depends on.
@@ -97,6 +107,8 @@ async fn collect(api: &Api, detail: &Detail, format: Format) -> String {
         let used = api.supervisor.usage_of(shown.cloned().collect()).await;
         families::usage(&mut text, &views, &used, detail);
     }
+    // Disks are waited for now.
+    drop((totals, views));
     let stats = api.logs.stats();
     let (sinks, logs) = (api.sinks.clone(), api.logs.clone());
     let sinks = tokio::task::spawn_blocking(move || sinks.look(&logs)).await.unwrap_or_default();

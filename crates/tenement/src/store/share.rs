@@ -22,25 +22,28 @@ struct Size {
     answers: usize,
     /// Reads of the log for streams.
     reads: usize,
+    /// Large bodies that come or are looked at.
+    bodies: usize,
 }
 
-const TOKEN: Size = Size { streams: 500, answers: 4, reads: 1 };
-const SESSION: Size = Size { streams: 50, answers: 2, reads: 1 };
+const TOKEN: Size = Size { streams: 500, answers: 4, reads: 1, bodies: 4 };
+const SESSION: Size = Size { streams: 50, answers: 2, reads: 1, bodies: 2 };
 /// Of all sessions that one token let in.
-const SESSIONS: Size = Size { streams: 2000, answers: 8, reads: 2 };
+const SESSIONS: Size = Size { streams: 2000, answers: 8, reads: 2, bodies: 8 };
 
 #[derive(Clone, Debug)]
 struct Pool {
     streams: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
 }
 
 impl Pool {
     fn new(size: Size) -> Self {
-        let [streams, answers, reads] =
-            [size.streams, size.answers, size.reads].map(|count| Arc::new(Semaphore::new(count)));
-        Self { streams, answers, reads }
+        let [streams, answers, reads, bodies] = [size.streams, size.answers, size.reads, size.bodies]
+            .map(|count| Arc::new(Semaphore::new(count)));
+        Self { streams, answers, reads, bodies }
     }
 }
 
@@ -93,6 +96,11 @@ impl Share {
     /// Waits for a read's turn.
     pub async fn read(&self) -> Held {
         self.turn(|pool| &pool.reads).await
+    }
+
+    /// Waits for a large body's turn.
+    pub async fn body(&self) -> Held {
+        self.turn(|pool| &pool.bodies).await
     }
 
     /// Its own turn first: who waits for that keeps nobody else from theirs.

@@ -213,6 +213,22 @@ fn half_a_request(daemon: &TestDaemon) -> TcpStream {
     stream
 }
 
+// faults: A6
+#[test]
+fn what_nobody_may_send_is_not_waited_for_and_what_does_not_come_is_given_up() {
+    let daemon = TestDaemon::start(&notes(""));
+    for (bytes, expected) in [(1 << 20, "HTTP/1.1 413 "), (4096, "HTTP/1.1 408 ")] {
+        let mut stream = daemon.connect();
+        let head =
+            format!("POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n{{");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(expected) && answer.contains("\r\n\r\n{\"error\":"), "{answer}");
+    }
+    daemon.stop();
+}
+
 // faults: D2
 #[test]
 fn a_request_in_flight_is_answered_before_the_end() {

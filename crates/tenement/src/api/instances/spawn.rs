@@ -102,6 +102,8 @@ pub(super) async fn spawn(
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let (name, env) = spawn_request(&body)?;
+    // With its turn: a start may take long.
+    drop(body);
     if !caller.sees(&name) {
         // As it would be if there were no such service, or no such instance of the one it may know of.
         let unknown = CommandError::UnknownService(name.service.clone());

@@ -153,6 +153,7 @@ pub(super) async fn search(
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let mut request = wanted(&body::object(&body)?)?;
+    drop(body);
     request.abandoned = abandoned;
     let query = request.query(&caller)?;
     let held = caller.share().answer().await;

@@ -3,6 +3,11 @@
 use std::convert::Infallible;
 
 use axum::body::Bytes;
+use tenement_runtime::own;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
 
 use super::*;
 
@@ -74,7 +79,13 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
         assert_eq!(status, 415, "{header}: {value}");
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "unsupported_media_type");
     }
-    for path in ["/api/instances", "/api/tokens", "/api/logs/search", "/api/config/validate"] {
+    for (path, most) in [
+        ("/api/instances", "1 MiB"),
+        ("/api/tokens", "16 KiB"),
+        ("/api/logs/search", "64 KiB"),
+        ("/api/config/validate", "1 MiB"),
+        ("/api/session", "4 KiB"),
+    ] {
         for key in [None, Some("k")] {
             let request = Request::post(path).header("Authorization", format!("Bearer {}", fixture.token));
             let request = key.map_or(request, |key| {
@@ -84,9 +95,33 @@ async fn bodies_of_every_kind_of_wrong_are_refused() {
             });
             let (status, _, answer) = fixture.send(request.body(Body::new(Endless)).unwrap()).await;
             assert_eq!(status, 413, "{path}: {answer}");
-            assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["error"], "payload_too_large");
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!(answer["error"], "payload_too_large");
+            assert_eq!(answer["message"], format!("The body is larger than {most}"), "{path}");
         }
     }
+    fixture.end().await;
+}
+
+// faults: A12
+#[tokio::test]
+async fn a_connection_whose_body_is_awaited_costs_little() {
+    let fixture = Fixture::new();
+    let before = own::load().resident_bytes;
+    let (mut serving, mut waiting) = (tokio::task::JoinSet::new(), Vec::new());
+    for _ in 0..300 {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        serving.spawn(serve(theirs, fixture.router.clone(), Trust::Nobody));
+        let head =
+            "POST /api/session HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4096\r\n\r\n";
+        ours.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 25];
+        ours.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+        waiting.push(ours);
+    }
+    let after = own::load().resident_bytes;
+    assert!(after < before + (24 << 20), "{before} bytes before, {after} after");
     fixture.end().await;
 }
 

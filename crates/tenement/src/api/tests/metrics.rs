@@ -40,6 +40,22 @@ async fn a_configuration_is_checked_as_the_examples_of_the_reference_say() {
     fixture.end().await;
 }
 
+// faults: A12
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_wait_for_each_other_and_nobody_else_for_them() {
+    let fixture = Fixture::new();
+    let turn = crate::metrics::turns(&crate::metrics::Detail::Services).acquire().await.unwrap();
+    let ask = Request::get("/metrics").body(Body::empty()).unwrap();
+    let stranger = tokio::runtime::Handle::current().spawn(fixture.router.clone().oneshot(ask));
+    for _ in 0..20 {
+        assert_eq!(fixture.call("GET", "/metrics", "").await.0, 200);
+    }
+    assert!(!stranger.is_finished());
+    drop(turn);
+    assert_eq!(stranger.await.unwrap().unwrap().status(), 200);
+    fixture.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_listed_with_the_number_of_its_instances() {
     let fixture = Fixture::new();
