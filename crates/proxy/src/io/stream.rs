@@ -25,6 +25,9 @@ pub(crate) enum Ended {
     Both,
 }
 
+/// Bytes that the kernel takes and can't send yet, where that is bounded.
+const WAITING: u32 = 64 << 10;
+
 /// A connected stream socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -74,6 +77,13 @@ impl Stream {
     /// Bytes written that the other side has not taken yet.
     pub(crate) fn unsent(&self) -> Option<usize> {
         socket::unsent(self.as_fd()).ok()
+    }
+
+    /// From now on the kernel takes little that it can't send: of what is seldom written it would take megabytes before
+    /// a write waits. What is under way to who takes it is not bounded by that.
+    pub(crate) fn bound_waiting(&self) {
+        // Not known of every kind of socket.
+        let _ = socket2::SockRef::from(self).set_tcp_notsent_lowat(WAITING);
     }
 
     /// What the other side has ended by now, be it read up to there or not. Of TCP, the end of reading shows only by

@@ -112,6 +112,8 @@ fn listens(descriptor: &OwnedFd) -> Option<(SocketAddr, u64)> {
         return None;
     }
     socket.set_nonblocking(true).ok()?;
+    // It may be from before it was as it is now.
+    let _ = end_vanished(&socket);
     let address = socket.local_addr().ok()?.as_socket()?;
     Some((address, rustix::fs::fstat(descriptor.as_fd()).ok()?.st_ino))
 }
@@ -142,11 +144,45 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     if shared {
         socket.listen(BACKLOG)?;
     }
-    // Accepted connections inherit it. A tunnel has no other limit: this ends one whose client has vanished, after
-    // two minutes in all.
-    let (time, interval) = (Duration::from_secs(60), Duration::from_secs(15));
-    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(4);
-    socket.set_tcp_keepalive(&keepalive)?;
+    end_vanished(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Has connections ended whose client has vanished, after two minutes in all: an open tunnel has no other limit.
+/// Accepted ones inherit it.
+fn end_vanished(listener: &Socket) -> io::Result<()> {
+    let (time, interval) = (Duration::from_secs(60), Duration::from_secs(15));
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(4);
+    listener.set_tcp_keepalive(&keepalive)?;
+    // Nothing is probed while something that was sent is not acknowledged, and streams send every few seconds.
+    listener.set_tcp_user_timeout(Some(time + interval * 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn whose_client_vanishes_is_ended_whether_or_not_something_is_on_its_way_to_it() {
+        // One of a predecessor that knew nothing of it, and one of our own.
+        let old = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wanted = [old.local_addr().unwrap(), "127.0.0.1:0".parse().unwrap()];
+        for Group { address, sockets } in all(&wanted, 1, vec![old.into()]).unwrap() {
+            let _client = TcpStream::connect(address).unwrap();
+            sockets[0].set_nonblocking(false).unwrap();
+            let (accepted, _) = sockets[0].accept().unwrap();
+            let accepted = SockRef::from(&accepted);
+            assert!(accepted.keepalive().unwrap());
+            let silent =
+                accepted.tcp_keepalive_interval().unwrap() * accepted.tcp_keepalive_retries().unwrap();
+            let longest = Duration::from_secs(120);
+            assert_eq!(accepted.tcp_keepalive_time().unwrap() + silent, longest);
+            assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(longest));
+        }
+    }
 }

@@ -213,7 +213,10 @@ impl Request<'_> {
         let limits = &thread.config.limits;
         let (patience, stall) = match lease {
             Some(lease) => (lease.slot().service().request_timeout, limits.stall),
-            None => (limits.control, limits.control_stall),
+            None => {
+                client.stream.bound_waiting();
+                (limits.control, limits.control_stall)
+            }
         };
         let mut buffer = Buffer::default();
         let awaited = lease.map(|lease| Awaited { waiting: &mut self.waiting, wakes: lease.slot().wakes() });

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use socket2::{Domain, SockRef, Socket, Type};
 use tenement_core::wake::WakeRefusal;
 use tenement_proxy::Limits;
 use tenement_runtime::clock;
 
-use crate::support::{Proxy, Script, echo_path};
+use crate::support::{Proxy, Script, echo_path, until};
 
 const HOST: &str = "Host: a.api.localhost\r\n";
 
@@ -175,4 +176,22 @@ fn a_client_that_takes_nothing_of_the_daemons_own_answers_is_let_go_sooner() {
     let request = format!("GET /api HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(60_000));
     // What is asked comes back. Fails once the proxy has given the client up.
     while std::io::Write::write_all(&mut client.stream, request.as_bytes()).is_ok() {}
+}
+
+#[test]
+fn what_the_kernel_could_hold_of_the_daemons_own_answers_is_given_up_too() {
+    // faults: P9
+    // The other limit never comes.
+    let limits = Limits { control_stall: BRIEF, stall: 10 * crate::support::PATIENCE, ..Limits::default() };
+    let proxy = proxy(limits);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&proxy.address.into()).unwrap();
+    let mut client = std::net::TcpStream::from(socket);
+    let request = format!("GET /api HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(60_000));
+    // Answers of half a megabyte, and then there is nothing more to say.
+    let mut send = |bytes: &[u8]| std::io::Write::write_all(&mut client, bytes);
+    let is_gone = (0..8).try_for_each(|_| send(request.as_bytes())).is_err();
+    let failed = || SockRef::from(&client).take_error().unwrap().is_some();
+    until("the connection is gone", || is_gone || failed());
 }

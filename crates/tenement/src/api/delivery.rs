@@ -1,8 +1,9 @@
 //! Large answers: no more of a token's at the same time than its share, and given up when nobody reads them.
 //!
 //! ```text
-//!   share ─► made ─► piece ─► piece ─► … ─► read to the end: the share is free again
-//!                      └── no piece taken for 30 s: the bytes are let go, the connection breaks
+//!   share ─► made: the turn is the next one's ─► piece ─► piece ─► … ─► read to the end: the share is free again
+//!                                                  └── no piece taken for 30 s, or not read in 30 s while it
+//!                                                      keeps others waiting: it is let go, the connection breaks
 //! ```
 
 use std::{
@@ -23,7 +24,7 @@ use serde::Serialize;
 use tokio::{runtime::Handle, time::sleep};
 
 use super::ApiError;
-use crate::store::Held;
+use crate::store::{Held, Turn};
 
 /// What is handed on in one go.
 const PIECE: usize = 64 << 10;
@@ -34,29 +35,30 @@ const LOOKS: u32 = 3;
 /// What is left of an answer, and the share it takes; `None` once it was given up.
 type Left = Mutex<Option<(Bytes, Held)>>;
 
-/// An answer as JSON. `held` is freed when it was read or nobody does.
-pub(super) fn json(value: &impl Serialize, held: Held) -> Result<Response, ApiError> {
+/// An answer as JSON. Its place is free when it was read or nobody does.
+pub(super) fn json(value: &impl Serialize, Turn { making, place }: Turn) -> Result<Response, ApiError> {
     let bytes = Bytes::from(serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?);
+    drop(making);
     let headers = [(header::CONTENT_TYPE, "application/json")];
     if bytes.len() <= PIECE {
         return Ok((headers, bytes).into_response());
     }
-    let left = Arc::new(Mutex::new(Some((bytes, held))));
+    let left = Arc::new(Mutex::new(Some((bytes, place))));
     Handle::current().spawn(watch(Arc::downgrade(&left)));
     Ok((headers, Body::new(Delivery(left))).into_response())
 }
 
-/// Gives up what nobody reads.
+/// Gives up what nobody reads, and what is read slowly where others wait for its place.
 async fn watch(left: std::sync::Weak<Left>) {
     let (mut last, mut looks) = (usize::MAX, 0);
-    loop {
+    for age in 1.. {
         sleep(LOOK).await;
         let Some(left) = left.upgrade() else { return };
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((bytes, _)) = &*left else { return };
+        let Some((bytes, place)) = &*left else { return };
         looks = if bytes.len() == last { looks + 1 } else { 0 };
         last = bytes.len();
-        if looks == LOOKS {
+        if looks == LOOKS || (age >= LOOKS && place.keeps_others_waiting()) {
             *left = None;
         }
     }
@@ -92,6 +94,7 @@ impl HttpBody for Delivery {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
+    use futures_util::{FutureExt, StreamExt};
 
     use super::*;
     use crate::store::Share;
@@ -111,5 +114,26 @@ mod tests {
         drop(share.answer().await);
         let gone = to_bytes(answers.remove(0).into_body(), usize::MAX).await;
         assert!(gone.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_slowly_arrives_unless_others_wait_for_its_place() {
+        let (maker, value) = (Share::default(), vec!["x".repeat(1000); 1000]);
+        let session = maker.of_session();
+        // Until there is no place left.
+        let mut others = Vec::new();
+        for arrives in [true, false] {
+            let answer = json(&value, session.answer().await).unwrap();
+            while !arrives && let Some(other) = maker.of_session().answer().now_or_never() {
+                others.push(other.place);
+            }
+            let mut pieces = answer.into_body().into_data_stream();
+            let mut is_given_up = false;
+            while !is_given_up && let Some(piece) = pieces.next().await {
+                is_given_up = piece.is_err();
+                sleep(LOOK / 2).await;
+            }
+            assert_eq!(is_given_up, !arrives);
+        }
     }
 }

@@ -174,6 +174,12 @@ fn read(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
 }
 
 impl EventQuery {
+    /// Whether it may ask for what happens to an instance.
+    pub(super) fn covers(&self, name: &InstanceName) -> bool {
+        self.service.as_ref().is_none_or(|service| *service == name.service)
+            && self.instance.as_ref().is_none_or(|instance| instance == name)
+    }
+
     fn conditions(&self) -> Conditions {
         let mut conditions = Conditions::default();
         let instance = self.instance.as_ref();

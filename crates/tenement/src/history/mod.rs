@@ -12,6 +12,7 @@
 
 mod audit;
 mod events;
+mod newest;
 mod page;
 mod prune;
 mod schema;
@@ -43,6 +44,7 @@ use crate::{
 
 pub use audit::{Change, ChangeQuery, Changed};
 pub use events::{Event, EventQuery};
+pub use newest::Happenings;
 pub use page::Found;
 
 /// Entries that wait to be written; further ones are lost.
@@ -156,8 +158,8 @@ pub struct History {
     /// Counts what was put into the queue, and what came out of it.
     queued: AtomicU64,
     written: watch::Receiver<u64>,
-    /// The same of events alone.
-    happened: watch::Receiver<u64>,
+    /// Events alone.
+    newest: watch::Receiver<newest::Newest>,
     /// Counts changes of any instance's status, before they are written.
     changes: watch::Sender<u64>,
     lost: AtomicU64,
@@ -190,7 +192,8 @@ impl History {
             opened => Some(opened?),
         };
         let (queue, entries) = sync_channel(QUEUE);
-        let ((all, written), (events, happened)) = (watch::channel(0), watch::channel(0));
+        let (all, written) = watch::channel(0);
+        let (events, newest) = watch::channel(newest::Newest::default());
         let count = write::Counts { all, events };
         let (open, is_open) = sync_channel(1);
         let own = Arc::clone(&files);
@@ -203,7 +206,7 @@ impl History {
             writer: Some(writer),
             queued: AtomicU64::new(0),
             written,
-            happened,
+            newest,
             changes: watch::Sender::new(0),
             lost: AtomicU64::new(0),
         })
@@ -257,10 +260,10 @@ impl History {
         self.written.clone()
     }
 
-    /// Changes whenever an event was written.
+    /// Tells of events that were written.
     #[must_use]
-    pub fn happened(&self) -> watch::Receiver<u64> {
-        self.happened.clone()
+    pub fn happenings(&self) -> Happenings {
+        Happenings::new(self.newest.clone())
     }
 
     /// Changes whenever an instance's status does.

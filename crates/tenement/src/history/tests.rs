@@ -1,3 +1,4 @@
+use futures_util::FutureExt;
 use tenement_core::{
     history::{Actor, Cause, ExitStatus},
     slot::RunId,
@@ -150,7 +151,7 @@ fn what_can_not_be_written_now_is_written_when_it_can() {
     let (queue, entries) = sync_channel(QUEUE);
     let (open, is_open) = sync_channel(1);
     let (all, written) = watch::channel(0);
-    let count = write::Counts { all, events: watch::Sender::new(0) };
+    let count = write::Counts { all, events: watch::Sender::default() };
     let others = schema::open(&path).unwrap();
     others.execute_batch("BEGIN IMMEDIATE").unwrap();
     let files = Files { path: path.clone(), reader: Mutex::default() };
@@ -368,14 +369,47 @@ fn who_follows_is_read_the_next_events_alone() {
     assert_eq!(next.iter().map(|event| event.at.0).collect::<Vec<_>>(), [3]);
 }
 
-#[test]
-fn who_follows_events_is_not_woken_by_changes() {
+#[tokio::test]
+async fn who_follows_events_is_woken_by_those_it_asks_for() {
     let folder = tempfile::tempdir().unwrap();
     let history = open(&folder.path().join("history.db")).unwrap();
-    let (happened, written) = (history.happened(), history.written());
+    let of = |service: &str| EventQuery { service: Some(service.parse().unwrap()), ..EventQuery::default() };
+    let one = EventQuery { instance: Some("api:a".parse().unwrap()), ..EventQuery::default() };
+    let (mut happenings, written) = (history.happenings(), history.written());
+    // Changes are no events.
     history.record(change("local"));
     history.changed(&transition("api:a", 1));
+    history.changed(&transition("web:b", 1));
+    history.settled().await;
+    let looked = happenings.clone();
+    let concerns = |query: &EventQuery| looked.clone().concerning(query).now_or_never();
+    assert_eq!(
+        [&of("api"), &of("web"), &of("db"), &one].map(concerns),
+        [Some(true), Some(true), None, Some(true)]
+    );
+    happenings.mark_seen();
     history.record(change("local"));
+    history.changed(&transition("web:b", 2));
+    history.settled().await;
+    let looked = happenings.clone();
+    let concerns = |query: &EventQuery| looked.clone().concerning(query).now_or_never();
+    assert_eq!(
+        [&of("api"), &of("web"), &EventQuery::default(), &one].map(concerns),
+        [None, Some(true), Some(true), None]
+    );
+    // So many that not all of them are known by name: it may be one of them.
+    let mut slept = looked.clone();
+    assert_eq!(slept.concerning(&one).now_or_never(), None);
+    for at in 0..1001 {
+        history.changed(&transition("web:b", at));
+    }
+    history.settled().await;
+    assert_eq!(
+        [&of("web"), &one].map(|query| looked.clone().concerning(query).now_or_never()),
+        [Some(true); 2]
+    );
+    assert_eq!(*written.borrow(), 1006);
     drop(history);
-    assert_eq!((*happened.borrow(), *written.borrow()), (1, 3));
+    slept.mark_seen();
+    assert_eq!(slept.concerning(&one).now_or_never(), Some(false));
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use tenement_logs::{LastLines, LogStore};
 use tokio::sync::watch;
 
-use super::{BATCH, Entry, Files, audit, events, prune};
+use super::{BATCH, Entry, Files, audit, events, newest::Newest, prune};
 
 /// Between a try and the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -63,14 +63,18 @@ pub(super) fn write(
 pub(super) struct Counts {
     pub(super) all: watch::Sender<u64>,
     /// Events alone: changes that are made over the API wake nobody who follows those.
-    pub(super) events: watch::Sender<u64>,
+    pub(super) events: watch::Sender<Newest>,
 }
 
 impl Counts {
     fn add(&self, batch: &[Entry]) {
-        let events = batch.iter().filter(|entry| matches!(entry, Entry::Event(_))).count() as u64;
-        if events > 0 {
-            self.events.send_modify(|count| *count += events);
+        let name = |entry: &Entry| match entry {
+            Entry::Event(event) => Some(event.instance.clone()),
+            _ => None,
+        };
+        let mut events = batch.iter().filter_map(name).peekable();
+        if events.peek().is_some() {
+            self.events.send_modify(|newest| newest.add(events));
         }
         self.all.send_modify(|count| *count += batch.len() as u64);
     }

@@ -27,7 +27,7 @@ pub use grant::{Binding, Grant, Kind, Scope, Wanted};
 /// The newest schema this program knows.
 pub const SCHEMA: i64 = schema::NEWEST;
 
-pub use share::{Held, Share};
+pub use share::{Held, Share, Turn};
 pub use tokens::{NewToken, is_token_id, random_code, random_token};
 
 pub use crate::damage::Loss;

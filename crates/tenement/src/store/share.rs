@@ -18,32 +18,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 struct Size {
     /// Streams that are open.
     streams: usize,
-    /// Large answers that are being made or read.
+    /// Large answers that lie in memory until they were read.
     answers: usize,
+    /// Of these, how many are being made.
+    makes: usize,
     /// Reads of the log for streams.
     reads: usize,
     /// Large bodies that come or are looked at.
     bodies: usize,
 }
 
-const TOKEN: Size = Size { streams: 500, answers: 4, reads: 1, bodies: 4 };
-const SESSION: Size = Size { streams: 50, answers: 2, reads: 1, bodies: 2 };
+const TOKEN: Size = Size { streams: 500, answers: 4, makes: 4, reads: 1, bodies: 4 };
+const SESSION: Size = Size { streams: 50, answers: 2, makes: 2, reads: 1, bodies: 2 };
 /// Of all sessions that one token let in.
-const SESSIONS: Size = Size { streams: 2000, answers: 8, reads: 2, bodies: 8 };
+const SESSIONS: Size = Size { streams: 2000, answers: 16, makes: 8, reads: 2, bodies: 8 };
 
 #[derive(Clone, Debug)]
 struct Pool {
     streams: Arc<Semaphore>,
     answers: Arc<Semaphore>,
+    makes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
 }
 
 impl Pool {
     fn new(size: Size) -> Self {
-        let [streams, answers, reads, bodies] = [size.streams, size.answers, size.reads, size.bodies]
-            .map(|count| Arc::new(Semaphore::new(count)));
-        Self { streams, answers, reads, bodies }
+        let [streams, answers, makes, reads, bodies] =
+            [size.streams, size.answers, size.makes, size.reads, size.bodies]
+                .map(|count| Arc::new(Semaphore::new(count)));
+        Self { streams, answers, makes, reads, bodies }
     }
 }
 
@@ -64,11 +68,28 @@ impl Default for Share {
 
 /// A part of a share, as long as it is held.
 #[derive(Debug)]
-pub struct Held(#[allow(dead_code)] [Option<OwnedSemaphorePermit>; 2]);
+pub struct Held([Option<OwnedSemaphorePermit>; 2]);
+
+impl Held {
+    /// Whether nothing is left for other sessions of the same token.
+    #[must_use]
+    pub fn keeps_others_waiting(&self) -> bool {
+        self.0[1].as_ref().is_some_and(|together| together.semaphore().available_permits() == 0)
+    }
+}
+
+/// The turn of a large answer.
+#[derive(Debug)]
+pub struct Turn {
+    /// Until it is made: somebody else's turn does not wait for who reads it.
+    pub making: Held,
+    /// Until it is read.
+    pub place: Held,
+}
 
 impl Share {
     /// The share of a session that is let in by a token with this one.
-    pub(super) fn of_session(&self) -> Self {
+    pub(crate) fn of_session(&self) -> Self {
         Self { own: Pool::new(SESSION), sessions: self.sessions.clone(), is_session: true }
     }
 
@@ -89,8 +110,9 @@ impl Share {
     }
 
     /// Waits for a large answer's turn.
-    pub async fn answer(&self) -> Held {
-        self.turn(|pool| &pool.answers).await
+    pub async fn answer(&self) -> Turn {
+        let place = self.turn(|pool| &pool.answers).await;
+        Turn { making: self.turn(|pool| &pool.makes).await, place }
     }
 
     /// Waits for a read's turn.
@@ -126,7 +148,7 @@ mod tests {
     }
 
     /// As many answers as nobody has to wait for.
-    fn answers(of: &Share) -> Vec<Held> {
+    fn answers(of: &Share) -> Vec<Turn> {
         std::iter::from_fn(|| of.answer().now_or_never()).collect()
     }
 
@@ -147,6 +169,23 @@ mod tests {
         let held: Vec<_> = all.iter().flat_map(streams).collect();
         assert_eq!(held.len(), SESSIONS.streams);
         let held: Vec<_> = all.iter().flat_map(answers).collect();
-        assert_eq!(held.len(), SESSIONS.answers);
+        assert_eq!(held.len(), SESSIONS.makes);
+    }
+
+    #[test]
+    fn who_reads_what_was_made_keeps_nobody_from_having_theirs_made() {
+        let maker = Share::default();
+        let (all, mut places) = ((0..100).map(|_| maker.of_session()).collect::<Vec<_>>(), Vec::new());
+        for session in &all[1..] {
+            let made = answers(session).into_iter().map(|Turn { place, .. }| place);
+            let before = places.len();
+            places.extend(made);
+            let is_full = places.len() == SESSIONS.answers;
+            assert_eq!(places.len() - before, if before == SESSIONS.answers { 0 } else { SESSION.answers });
+            assert!(places.iter().all(|place| place.keeps_others_waiting() == is_full));
+        }
+        // There is a bound all the same: what was made lies in memory.
+        assert_eq!(places.len(), SESSIONS.answers);
+        assert!(all[0].answer().now_or_never().is_none());
     }
 }

@@ -1,7 +1,5 @@
 //! Events as they happen, for one reader.
 
-use tokio::sync::watch;
-
 use super::Happened;
 use crate::{
     api::{
@@ -9,7 +7,7 @@ use crate::{
         blocking::blocking,
         stream::{Feed, Item},
     },
-    history::{Event, EventQuery},
+    history::{Event, EventQuery, Happenings},
 };
 
 /// Events of one turn.
@@ -22,8 +20,7 @@ pub(super) struct EventFeed {
     caller: Caller,
     /// What comes next; `None`: the caller sees nothing of what it asks for.
     query: Option<EventQuery>,
-    /// Counts events that were written.
-    happened: watch::Receiver<u64>,
+    happenings: Happenings,
     /// There may be something that was not read yet.
     due: bool,
     /// The first events are asked for only to know where to begin.
@@ -38,23 +35,29 @@ impl EventFeed {
             seen.is_none() && query.as_ref().is_some_and(|query| query.after.is_none() && query.limit == 0);
         let query =
             query.map(|query| EventQuery { after: seen.or(query.after), limit: query.limit.max(1), ..query });
-        Self { api: api.clone(), caller, query, happened: api.history.happened(), due: true, silent }
+        Self { api: api.clone(), caller, query, happenings: api.history.happenings(), due: true, silent }
     }
 
     /// What comes next; it is passed over only once it was handed out.
     async fn turn(&mut self) -> Result<Vec<Event>, ApiError> {
         let Some(query) = &mut self.query else { return std::future::pending().await };
         if !self.due {
-            if self.happened.changed().await.is_err() {
-                // Nothing is written any more.
+            if !self.happenings.concerning(query).await {
                 return std::future::pending().await;
             }
             self.due = true;
         }
-        self.happened.mark_unchanged();
         self.api.history.caught_up().await;
+        // One after another of each token, so that its followers together take no more than one does.
+        let turn = self.caller.share().read().await;
+        // Whatever has come until now is seen by one look.
+        self.happenings.mark_seen();
         let (history, asked) = (self.api.history.clone(), query.clone());
-        let found = blocking(move || history.next_events(&asked)).await?;
+        let found = blocking(move || {
+            let _turn = turn;
+            history.next_events(&asked)
+        });
+        let found = found.await?;
         self.due = found.len() == query.limit;
         query.after = found.last().map(|event| event.seq).or(query.after).or(Some(0));
         query.limit = BATCH;

@@ -1,5 +1,7 @@
 //! Events and audit.
 
+use futures_util::{FutureExt, StreamExt};
+
 use super::*;
 
 impl Fixture {
@@ -126,5 +128,29 @@ async fn where_a_command_is_is_told_to_nobody_who_is_bound() {
     }
     let table = fixture.follow().await.next("snapshot").await.to_string();
     assert!(table.contains("its command was not found") && !table.contains("secret-dir"), "{table}");
+    fixture.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_events_of_one_token_looks_in_turn_and_sees_all_that_came_meanwhile() {
+    let fixture = Fixture::new();
+    fixture.call("POST", "/api/instances", r#"{"service":"api","id":"a"}"#).await;
+    fixture.api.history.settled().await;
+    let caller = fixture.api.authenticate(&fixture.token).unwrap();
+    let turn = caller.share().read().await;
+    let request = Request::get("/api/events?follow=true&limit=10")
+        .header("Authorization", format!("bearer {}", fixture.token))
+        .body(Body::empty())
+        .unwrap();
+    let response = fixture.router.clone().oneshot(request).await.unwrap();
+    let mut body = response.into_body().into_data_stream();
+    assert!(body.next().now_or_never().is_none());
+    fixture.call("DELETE", "/api/instances/api/a", "").await;
+    fixture.api.history.settled().await;
+    assert!(body.next().now_or_never().is_none());
+    drop(turn);
+    let seen = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
+    let (_, all) = fixture.call("GET", "/api/events", "").await;
+    assert_eq!(json!(seen.lines().count()), all["pagination"]["total"], "{seen}");
     fixture.end().await;
 }
