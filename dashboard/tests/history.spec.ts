@@ -162,6 +162,18 @@ test('a page without a stream does not say that one is lost', async ({ page, ent
   await expect(aloud).toHaveText('');
 });
 
+test('on a very large screen all pages are as wide as the bar above them', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 3840, height: 2160 });
+  await enter();
+  for (const path of ['/', '/events', '/instances/web/bob']) {
+    await go(page, path);
+    const wide = (what: string): Promise<number> =>
+      page.locator(what).evaluate((one) => Math.round(one.getBoundingClientRect().width));
+    // The bar has no room for what scrolls.
+    expect((await wide('.shell > header')) - (await wide('main > .page'))).toBeLessThan(24);
+  }
+});
+
 test('a small phone shows what each filter of the audit is for', async ({ page, enter }) => {
   await page.setViewportSize({ width: 320, height: 640 });
   await enter('/audit');
