@@ -125,6 +125,55 @@ test('the audit says who did what, also what was refused, in pages', async ({ pa
   await expect(table.getByRole('row').nth(1)).toContainText('web:bob');
 });
 
+test('the address that somebody came from is in one line of the audit', async ({ page, ten, enter }) => {
+  await ten.api('POST', `/api/instances/web/${'long-'.repeat(12)}/stop`).catch(() => {});
+  await enter('/audit');
+  const from = page.locator('[data-name=From]').filter({ hasText: '127.0.0.1' }).first();
+  const lines = (one: Element): number => {
+    const text = document.createRange();
+    text.selectNodeContents(one);
+    return text.getClientRects().length;
+  };
+  expect(await from.evaluate(lines)).toBe(1);
+});
+
+test('a long name pushes no event out of its column', async ({ page, ten, enter }) => {
+  const id = 'a-name-that-is-long-'.repeat(3).slice(0, 59);
+  await ten.spawn('web', id);
+  await enter('/events');
+  const list = page.getByRole('list', { name: 'Events, the newest first' });
+  const left = (name: string): Promise<number> =>
+    list
+      .getByRole('listitem')
+      .filter({ hasText: name })
+      .first()
+      .locator('.head .title')
+      .evaluate((one) => one.getBoundingClientRect().left);
+  expect(await left('web:a-name')).toBe(await left('web:bob'));
+  await ten.api('DELETE', `/api/instances/web/${id}?purge=true`);
+});
+
+test('a page without a stream does not say that one is lost', async ({ page, enter }) => {
+  await page.route('**/api/overview?*', (route) => route.abort());
+  await enter();
+  const aloud = page.getByRole('banner').getByRole('status');
+  await expect(aloud).toHaveText('Connection lost');
+  await go(page, '/tokens');
+  await expect(aloud).toHaveText('');
+});
+
+test('on a very large screen all pages are as wide as the bar above them', async ({ page, enter }) => {
+  await page.setViewportSize({ width: 3840, height: 2160 });
+  await enter();
+  for (const path of ['/', '/events', '/instances/web/bob']) {
+    await go(page, path);
+    const wide = (what: string): Promise<number> =>
+      page.locator(what).evaluate((one) => Math.round(one.getBoundingClientRect().width));
+    // The bar has no room for what scrolls.
+    expect((await wide('.shell > header')) - (await wide('main > .page'))).toBeLessThan(24);
+  }
+});
+
 test('a small phone shows what each filter of the audit is for', async ({ page, enter }) => {
   await page.setViewportSize({ width: 320, height: 640 });
   await enter('/audit');

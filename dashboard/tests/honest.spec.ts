@@ -163,6 +163,9 @@ test('an expression with a mistake is asked for once, and nothing is counted', a
   await page.locator('[data-search]').fill('tick(');
   await expect.poll(() => count.open).toBe(0);
   await refused;
+  // Nothing is said of a search that is no more.
+  await expect(page.getByText(/^[\d,]+\+? lines?$/)).toHaveCount(0);
+  await expect(page.getByText('The connection is lost')).toHaveCount(0);
   // Lines come twice a second: what was asked for each of them is seen in the time of some.
   const before = asked.length;
   await page.waitForRequest((one) => one.url().includes('histogram'), { timeout: 2500 }).catch(() => {});

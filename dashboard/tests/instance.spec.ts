@@ -1,3 +1,4 @@
+import type { Page } from '@playwright/test';
 import { expect, go, isFitForAll, see, test, withoutSockets } from './fixtures';
 
 test.beforeEach(async ({ ten }) => {
@@ -192,6 +193,33 @@ test('stop, start and restart, by button and by key', async ({ page, ten, enter 
   await ten.api('DELETE', '/api/instances/web/deeds?purge=true');
 });
 
+test('a row of the overview offers what the page of its instance does', async ({ page, ten, enter }) => {
+  const states = {
+    failed: ['Start'],
+    stopping: [],
+    sleeping: ['Start', 'Stop'],
+    starting: ['Restart', 'Stop'],
+  };
+  await page.route('**/api/overview?*', async (route) => {
+    const { instances } = await ten.api<{ instances: object[] }>('GET', '/api/overview?instance=web:bob');
+    const rows = Object.keys(states).map((status) => ({
+      ...instances[0],
+      ...{ instance: `web:${status}`, id: status, status },
+    }));
+    const message = { type: 'snapshot', at: Date.now(), more: false, instances: rows };
+    await route.fulfill({ contentType: 'application/x-ndjson', body: `${JSON.stringify(message)}\n` });
+  });
+  await enter();
+  for (const [status, offered] of Object.entries(states)) {
+    const buttons = page
+      .getByRole('row')
+      .filter({ hasText: `web:${status}` })
+      .locator('button:enabled');
+    await expect(buttons).toHaveCount(offered.length);
+    expect(await buttons.evaluateAll((all) => all.map((one) => one.title))).toEqual(offered);
+  }
+});
+
 test('delete asks, and erasing wants the name typed', async ({ page, ten, enter }) => {
   await ten.spawn('web', 'gone');
   await enter('/instances/web/gone');
@@ -204,6 +232,39 @@ test('delete asks, and erasing wants the name typed', async ({ page, ten, enter 
   await erase.click();
   await expect(page.getByRole('heading', { name: 'web:gone is not known' })).toBeVisible();
   await expect(ten.api('GET', '/api/instances/web/gone')).rejects.toThrow('404');
+});
+
+test('what is erased is not shown on, neither where it is gone nor in its next life', async ({
+  page,
+  ten,
+  enter,
+}) => {
+  await ten.spawn('web', 'lives');
+  await ten.visit('web', 'lives', '/print?text=of-the-first');
+  await enter('/instances/web/lives');
+  const log = page.getByRole('log', { name: 'Its log' });
+  const timeline = page.getByRole('list', { name: 'What happened, the newest first' });
+  await expect(log).toContainText('of-the-first');
+  await expect(timeline).toContainText('Ready');
+  await ten.api('DELETE', '/api/instances/web/lives?purge=true');
+  await expect(page.getByRole('heading', { name: 'web:lives is not known' })).toBeVisible();
+  await expect(timeline).toHaveCount(0);
+  await ten.spawn('web', 'lives');
+  await expect(timeline.getByText('Ready')).toHaveCount(1);
+  // One that follows so fast that nobody was told of the end before it.
+  await page.route('**/api/instances/web/lives', async (route) => {
+    const response = await route.fetch();
+    const json = { ...(await response.json()), created_at: '2020-01-01T00:00:00Z' };
+    await route.fulfill({ response, json });
+  });
+  await ten.visit('web', 'lives', '/print?text=of-the-second');
+  await expect(log).toContainText('of-the-second');
+  await log.evaluate((one) => (one.id = 'before'));
+  await ten.api('POST', '/api/instances/web/lives/stop');
+  await expect(page.locator('#before')).toHaveCount(0);
+  await expect(log).toContainText('of-the-second');
+  await page.unroute('**/api/instances/web/lives');
+  await ten.api('DELETE', '/api/instances/web/lives?purge=true');
 });
 
 test('a read token sees no buttons, a tenant’s token nothing of others', async ({ page, ten, enter }) => {
@@ -232,7 +293,8 @@ test('the range of the plots is in the address', async ({ page, enter }) => {
   await enter('/instances/web/alice');
   await expect(page.locator('.u-over')).toHaveCount(4);
   await page.getByText('Week', { exact: true }).click();
-  await expect(page.getByRole('heading', { name: 'Last week' })).toBeVisible();
+  // As much of a week as a young instance has.
+  await expect(page.getByRole('heading', { name: 'Last 14h' })).toBeVisible();
   expect(page.url()).toContain('range=7d');
 });
 
@@ -253,18 +315,10 @@ test('plots stay the same elements when the window changes, and say when they co
   await expect(page.getByText('The plot could not be loaded')).toHaveCount(4);
 });
 
-test('curves go on by the stream with no grey while somebody sees the page, and not else', async ({
-  page,
-  enter,
-}) => {
-  // As fast as the history below: a step of 1 s instead of 10.
+/** Counts what is drawn: shades, and how often anything is. */
+async function countDrawn(page: Page): Promise<(what: 'steps' | 'shades' | 'drawn') => Promise<number>> {
   await page.addInitScript(() => {
-    const real = window.setInterval as (run: () => void, ms?: number) => number;
     const seen = Object.assign(window, { steps: 0, shades: 0, drawn: 0 });
-    const step = (run: () => void) => () => void (run(), (seen.steps += 1));
-    Object.assign(window, {
-      setInterval: (run: () => void, ms?: number) => (ms === 10_000 ? real(step(run), 200) : real(run, ms)),
-    });
     const { fillRect, clearRect } = CanvasRenderingContext2D.prototype;
     Object.assign(CanvasRenderingContext2D.prototype, {
       fillRect(this: CanvasRenderingContext2D, x: number, y: number, w: number, h: number) {
@@ -277,8 +331,51 @@ test('curves go on by the stream with no grey while somebody sees the page, and 
       },
     });
   });
-  const of = (what: 'steps' | 'shades' | 'drawn'): Promise<number> =>
-    page.evaluate((name) => (window as unknown as Record<string, number>)[name], what);
+  return (what) => page.evaluate((name) => (window as unknown as Record<string, number>)[name], what);
+}
+
+test('one that runs is not drawn as if it did not, however little is measured yet', async ({
+  page,
+  enter,
+}) => {
+  const of = await countDrawn(page);
+  await page.route(/\/api\/metrics\/.*\/history/, async (route) => {
+    const end = Date.now();
+    const times = Array.from({ length: 360 }, (_, n) => end - (360 - n) * 10_000);
+    const none = times.map(() => null);
+    const json = {
+      ...{ instance: 'web:alice', interval_ms: 10_000, times, memory_mb: none, cpu_percent: none },
+      ...{ requests_per_second: none, errors_per_second: none },
+      ...{ latency_p50_ms: none, latency_p95_ms: none },
+    };
+    await route.fulfill({ json });
+  });
+  // Spawned a moment ago.
+  await page.route('**/api/instances/web/alice', async (route) => {
+    const response = await route.fetch();
+    const json = { ...(await response.json()), created_at: new Date().toISOString() };
+    await route.fulfill({ response, json });
+  });
+  await enter('/instances/web/alice');
+  await expect(page.locator('.u-over')).toHaveCount(4);
+  await expect.poll(() => of('drawn')).toBeGreaterThan(4);
+  expect(await of('shades')).toBe(0);
+});
+
+test('curves go on by the stream with no grey while somebody sees the page, and not else', async ({
+  page,
+  enter,
+}) => {
+  const of = await countDrawn(page);
+  // As fast as the history below: a step of 1 s instead of 10.
+  await page.addInitScript(() => {
+    const real = window.setInterval as (run: () => void, ms?: number) => number;
+    const seen = window as unknown as { steps: number };
+    const step = (run: () => void) => () => void (run(), (seen.steps += 1));
+    Object.assign(window, {
+      setInterval: (run: () => void, ms?: number) => (ms === 10_000 ? real(step(run), 200) : real(run, ms)),
+    });
+  });
   await page.route(/\/api\/metrics\/.*\/history/, async (route) => {
     const last = Math.floor(Date.now() / 1000) * 1000;
     const times = Array.from({ length: 60 }, (_, n) => last - (59 - n) * 1000);

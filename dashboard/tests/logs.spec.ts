@@ -266,7 +266,7 @@ test('keys: a line, its fields, its surroundings, its link', async ({ page, ten,
   await page.keyboard.press('l');
   await expect(page.getByText('A link to the line is copied')).toBeVisible();
   const link = await page.evaluate(() => navigator.clipboard.readText());
-  expect(link).toMatch(/#\/logs\?line=talker:keys:150$/);
+  expect(link).toMatch(/#\/logs\?line=talker:keys:150@\d{13}$/);
   await page.keyboard.press('c');
   await expect(list(page)).toHaveAccessibleName('Lines around line 150 of talker:keys');
   await expect(list(page).locator('.target')).toContainText('count 150');
@@ -284,6 +284,28 @@ test('keys: a line, its fields, its surroundings, its link', async ({ page, ten,
   await page.goto(link);
   await expect(list(page).locator('.target')).toContainText('count 150');
   await go(page, '/logs?line=talker:keys:99999');
+  await expect(page.getByText('This line is gone, or not yours to see')).toBeVisible();
+});
+
+test('a link to a line that was erased leads to no line of the next life', async ({ page, ten, enter }) => {
+  const spawn = async (n: number): Promise<void> => {
+    await ten.spawn('talker', 'relink');
+    await ten.visit('talker', 'relink', `/count?n=${n}`);
+  };
+  await spawn(3);
+  const { logs } = await ten.api<{ logs: { seq: number; timestamp: string }[] }>(
+    'GET',
+    '/api/logs/talker/relink',
+  );
+  const { seq, timestamp } = logs[1];
+  const link = `/logs?line=talker:relink:${seq}@${Date.parse(timestamp)}`;
+  await enter(link);
+  await expect(list(page).locator('.target')).toContainText('count');
+  await ten.api('DELETE', '/api/instances/talker/relink?purge=true');
+  await spawn(9);
+  await go(page, `/logs?line=talker:relink:${seq}`);
+  await expect(list(page).locator('.target')).toContainText('count');
+  await go(page, link);
   await expect(page.getByText('This line is gone, or not yours to see')).toBeVisible();
 });
 

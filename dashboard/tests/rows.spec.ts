@@ -61,6 +61,18 @@ test('rows that come into sight take the elements of those that left it, each in
   }
 });
 
+test('who went to an instance by keys is at its row again when they come back', async ({ page }) => {
+  for (let n = 0; n < 60; n++) await page.keyboard.press('j');
+  const row = page.locator('[data-row="59"]');
+  await expect(row).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('rest:n059');
+  await page.goBack();
+  await expect(row).toBeFocused();
+  await page.keyboard.press('j');
+  await expect(page.locator('[data-row="60"]')).toBeFocused();
+});
+
 test('the focus goes to no other row, and the keys go on from it, or from what is seen', async ({ page }) => {
   await page.keyboard.press('j');
   await page.keyboard.press('j');

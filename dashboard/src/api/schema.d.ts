@@ -1642,7 +1642,7 @@ export interface components {
       cpu_percent: number | null;
       /**
        * Format: double
-       * @description Errors per second over the last 10 s.
+       * @description Errors per second over the last 10 s; 0 while it sleeps.
        */
       eps: number;
       /**
@@ -1683,7 +1683,7 @@ export interface components {
       restarts: number;
       /**
        * Format: double
-       * @description Requests per second over the last 10 s.
+       * @description Requests per second over the last 10 s; 0 while it sleeps.
        */
       rps: number;
       service: string;

@@ -1,5 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { RANGES, aboveZero, gaps, goneOn, marksOf, startOf, withHoles, type Curves } from './curves';
+import {
+  RANGES,
+  aboveZero,
+  gaps,
+  goneOn,
+  marksOf,
+  offUntil,
+  rangeOf,
+  startOf,
+  tickOf,
+  withHoles,
+  type Curves,
+} from './curves';
 import type { Row } from '../api/types';
 import type { Happened } from './story';
 
@@ -11,6 +23,12 @@ describe('gaps', () => {
   test('all of it, where it never ran', () => {
     expect(gaps([0, 10, 20, 30], [null, null, null, null], 10, 35)).toEqual([{ from: 0, to: 35 }]);
     expect(gaps([], [], 10, 35)).toEqual([]);
+  });
+
+  test('not of before it was known, and not of the moment after', () => {
+    const none = [null, null, null, null, null];
+    expect(gaps([0, 100, 200, 300, 400], none, 10, 500, 450)).toEqual([{ from: 450, to: 500 }]);
+    expect(gaps([0, 100, 200, 300, 400], none, 10, 460, 450)).toEqual([]);
   });
 
   test('between two values that are far from each other, and up to now', () => {
@@ -25,6 +43,26 @@ test('the axis begins with the range, or with a younger instance, but is never t
   expect(startOf('1h', 2 * hour, 0)).toBe(hour);
   expect(startOf('1h', 2 * hour, 1.5 * hour)).toBe(1.5 * hour);
   expect(startOf('1h', 2 * hour, 2 * hour)).toBe(2 * hour - hour / 12);
+});
+
+test('what runs is not grey after it began, however late it is measured', () => {
+  expect(offUntil(null, 100)).toBe(100);
+  expect(offUntil({ ...row, pid: null, since: 50 }, 100)).toBe(100);
+  expect(offUntil({ ...row, since: 50 }, 100)).toBe(50);
+  expect(gaps([0, 100], [null, null], 10, offUntil({ ...row, since: 50 }, 200), 45)).toEqual([]);
+});
+
+test('a range is called what is shown of it', () => {
+  expect(rangeOf('1h', RANGES['1h'])).toBe('hour');
+  expect(rangeOf('1h', 12 * 60_000 + 34_000)).toBe('12m');
+  expect(rangeOf('7d', RANGES['7d'] / 12)).toBe('14h');
+});
+
+test('no two ticks have the same label', () => {
+  const at = new Date(2026, 0, 2, 3, 4, 30).getTime() / 1000;
+  expect(tickOf(at, 30, 300)).toBe('03:04:30');
+  expect(tickOf(at, 60, 3600)).toBe('03:04');
+  expect(tickOf(at, 86_400, 7 * 86_400)).toBe('01-02 03:04');
 });
 
 /** What a daemon tells of a process that began at `began`: intervals of 10 s, written down `late` ms after each is over. */

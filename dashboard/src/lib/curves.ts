@@ -1,5 +1,6 @@
 // The samples of an instance, and what plots show besides them: when there was nothing to measure, and what happened then.
 import type { Row } from '../api/types';
+import { clock, dateTime, duration } from './format';
 import { storyOf, type Happened } from './story';
 
 /** `GET /api/metrics/{service}/{id}/history`: columns of equal length, null where nothing was measured. */
@@ -23,15 +24,29 @@ export function startOf(range: Range, end: number, known: number): number {
   return Math.max(end - RANGES[range], Math.min(known, end - RANGES[range] / 12));
 }
 
+const WORDS = { '1h': 'hour', '1d': 'day', '7d': 'week' } as const;
+
+/** What is shown of a range, in words: `hour`, or `12m` where there is no more of it. */
+export const rangeOf = (range: Range, shown: number): string =>
+  shown < RANGES[range] ? duration(shown - (shown % 60_000)) : WORDS[range];
+
+/** A label of the axis of time; both lengths in seconds. */
+export function tickOf(seconds: number, step: number, span: number): string {
+  const ms = seconds * 1000;
+  if (span > 2 * 86_400) return dateTime(ms).slice(5, 16);
+  return step < 60 ? clock(ms) : clock(ms).slice(0, 5);
+}
+
 /**
  * From the first value on: where there is none, and how long that lasted; also where samples are missing altogether. All of
- * it, where there never was a value.
+ * it since it is `known`, where there never was a value. `end`: until when it may have been off.
  */
 export function gaps(
   times: readonly number[],
   values: readonly (number | null)[],
   interval: number,
   end: number,
+  known = 0,
 ): { from: number; to: number }[] {
   const found: { from: number; to: number }[] = [];
   let seen: number | null = null;
@@ -41,10 +56,14 @@ export function gaps(
     seen = times[i];
   }
   // After the newest sample one interval may not be written down yet, and one goes on.
-  seen ??= times[0] ?? end;
+  seen ??= Math.max(known, times[0] ?? end);
   if (end - seen > interval * 3) found.push({ from: seen, to: end });
   return found;
 }
+
+/** Until when it may have been off: it has a process since then, whatever is measured of that by now. */
+export const offUntil = (row: Row | null, end: number): number =>
+  row?.pid == null ? end : Math.min(end, row.since);
 
 /** Columns with a row of nulls where samples are missing, so that no line is drawn over them. */
 export function withHoles(curves: Curves): Curves {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NONE, ago, bytes, count, duration, megabytes, percent, plural, rate } from './format';
+import { NONE, ago, bytes, count, duration, lasting, megabytes, percent, plural, rate } from './format';
 
 test('counts are short', () => {
   expect([0, 7, 1234, 9999, 10_000, 123_456, 999_600, 1_234_567].map(count)).toEqual([
@@ -31,6 +31,10 @@ test('what is rounded up has no more digits for it', () => {
   expect([99.96, 9.996, 999.4].map((mb) => megabytes(mb))).toEqual(['100 MB', '10.0 MB', '999 MB']);
   expect([0.01, 0.04, 0.05].map(percent)).toEqual(['<0.1%', '<0.1%', '0.1%']);
   expect([0, 0.04, 0.3, 0.97, 999.7].map(duration)).toEqual(['0 ms', '0.1 ms', '0.3 ms', '1 ms', '1.0 s']);
+});
+
+test('what has just begun does not last 0 ms until the next second', () => {
+  expect([-400, 0, 999, 1000].map(lasting)).toEqual(['<1 s', '<1 s', '<1 s', '1.0 s']);
 });
 
 test('sizes are in powers of 1024', () => {

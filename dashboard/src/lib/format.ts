@@ -78,6 +78,9 @@ function pair(large: number, a: string, small: number, b: string): string {
   return small === 0 ? `${large}${a}` : `${large}${a} ${small}${b}`;
 }
 
+/** How long something goes on, on a screen that is drawn anew each second. */
+export const lasting = (ms: number): string => (ms < 1000 ? '<1 s' : duration(ms));
+
 /** How long ago, with one part: `now`, `12s`, `4m`, `3h`, `12d`. */
 export function ago(then: Maybe, now: number): string {
   if (!known(then)) return NONE;

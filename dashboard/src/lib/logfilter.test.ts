@@ -46,7 +46,17 @@ test('a line of a link changes nothing of what is searched', () => {
 });
 
 test('places', () => {
-  expect(parsePlace('api:a.b-c:12')).toEqual({ instance: 'api:a.b-c', seq: 12 });
-  for (const wrong of ['', 'api:a', 'api:a:-1', 'api:a:1&x=2', '<b>:a:1', 'api:a:99999999999999999'])
+  expect(parsePlace('api:a.b-c:12')).toEqual({ instance: 'api:a.b-c', seq: 12, at: null });
+  expect(parsePlace('api:a:12@1764172272123')).toEqual({ instance: 'api:a', seq: 12, at: 1764172272123 });
+  for (const wrong of [
+    '',
+    'api:a',
+    'api:a:-1',
+    'api:a:1&x=2',
+    'api:a:1@',
+    'api:a:1@x',
+    '<b>:a:1',
+    'api:a:99999999999999999',
+  ])
     expect(parsePlace(wrong)).toBe(null);
 });

@@ -92,8 +92,8 @@ export const isOpen = (state: LogState): boolean => state.last !== '' || state.t
 export const levelsOf = (state: LogState): readonly Level[] =>
   state.level.length === 0 ? LEVELS : state.level;
 
-/** `service:id:seq` of a link. */
-export function parsePlace(place: string): { instance: string; seq: number } | null {
-  const given = /^([a-z0-9_-]{1,63}:[a-z0-9._-]{1,63}):(\d{1,16})$/.exec(place);
-  return given && { instance: given[1], seq: Number(given[2]) };
+/** `service:id:seq@time` of a link, or without the time, in milliseconds since 1970. */
+export function parsePlace(place: string): { instance: string; seq: number; at: number | null } | null {
+  const given = /^([a-z0-9_-]{1,63}:[a-z0-9._-]{1,63}):(\d{1,16})(?:@(\d{1,15}))?$/.exec(place);
+  return given && { instance: given[1], seq: Number(given[2]), at: given[3] ? Number(given[3]) : null };
 }

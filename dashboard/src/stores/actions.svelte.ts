@@ -3,7 +3,7 @@
 //
 //   run ──> asks, where it has consequences ──> word, toast ──> POST or DELETE ──> what became of it
 import { again } from '../api/again';
-import { del, get, post, wordsOf } from '../api/client';
+import { ApiError, del, get, post, wordsOf } from '../api/client';
 import type { Status } from '../api/types';
 import { confirm, type Question } from './confirm.svelte';
 import { overview } from './overview.svelte';
@@ -57,6 +57,11 @@ class Actions {
       return true;
     } catch (error) {
       grace = 0;
+      const words = already(action, target, error);
+      if (words !== null) {
+        toasts.change(toast, 'info', words);
+        return true;
+      }
       toasts.change(toast, 'bad', `${target.instance} ${failed}`, wordsOf(error));
       return false;
     } finally {
@@ -105,6 +110,14 @@ class Actions {
     else words.set(instance, word);
     this.words = words;
   }
+}
+
+/** Somebody else was first, and what was wanted is so; null where it is not. */
+function already(action: Action, { instance }: Target, error: unknown): string | null {
+  if (!(error instanceof ApiError)) return null;
+  if (action === 'start') return error.status === 409 ? error.message : null;
+  const gone = error.status === 404 && (action === 'remove' || action === 'purge');
+  return gone ? `${instance} is gone already` : null;
 }
 
 /** The status by the stream, and since when; null where it does not say. */

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
+import type { Action } from './actions.svelte';
 
 vi.useFakeTimers();
 const listens = { addEventListener: () => {}, removeEventListener: () => {} };
@@ -6,6 +7,8 @@ vi.stubGlobal('window', listens);
 // What nobody looks at is taken in without waiting for a frame.
 vi.stubGlobal('document', { ...listens, visibilityState: 'visible', hidden: true });
 const { actions } = await import('./actions.svelte');
+const { confirm } = await import('./confirm.svelte');
+const { toasts } = await import('./toasts.svelte');
 const { overview } = await import('./overview.svelte');
 
 const web = { service: 'web', id: 'a', instance: 'web:a' };
@@ -23,6 +26,26 @@ beforeEach(() => {
     if (method === 'GET') asked += 1;
     return new Response(JSON.stringify({ status, reason: 'it is so' }));
   });
+});
+
+test('who comes second is told so, and not that it failed', async () => {
+  const answers = {
+    start: [409, "Instance 'web:a' is already starting"],
+    remove: [404, 'web:a is gone already'],
+  };
+  for (const [action, [status, words]] of Object.entries(answers)) {
+    const message = "Instance 'web:a' is already starting";
+    vi.stubGlobal(
+      'fetch',
+      async () => new Response(JSON.stringify({ message, error: 'x' }), { status: Number(status) }),
+    );
+    toasts.clear();
+    const done = actions.run(action as Action, web);
+    confirm.settle(true);
+    expect(await done).toBe(true);
+    expect(toasts.all.map(({ kind, text }) => [kind, text])).toEqual([['info', words]]);
+    await vi.advanceTimersByTimeAsync(1000);
+  }
 });
 
 test('a restart that takes long costs few questions', async () => {

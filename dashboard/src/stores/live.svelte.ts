@@ -18,7 +18,6 @@ export class Live {
    */
   open<T>(options: Omit<StreamOptions<T>, 'state' | 'heard'> & { kept?: boolean }): void {
     this.close();
-    this.since = null;
     connection.add(this);
     if (!options.kept) this.last = Date.now();
     this.stream = openStream<T>({
@@ -40,6 +39,8 @@ export class Live {
   close(): void {
     this.stream?.close();
     this.stream = null;
+    // What was given up is not tried again.
+    this.since = null;
     connection.remove(this);
   }
 

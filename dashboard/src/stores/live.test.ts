@@ -26,6 +26,7 @@ test('what is shown is as old as the last sign of life, also where nothing happe
   await vi.advanceTimersByTimeAsync(10);
   expect([live.state, live.since]).toEqual(['lost', began + 24_000]);
   live.close();
+  expect([live.state, live.since, live.retryAt]).toEqual(['closed', null, null]);
 });
 
 test('what is kept while nobody follows is as old as it was, what is asked for anew is of now', async () => {

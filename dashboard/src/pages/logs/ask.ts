@@ -70,6 +70,8 @@ export async function around(
     query,
     ...(signal ? { signal } : {}),
   });
-  const there = answer.logs.some((log) => log.seq === wanted.seq);
+  const there = answer.logs.some(
+    (log) => log.seq === wanted.seq && (wanted.at ?? Date.parse(log.timestamp)) === Date.parse(log.timestamp),
+  );
   return { lines: there ? answer.logs : [], cut: answer.context_cut ?? false, damaged: answer.damaged ?? 0 };
 }

@@ -42,9 +42,9 @@ pub(super) struct Row {
     requests: u64,
     /// Those of 500 and above, the proxy's own included.
     errors: u64,
-    /// Requests per second over the last 10 s.
+    /// Requests per second over the last 10 s; 0 while it sleeps.
     rps: f64,
-    /// Errors per second over the last 10 s.
+    /// Errors per second over the last 10 s; 0 while it sleeps.
     eps: f64,
     /// Since it became known: by hand, after a crash, by a failed check.
     restarts: u64,
@@ -117,6 +117,7 @@ impl Line {
             Some(before) => before.row.since,
             None => now.wall_of(view.since),
         };
+        let asleep = view.status == Status::Sleeping;
         let row = Row {
             instance: view.name.clone(),
             service: view.name.service.to_string(),
@@ -129,8 +130,8 @@ impl Line {
             cpu_percent: last.and_then(|last| last.cpu_percent).filter(|_| view.pid.is_some()),
             requests: last.map_or(0, |last| last.requests),
             errors: last.map_or(0, |last| last.errors),
-            rps: last.map_or(0.0, |last| last.rps),
-            eps: last.map_or(0.0, |last| last.eps),
+            rps: last.filter(|_| !asleep).map_or(0.0, |last| last.rps),
+            eps: last.filter(|_| !asleep).map_or(0.0, |last| last.eps),
             restarts: view.restart_count,
             last_wake: woken.map(|woken| woken.at.0),
             wake_ms: woken.map(|woken| woken.took_ms),
@@ -161,7 +162,11 @@ impl Line {
         let Measured { memory_mb, cpu_percent } =
             if row.pid.is_some() { measured } else { Measured::default() };
         let new = (totals.requests, totals.errors, memory_mb, cpu_percent);
-        let paces = (tenth(per_second.requests), tenth(per_second.errors));
+        // It had its last request before it fell asleep; one that is stopped has those that are refused.
+        let paces = match self.status {
+            Status::Sleeping => (0.0, 0.0),
+            _ => (tenth(per_second.requests), tenth(per_second.errors)),
+        };
         if new == (row.requests, row.errors, row.memory_mb, row.cpu_percent) && paces == (row.rps, row.eps) {
             return false;
         }
@@ -254,6 +259,7 @@ mod tests {
         assert_eq!((&next.row, next.text.get()), (&line.row, line.text.get()));
         let asleep = Line::new(at(9000, 2_004_000), &view(Status::Sleeping, 9000), Some(&line), None);
         assert_eq!((asleep.row.since, asleep.row.requests, asleep.row.memory_mb), (2_004_000, 3, None));
+        assert_eq!((line.row.rps > 0.0, asleep.row.rps, asleep.row.eps), (true, 0.0, 0.0));
         let mut asleep = asleep;
         assert!(!asleep.figures(Millis(9500), totals, MEASURED), "nothing runs that this was measured of");
     }
