@@ -216,7 +216,7 @@ test('a row of the overview offers what the page of its instance does', async ({
       .filter({ hasText: `web:${status}` })
       .locator('button:enabled');
     await expect(buttons).toHaveCount(offered.length);
-    expect(await buttons.evaluateAll((all) => all.map((one) => one.title))).toEqual(offered);
+    expect(await buttons.evaluateAll((all) => all.map((one) => one.getAttribute('title')))).toEqual(offered);
   }
 });
 
