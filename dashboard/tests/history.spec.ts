@@ -1,4 +1,4 @@
-import { expect, go, isFitForAll, test } from './fixtures';
+import { expect, go, isFitForAll, test, withoutSockets } from './fixtures';
 
 test('events come live, and filters are in the address', async ({ page, ten, enter }) => {
   await ten.becomes('web', 'bob', 'running');
@@ -154,6 +154,7 @@ test('a long name pushes no event out of its column', async ({ page, ten, enter 
 });
 
 test('a page without a stream does not say that one is lost', async ({ page, enter }) => {
+  await withoutSockets(page);
   await page.route('**/api/overview?*', (route) => route.abort());
   await enter();
   const aloud = page.getByRole('banner').getByRole('status');

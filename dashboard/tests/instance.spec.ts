@@ -200,6 +200,7 @@ test('a row of the overview offers what the page of its instance does', async ({
     sleeping: ['Start', 'Stop'],
     starting: ['Restart', 'Stop'],
   };
+  await withoutSockets(page);
   await page.route('**/api/overview?*', async (route) => {
     const { instances } = await ten.api<{ instances: object[] }>('GET', '/api/overview?instance=web:bob');
     const rows = Object.keys(states).map((status) => ({
