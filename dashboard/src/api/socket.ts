@@ -42,7 +42,7 @@ export async function openSocket(path: string, signal: AbortSignal): Promise<Lin
     const timer = setTimeout(() => wake(), PATIENCE);
     wake = (): void => {
       clearTimeout(timer);
-      resolve(socket.readyState === WebSocket.OPEN);
+      resolve(socket.readyState === socket.OPEN);
     };
     socket.onopen = wake;
     socket.onclose = end;
